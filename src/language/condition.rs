@@ -1,0 +1,146 @@
+//! A target condition as the layers above hold it.
+
+use super::ast::Expr;
+use super::check::check;
+use super::evaluate::{Subject, Truth, truth};
+use super::explain::{Leaf, explain};
+use super::parse::parse;
+use super::properties::{PropertyUse, properties};
+use super::scan::scan;
+use crate::diagnostic::Span;
+use std::fmt;
+
+/// A parsed and checked target condition. Two are equal when they say the same in the same order,
+/// however they are spaced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition(Meaning);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Meaning {
+    /// `*`.
+    Every,
+    /// Those for which it is true.
+    Where(Expr),
+}
+
+/// What is wrong with a condition's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionError {
+    /// The bytes of the text that it is about.
+    pub span: Span,
+    /// One sentence in the user's words.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl ConditionError {
+    /// An error without advice.
+    pub(super) fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), help: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for ConditionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConditionError {}
+
+impl Condition {
+    /// Parses and checks a target condition. An empty or blank text is an error here: whoever holds the
+    /// text decides what emptiness means.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at least one, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, Vec<ConditionError>> {
+        scan(text)?;
+        if text.trim() == "*" {
+            return Ok(Self(Meaning::Every));
+        }
+        let (syntax, mut errors) = parse(text)?;
+        match check(text, &syntax, &mut errors) {
+            Some(expr) if errors.is_empty() => Ok(Self(Meaning::Where(expr))),
+            _ => {
+                errors.sort_by_key(|error| error.span);
+                errors.dedup();
+                Err(errors)
+            }
+        }
+    }
+
+    /// Whether a device meets it.
+    pub fn evaluate(&self, subject: Subject<'_>) -> Truth {
+        match &self.0 {
+            Meaning::Every => Truth::True,
+            Meaning::Where(expr) => truth(expr, subject),
+        }
+    }
+
+    /// Whether it is `*`.
+    pub fn is_every_device(&self) -> bool {
+        matches!(self.0, Meaning::Every)
+    }
+
+    /// Every place where it names a property, in the order of the text.
+    pub fn properties(&self) -> Vec<PropertyUse> {
+        match &self.0 {
+            Meaning::Every => Vec::new(),
+            Meaning::Where(expr) => properties(expr),
+        }
+    }
+
+    /// Why a device does not meet it: the part that decided, and what the device has there. `None` for a
+    /// device that meets it.
+    pub fn explain(&self, subject: Subject<'_>) -> Option<Leaf> {
+        match &self.0 {
+            Meaning::Every => None,
+            Meaning::Where(expr) => {
+                (truth(expr, subject) != Truth::True).then(|| explain(expr, subject))
+            }
+        }
+    }
+
+    /// Which of its `AND` terms left no device: the term, and how many devices met all terms before it.
+    /// `None` where some device meets all, or there are none at all.
+    pub fn emptying_term<'a>(
+        &self,
+        subjects: impl IntoIterator<Item = Subject<'a>>,
+    ) -> Option<(String, usize)> {
+        let Meaning::Where(expr) = &self.0 else { return None };
+        let terms = expr.and_terms();
+        // met[n]: how many devices meet the first n terms.
+        let mut met = vec![0_usize; terms.len() + 1];
+        for subject in subjects {
+            let first = terms.iter().take_while(|term| truth(term, subject) == Truth::True).count();
+            for count in &mut met[..=first] {
+                *count += 1;
+            }
+        }
+        let at = met.iter().position(|count| *count == 0)?.checked_sub(1)?;
+        Some((terms[at].to_string(), met[at]))
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(expr: Expr) -> Self {
+        Self(Meaning::Where(expr))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Meaning::Every => f.write_str("*"),
+            Meaning::Where(expr) => expr.fmt(f),
+        }
+    }
+}

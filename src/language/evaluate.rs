@@ -1,0 +1,232 @@
+//! The reference evaluator: short, obvious, one device at a time.
+//!
+//! A checked condition and a device's facts enter, one of three truths leaves. Whatever evaluates faster
+//! has to agree with this. The choices that the language leaves to it:
+//! a whole table or list is undefined in every comparison but the one with `null`, which asks whether the
+//! property is there; `true` and `false` have no order; a text function over something that is no text is
+//! undefined; so is a bare property that is no Boolean, so that neither it nor its `NOT` selects a device.
+
+use super::ast::{
+    Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
+};
+use crate::model::{Device, Table, Value};
+use std::cmp::Ordering;
+
+/// The three values of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// A property that it needs is missing, or of a type that the question does not fit.
+    Undefined,
+}
+
+/// What a condition is evaluated over.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The device, for its id and tags.
+    pub device: &'a Device,
+    /// Its reported properties, declared and live.
+    pub reported: &'a Table,
+}
+
+impl Truth {
+    /// Kleene's AND: false decides, then undefined.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::Undefined, _) | (_, Self::Undefined) => Self::Undefined,
+            (Self::True, Self::True) => Self::True,
+        }
+    }
+
+    /// Kleene's OR: true decides, then undefined.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::True, _) | (_, Self::True) => Self::True,
+            (Self::Undefined, _) | (_, Self::Undefined) => Self::Undefined,
+            (Self::False, Self::False) => Self::False,
+        }
+    }
+
+    /// Kleene's NOT: undefined stays undefined.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Undefined => Self::Undefined,
+        }
+    }
+}
+
+impl From<Option<bool>> for Truth {
+    fn from(value: Option<bool>) -> Self {
+        match value {
+            Some(true) => Self::True,
+            Some(false) => Self::False,
+            None => Self::Undefined,
+        }
+    }
+}
+
+/// The truth of an expression for a device.
+pub(super) fn truth(expr: &Expr, subject: Subject<'_>) -> Truth {
+    match &expr.kind {
+        ExprKind::Or(terms) => {
+            terms.iter().fold(Truth::False, |so_far, term| so_far.or(truth(term, subject)))
+        }
+        ExprKind::And(terms) => {
+            terms.iter().fold(Truth::True, |so_far, term| so_far.and(truth(term, subject)))
+        }
+        ExprKind::Not(inner) => truth(inner, subject).negated(),
+        ExprKind::Compare { left, operator, right } => {
+            compare(value_of(left, subject), *operator, value_of(right, subject)).into()
+        }
+        ExprKind::Among { operand, negated, list } => {
+            let value = value_of(operand, subject);
+            let found = list.iter().fold(Truth::False, |so_far, literal| {
+                so_far.or(equal(value, Scalar::of(literal)).into())
+            });
+            if *negated { found.negated() } else { found }
+        }
+        ExprKind::Bare(operand) => match value_of(operand, subject) {
+            Some(Scalar::Bool(value)) => Some(value).into(),
+            _ => Truth::Undefined,
+        },
+    }
+}
+
+/// What a device has at a property.
+pub(super) fn lookup<'a>(property: &Property, subject: Subject<'a>) -> Option<Scalar<'a>> {
+    let Property { root, path, span: _ } = property;
+    match root {
+        Root::DeviceId => Some(Scalar::Text(subject.device.id.as_str())),
+        Root::Tags => Value::lookup(&subject.device.tags, path).map(Scalar::of_value),
+        Root::Reported => Value::lookup(subject.reported, path).map(Scalar::of_value),
+    }
+}
+
+/// A value that is there. One that is missing is `None` of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+    /// A list or a table, of which can only be said that it is there.
+    List,
+    Table,
+}
+
+impl<'a> Scalar<'a> {
+    fn of(literal: &'a Literal) -> Option<Self> {
+        Some(match literal {
+            Literal::Null => Self::Null,
+            Literal::Bool(value) => Self::Bool(*value),
+            Literal::Integer(value) => Self::Integer(*value),
+            Literal::Real(value) => Self::Real(*value),
+            Literal::Text(text) => Self::Text(text),
+        })
+    }
+
+    fn of_value(value: &'a Value) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Integer(value) => Self::Integer(*value),
+            Value::Float(value) => Self::Real(*value),
+            Value::String(text) => Self::Text(text),
+            Value::List(_) => Self::List,
+            Value::Table(_) => Self::Table,
+        }
+    }
+}
+
+fn value_of<'a>(operand: &'a Operand, subject: Subject<'a>) -> Option<Scalar<'a>> {
+    match operand {
+        Operand::Property(property) => lookup(property, subject),
+        Operand::Literal(literal) => Scalar::of(literal),
+        Operand::Call(Call::IsDefined(property)) => {
+            Some(Scalar::Bool(lookup(property, subject).is_some()))
+        }
+        Operand::Call(Call::Text { test, text, part }) => {
+            let (text, part) = (text_of(text, subject)?, text_of(part, subject)?);
+            Some(Scalar::Bool(match test {
+                TextTest::StartsWith => text.starts_with(part),
+                TextTest::EndsWith => text.ends_with(part),
+                TextTest::Contains => text.contains(part),
+            }))
+        }
+    }
+}
+
+fn text_of<'a>(argument: &'a Argument, subject: Subject<'a>) -> Option<&'a str> {
+    match argument {
+        Argument::Text(text) => Some(text),
+        Argument::Property(property) => match lookup(property, subject)? {
+            Scalar::Text(text) => Some(text),
+            _ => None,
+        },
+    }
+}
+
+fn compare(
+    left: Option<Scalar<'_>>,
+    operator: Operator,
+    right: Option<Scalar<'_>>,
+) -> Option<bool> {
+    match operator {
+        Operator::Equal => equal(left, right),
+        Operator::NotEqual => equal(left, right).map(|equal| !equal),
+        Operator::Less => order(left, right).map(Ordering::is_lt),
+        Operator::LessOrEqual => order(left, right).map(Ordering::is_le),
+        Operator::Greater => order(left, right).map(Ordering::is_gt),
+        Operator::GreaterOrEqual => order(left, right).map(Ordering::is_ge),
+    }
+}
+
+fn equal(left: Option<Scalar<'_>>, right: Option<Scalar<'_>>) -> Option<bool> {
+    match (left?, right?) {
+        (Scalar::Null, Scalar::Null) => Some(true),
+        // Also for a whole table: `!= null` is true for exactly the devices that have the property.
+        (Scalar::Null, _) | (_, Scalar::Null) => Some(false),
+        (Scalar::List | Scalar::Table, _) | (_, Scalar::List | Scalar::Table) => None,
+        (Scalar::Bool(left), Scalar::Bool(right)) => Some(left == right),
+        (left, right) => Some(order(Some(left), Some(right)) == Some(Ordering::Equal)),
+    }
+}
+
+/// Which comes first, of two numbers or two texts (by code point, which is the order of their bytes).
+fn order(left: Option<Scalar<'_>>, right: Option<Scalar<'_>>) -> Option<Ordering> {
+    match (left?, right?) {
+        (Scalar::Text(left), Scalar::Text(right)) => Some(left.cmp(right)),
+        (Scalar::Integer(left), Scalar::Integer(right)) => Some(left.cmp(&right)),
+        (Scalar::Real(left), Scalar::Real(right)) => left.partial_cmp(&right),
+        (Scalar::Integer(left), Scalar::Real(right)) => order_of_numbers(left, right),
+        (Scalar::Real(left), Scalar::Integer(right)) => {
+            order_of_numbers(right, left).map(Ordering::reverse)
+        }
+        _ => None,
+    }
+}
+
+/// Compares without rounding the integer to a real: above 2^53 not every integer is one.
+fn order_of_numbers(integer: i64, real: f64) -> Option<Ordering> {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if real.is_nan() {
+        None
+    } else if real >= TWO_TO_63 {
+        Some(Ordering::Less)
+    } else if real < -TWO_TO_63 {
+        Some(Ordering::Greater)
+    } else {
+        // In range now, so that its whole part is exactly an i64.
+        let whole = integer.cmp(&(real.trunc() as i64));
+        Some(whole.then(0.0_f64.partial_cmp(&real.fract())?))
+    }
+}

@@ -1,0 +1,170 @@
+//! What is looked at before the grammar sees a text: its length, quotes, brackets and nesting.
+//!
+//! A text that passes has closed quotes and matching brackets, and is nested so little that whatever walks
+//! it may recurse. Not here: anything about the order of words.
+
+use super::condition::ConditionError;
+use crate::diagnostic::Span;
+
+/// How many characters a condition may have.
+pub(super) const MAX_CHARACTERS: usize = 8192;
+/// How deep parentheses and `NOT`s may nest.
+pub(super) const MAX_NESTING: usize = 100;
+
+/// Checks a text's outer form.
+///
+/// # Errors
+/// The first thing that is wrong: what comes behind it would only be guessed at.
+pub(super) fn scan(text: &str) -> Result<(), Vec<ConditionError>> {
+    outer_form(text).map_err(|error| vec![error])
+}
+
+fn outer_form(text: &str) -> Result<(), ConditionError> {
+    let all = Span::new(0, text.len());
+    if text.trim().is_empty() {
+        return Err(ConditionError::new(all, "the condition is empty").help(
+            "write a condition such as `tags.environment = 'prod'`, or `*` for every device",
+        ));
+    }
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARACTERS) {
+        return Err(ConditionError::new(
+            Span::new(end, text.len()),
+            format!("the condition has more than {MAX_CHARACTERS} characters"),
+        )
+        .help("put what the devices have in common into a tag, and ask for that"));
+    }
+    let mut open: Vec<Open> = Vec::new();
+    let mut depth = 0;
+    // `NOT`s right before this place: they nest whatever follows.
+    let mut nots = 0;
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let span = Span::new(at, at + c.len_utf8());
+        let mut next = at + c.len_utf8();
+        match c {
+            ' ' | '\t' | '\r' | '\n' => {
+                at = next;
+                continue;
+            }
+            '\'' | '"' | '`' | '“' | '”' | '‘' | '’' => next = end_of_quote(text, at, c)?,
+            '(' | '[' => {
+                open.push(Open { bracket: c, at, weight: nots + 1 });
+                depth += nots + 1;
+                nots = 0;
+            }
+            ')' | ']' => depth -= close(&mut open, c, span)?,
+            c if c.is_ascii_alphabetic() => {
+                let rest = &text[at..];
+                next = at + rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+            }
+            '!' if !text[next..].starts_with('=') => {}
+            c if c.is_whitespace() || c.is_control() || is_invisible(c) => {
+                return Err(ConditionError::new(
+                    span,
+                    format!("an invisible character (U+{:04X}) stands here", u32::from(c)),
+                )
+                .help("replace it by an ordinary blank"));
+            }
+            _ => {}
+        }
+        let token = &text[at..next];
+        if token == "!" || token.eq_ignore_ascii_case("not") {
+            nots += 1;
+        } else {
+            nots = 0;
+        }
+        if depth + nots > MAX_NESTING {
+            return Err(ConditionError::new(
+                span,
+                format!("parentheses and NOTs nest more than {MAX_NESTING} deep here"),
+            )
+            .help("leave out those that change nothing"));
+        }
+        at = next;
+    }
+    match open.last() {
+        Some(Open { bracket, at, .. }) => Err(ConditionError::new(
+            Span::new(*at, at + 1),
+            format!("this `{bracket}` is never closed"),
+        )
+        .help(format!("add the `{}` that belongs to it", counterpart(*bracket)))),
+        None => Ok(()),
+    }
+}
+
+/// A bracket that waits for its counterpart.
+struct Open {
+    bracket: char,
+    at: usize,
+    /// How much deeper it is inside.
+    weight: usize,
+}
+
+fn close(open: &mut Vec<Open>, bracket: char, span: Span) -> Result<usize, ConditionError> {
+    match open.pop() {
+        Some(opened) if counterpart(opened.bracket) == bracket => Ok(opened.weight),
+        Some(opened) => Err(ConditionError::new(
+            span,
+            format!("`{bracket}` can't close the `{}` before it", opened.bracket),
+        )
+        .help(format!("write `{}`", counterpart(opened.bracket)))),
+        None => Err(ConditionError::new(span, format!("this `{bracket}` closes nothing")).help(
+            format!("leave it out, or add the `{}` that belongs to it", counterpart(bracket)),
+        )),
+    }
+}
+
+/// The byte behind the quote that closes the one at `at`.
+fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, ConditionError> {
+    let start = at + quote.len_utf8();
+    let closes = |c: char| match quote {
+        '“' | '”' => matches!(c, '“' | '”'),
+        '‘' | '’' => matches!(c, '‘' | '’'),
+        _ => c == quote,
+    };
+    let mut rest = text[start..].char_indices().peekable();
+    while let Some((i, c)) = rest.next() {
+        if c == '"' && quote == '\'' {
+            return Err(double_quote_inside(start + i));
+        }
+        if closes(c) {
+            if quote == '\'' && rest.next_if(|(_, next)| *next == '\'').is_some() {
+                continue;
+            }
+            return Ok(start + i + c.len_utf8());
+        }
+    }
+    let error = ConditionError::new(Span::new(at, start), "this quote is never closed");
+    Err(if text[..at].contains("\\'") {
+        error.help("a quote inside a text is written twice, `''`, and not as `\\'`")
+    } else if quote == '\'' {
+        error.help("close the text with `'`; a quote inside a text is written twice: `'operator''sDevice'`")
+    } else {
+        error.help("texts stand in single quotes: `'text'`")
+    })
+}
+
+fn double_quote_inside(at: usize) -> ConditionError {
+    ConditionError::new(
+        Span::new(at, at + 1),
+        "a double quote can't stand anywhere in a target condition",
+    )
+    .help("close the text with `'` if that was meant; a value that holds `\"` can't be asked for")
+}
+
+fn counterpart(bracket: char) -> char {
+    match bracket {
+        '(' => ')',
+        ')' => '(',
+        '[' => ']',
+        _ => '[',
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.'
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+}

@@ -1,0 +1,262 @@
+//! Every tree prints to text that parses to the same tree, and no text breaks the parser.
+
+use super::{condition, device};
+use crate::diagnostic::Span;
+use crate::language::ast::{
+    Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
+};
+use crate::language::{Condition, Subject, Truth};
+use proptest::prelude::*;
+
+fn of(kind: ExprKind) -> Expr {
+    Expr { kind, span: Span::default() }
+}
+
+fn property() -> impl Strategy<Value = Property> {
+    let key = prop_oneof![
+        3 => "[A-Za-z_][A-Za-z0-9_-]{0,6}",
+        3 => "[a-e]",
+        1 => prop::sample::select(vec!["and", "IN", "not", "null", "true", "is", "from"])
+            .prop_map(str::to_owned),
+        1 => "[ -!#-.0-:<-~é-ü€]{1,5}",
+    ];
+    let path = prop::collection::vec(key, 1..4);
+    (prop::sample::select(vec![Root::DeviceId, Root::Tags, Root::Reported]), path).prop_map(
+        |(root, path)| {
+            let path = if root == Root::DeviceId { Vec::new() } else { path };
+            Property { root, path, span: Span::default() }
+        },
+    )
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{0,5}", "[ -!#-~é-ü€\n'’]{0,8}"]
+}
+
+fn ordered_literal() -> impl Strategy<Value = Literal> {
+    prop_oneof![
+        any::<i64>().prop_map(Literal::Integer),
+        (-20_i64..20).prop_map(Literal::Integer),
+        any::<f64>().prop_filter("finite", |real| real.is_finite()).prop_map(Literal::Real),
+        text().prop_map(Literal::Text),
+    ]
+}
+
+fn literal() -> impl Strategy<Value = Literal> {
+    prop_oneof![
+        1 => Just(Literal::Null),
+        1 => any::<bool>().prop_map(Literal::Bool),
+        4 => ordered_literal(),
+    ]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let test =
+        prop::sample::select(vec![TextTest::StartsWith, TextTest::EndsWith, TextTest::Contains]);
+    let argument =
+        prop_oneof![property().prop_map(Argument::Property), text().prop_map(Argument::Text),];
+    prop_oneof![
+        property().prop_map(Call::IsDefined),
+        (test.clone(), property().prop_map(Argument::Property), argument.clone())
+            .prop_map(|(test, text, part)| Call::Text { test, text, part }),
+        (test, argument, property().prop_map(Argument::Property))
+            .prop_map(|(test, text, part)| Call::Text { test, text, part }),
+    ]
+}
+
+/// What may stand alone: `deviceId` may not.
+fn bare() -> impl Strategy<Value = Operand> {
+    prop_oneof![
+        property()
+            .prop_filter("a Boolean", |p| p.root != Root::DeviceId)
+            .prop_map(Operand::Property),
+        call().prop_map(Operand::Call),
+        any::<bool>().prop_map(|value| Operand::Literal(Literal::Bool(value))),
+    ]
+}
+
+fn comparison() -> impl Strategy<Value = ExprKind> {
+    let equality = prop::sample::select(vec![Operator::Equal, Operator::NotEqual]);
+    let order = prop::sample::select(vec![
+        Operator::Less,
+        Operator::LessOrEqual,
+        Operator::Greater,
+        Operator::GreaterOrEqual,
+    ]);
+    let any_side = prop_oneof![
+        literal().prop_map(Operand::Literal),
+        property().prop_map(Operand::Property),
+        call().prop_map(Operand::Call),
+    ];
+    let ordered_side = prop_oneof![
+        ordered_literal().prop_map(Operand::Literal),
+        property().prop_map(Operand::Property),
+    ];
+    let sides = prop_oneof![(equality, any_side).boxed(), (order, ordered_side).boxed(),];
+    (property(), sides, any::<bool>()).prop_map(|(property, (operator, other), swapped)| {
+        let property = Operand::Property(property);
+        let (left, right) = if swapped { (other, property) } else { (property, other) };
+        ExprKind::Compare { left, operator, right }
+    })
+}
+
+fn leaf() -> impl Strategy<Value = Expr> {
+    let operand =
+        prop_oneof![property().prop_map(Operand::Property), call().prop_map(Operand::Call),];
+    let among = (operand, any::<bool>(), prop::collection::vec(literal(), 1..4))
+        .prop_map(|(operand, negated, list)| ExprKind::Among { operand, negated, list });
+    prop_oneof![comparison(), among, bare().prop_map(ExprKind::Bare)].prop_map(of)
+}
+
+/// Any tree of the form that the parser makes: no `AND` in an `AND`, no `OR` in an `OR`.
+fn expr() -> impl Strategy<Value = Expr> {
+    leaf().prop_recursive(5, 40, 4, |inner| {
+        let terms = prop::collection::vec(inner.clone(), 2..4);
+        prop_oneof![
+            terms.clone().prop_map(|terms| of(ExprKind::And(
+                terms
+                    .into_iter()
+                    .flat_map(|term| match term.kind {
+                        ExprKind::And(inner) => inner,
+                        kind => vec![of(kind)],
+                    })
+                    .collect()
+            ))),
+            terms.prop_map(|terms| of(ExprKind::Or(
+                terms
+                    .into_iter()
+                    .flat_map(|term| match term.kind {
+                        ExprKind::Or(inner) => inner,
+                        kind => vec![of(kind)],
+                    })
+                    .collect()
+            ))),
+            inner.prop_map(|inner| of(ExprKind::Not(Box::new(inner)))),
+        ]
+    })
+}
+
+/// Anything that looks a little like a condition.
+fn noise() -> impl Strategy<Value = String> {
+    let token = prop::sample::select(vec![
+        "tags",
+        ".",
+        "a",
+        "deviceId",
+        "properties.reported.x",
+        "'b'",
+        "'",
+        "\"",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "=",
+        "==",
+        "!=",
+        "!",
+        "<",
+        "AND",
+        "or",
+        "NOT",
+        "IN",
+        "NIN",
+        "IS",
+        "NULL",
+        "LIKE",
+        "BETWEEN",
+        "IS_DEFINED",
+        "CONTAINS",
+        "1",
+        "-2.5",
+        "0x1f",
+        "1e999",
+        "*",
+        "+",
+        "&&",
+        "||",
+        "é",
+        "’",
+        "\u{a0}",
+        "FROM devices.modules WHERE",
+        "WHERE",
+        "true",
+        "undefined",
+        "{x}",
+        "/",
+        ";",
+    ]);
+    prop::collection::vec((token, prop::sample::select(vec!["", " ", "\n"])), 0..25)
+        .prop_map(|parts| parts.into_iter().map(|(a, b)| format!("{a}{b}")).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn a_printed_tree_parses_to_the_same_tree(expr in expr()) {
+        let expected = Condition::of(expr);
+        let text = expected.to_string();
+        match Condition::parse(&text) {
+            Ok(read) => {
+                prop_assert_eq!(&read, &expected, "{}", text);
+                prop_assert_eq!(read.to_string(), text);
+            }
+            Err(errors) => prop_assert!(false, "{}: {:#?}", text, errors),
+        }
+    }
+
+    #[test]
+    fn a_device_is_explained_exactly_where_it_is_not_met(expr in expr(), n in -3_i64..3) {
+        let device = device("press-01", &format!(r#""a": {n}, "b": true, "c": "x", "d": {{"a": 1}}"#));
+        let subject = Subject { device: &device, reported: &device.tags };
+        let condition = Condition::of(expr.clone());
+        let met = condition.evaluate(subject) == Truth::True;
+        prop_assert_eq!(condition.explain(subject).is_none(), met);
+        prop_assert_eq!(condition.emptying_term([subject]).is_none(), met);
+        let negated = Condition::of(of(ExprKind::Not(Box::new(expr))));
+        prop_assert_eq!(negated.evaluate(subject), condition.evaluate(subject).negated());
+        let flips = |c: &Condition| c.properties().iter().filter(|u| u.negated).count();
+        let free = condition.properties().iter().filter(|u| !u.existence).count();
+        prop_assert!(flips(&condition) + flips(&negated) <= free);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_at_a_place_in_it(text in noise()) {
+        match Condition::parse(&text) {
+            Ok(read) => prop_assert_eq!(Condition::parse(&read.to_string()), Ok(read)),
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for error in errors {
+                    let (start, end) = (error.span.start as usize, error.span.end as usize);
+                    prop_assert!(text.get(start..end).is_some(), "{:?} in {:?}", error, text);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_needed_parentheses_are_printed() {
+    for (text, printed) in [
+        ("((tags.a = 1))", "tags.a = 1"),
+        ("(tags.a) = (1)", "tags.a = 1"),
+        ("(tags.a AND tags.b) AND tags.c", "tags.a AND tags.b AND tags.c"),
+        ("tags.a OR (tags.b OR (tags.c))", "tags.a OR tags.b OR tags.c"),
+        ("tags.a OR (tags.b AND tags.c)", "tags.a OR tags.b AND tags.c"),
+        ("(tags.a OR tags.b) AND tags.c", "(tags.a OR tags.b) AND tags.c"),
+        ("NOT (tags.a = 1)", "NOT tags.a = 1"),
+        ("not(not(tags.a))", "NOT NOT tags.a"),
+        ("NOT (tags.a AND tags.b)", "NOT (tags.a AND tags.b)"),
+        ("tags['a'].b['c d']['e''f'] <> 0X1F", "tags.a.b['c d']['e''f'] != 31"),
+        ("Is_Defined( tags.x )and TRUE", "IS_DEFINED(tags.x) AND true"),
+        ("tags.a=-1 or tags.a=1E3", "tags.a = -1 OR tags.a = 1000.0"),
+        ("tags.in in['a',null]", "tags.in IN ['a', null]"),
+        ("\n tags.a-b\t=\r\n'x' ", "tags.a-b = 'x'"),
+        (" * ", "*"),
+    ] {
+        assert_eq!(condition(text).to_string(), printed, "{text}");
+        assert_eq!(condition(printed), condition(text));
+    }
+}

@@ -1,0 +1,8 @@
+//! Hoist keeps a fleet of container devices as a git repository says it should be.
+//!
+//! The modules are the layers, from the bottom up; a layer names only those above it in this list.
+//! `ARCHITECTURE.md` is the map; `tests/tidy.rs` holds the walls.
+
+pub mod diagnostic;
+pub mod model;
+pub mod language;

@@ -1,0 +1,49 @@
+//! The vocabulary as plain data: what the words of the glossary are, and nothing that does anything.
+//!
+//! Enters: nothing. Leaves: types with public fields, made by the layers below this one in the data flow.
+//! Names are parsed once and are then known to be right. Not here: TOML, JSON files, git, engines.
+
+mod address;
+mod deployment;
+mod device;
+mod duration;
+mod encoding;
+mod hash;
+mod manifest;
+mod mapping;
+mod module;
+mod name;
+mod observation;
+mod reference;
+mod rollout;
+mod settings;
+mod template;
+mod time;
+mod value;
+
+pub use address::{EngineAddress, EngineAddressError};
+pub use deployment::{
+    Deployment, DeploymentKind, EntryKind, MetricQuery, ModuleEntry, Route, Target, UnsetPath,
+};
+pub use device::{Device, Facts};
+pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
+pub use hash::{Hash, ModuleHashes, manifest_hash, module_hashes};
+pub use manifest::{
+    Cohort, Manifest, manifest_table, module_table, route_value, short_module_table,
+};
+pub use mapping::{HostDevice, Port, Volume};
+pub use module::Module;
+pub use name::{DeploymentId, DeviceId, FleetName, ModuleName, NameError, RouteName, SecretName};
+pub use observation::{
+    ContainerDetail, ContainerState, ENGINE_FILES, EngineReport, Health, Observation,
+    ObservedContainer, ObservedMount, ObservedPort, TwinSeen, label,
+};
+pub use reference::{ImageReference, ImageReferenceError};
+pub use rollout::{Amount, OnFailure, PhaseSettings};
+pub use settings::{
+    EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,
+    RestartPolicy, Status, TextUse,
+};
+pub use template::{Piece, Template, TemplateError, escape_template};
+pub use time::Timestamp;
+pub use value::{Table, Value};
