@@ -6,3 +6,4 @@
 pub mod diagnostic;
 pub mod model;
 pub mod language;
+pub mod fleet;

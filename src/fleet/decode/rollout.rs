@@ -1,0 +1,81 @@
+//! `[rollout]`: of the fleet with phases, of a deployment without.
+
+use super::item::Item;
+use super::reader::TableReader;
+use crate::diagnostic::Code;
+use crate::fleet::{Phase, Rollout};
+use crate::model::{OnFailure, PhaseSettings};
+
+/// The fleet's rollout.
+pub(super) fn rollout(item: &Item<'_>) -> Option<Rollout> {
+    let mut reader = item.table("`[rollout]`")?;
+    let settings = settings(&mut reader);
+    let phases = reader
+        .take("phases")
+        .and_then(|item| item.list(" of tables: [[rollout.phases]]"))
+        .map(|items| items.enumerate().filter_map(|(i, item)| phase(i + 1, &item)).collect())
+        .unwrap_or_default();
+    reader.finish();
+    Some(Rollout { settings, phases, place: item.header_place() })
+}
+
+/// A deployment's own settings, which tighten the fleet's.
+pub(super) fn tightening(item: &Item<'_>) -> Option<PhaseSettings> {
+    let mut reader = item.table("`[rollout]` of a deployment")?;
+    let settings = settings(&mut reader);
+    reader.refuse(
+        "phases",
+        "a deployment has no phases of its own",
+        "phases stand in fleet.toml; a deployment can only be stricter in each of them",
+    );
+    reader.finish();
+    Some(settings)
+}
+
+fn phase(number: usize, item: &Item<'_>) -> Option<Phase> {
+    let mut reader = item.table("a phase")?;
+    let name = reader
+        .take("name")
+        .and_then(|item| item.text())
+        .map_or_else(|| format!("phase {number}"), str::to_owned);
+    let settings = settings(&mut reader);
+    let target = reader.take("target");
+    let share = reader.take("share");
+    if target.is_none() && share.is_none() {
+        item.report(
+            Code::MissingKey,
+            format!("phase `{name}` says neither `target` nor `share`"),
+            Some(
+                "say which devices: `target = \"tags.ring = 'canary'\"` or `share = \"25%\"`"
+                    .into(),
+            ),
+        );
+    }
+    let target = target.and_then(|item| item.condition());
+    let share = share.and_then(|item| {
+        let share = item.share()?;
+        if share == 0 {
+            item.bad("a phase of 0% is no phase");
+        }
+        Some(share)
+    });
+    reader.finish();
+    Some(Phase { name, target, share, settings, place: item.place() })
+}
+
+fn settings(reader: &mut TableReader<'_>) -> PhaseSettings {
+    PhaseSettings {
+        on_failure: reader.take("on-failure").and_then(|item| {
+            item.word(&["rollback", "halt"], |word| match word {
+                "rollback" => Some(OnFailure::Rollback),
+                "halt" => Some(OnFailure::Halt),
+                _ => None,
+            })
+        }),
+        max_failures: reader.take("max-failures").and_then(|item| item.amount()),
+        min_success: reader.take("min-success").and_then(|item| item.amount()),
+        max_unavailable: reader.take("max-unavailable").and_then(|item| item.amount()),
+        soak: reader.take("soak").and_then(|item| item.duration()),
+        timeout: reader.take("timeout").and_then(|item| item.duration()),
+    }
+}

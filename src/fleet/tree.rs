@@ -1,0 +1,40 @@
+//! All files of one revision, as whoever reads git or a folder hands them over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Files by their path from the fleet folder, with `/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileTree(pub BTreeMap<String, TreeEntry>);
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreeEntry {
+    /// A plain file. Only those that may matter are read: `*.toml`.
+    File(Arc<[u8]>),
+    /// A plain file that is not read: of another kind.
+    OtherFile,
+    /// A file over the size limit; its size in bytes.
+    TooLarge(u64),
+    /// A symbolic link.
+    Link,
+    /// A submodule.
+    Submodule,
+    /// A plain file that could not be read, and why.
+    Unreadable(String),
+}
+
+impl FileTree {
+    /// The largest file that is read, in bytes.
+    pub const LARGEST_FILE: u64 = 16 << 20;
+
+    /// A tree from texts, for tests and examples.
+    pub fn from_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(
+            files
+                .into_iter()
+                .map(|(path, text)| (path.to_owned(), TreeEntry::File(text.as_bytes().into())))
+                .collect(),
+        )
+    }
+}
