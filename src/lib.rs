@@ -7,3 +7,5 @@ pub mod diagnostic;
 pub mod model;
 pub mod language;
 pub mod fleet;
+pub mod resolve;
+pub mod review;

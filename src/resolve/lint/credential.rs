@@ -1,0 +1,106 @@
+//! What looks like a credential: flagged by a lint, and masked wherever a change is shown.
+
+use crate::model::Value;
+
+/// Adds the paths of all texts of a value that look like credentials.
+pub(super) fn flag_value(path: &str, value: &Value, flagged: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_credential_at(path, text) => flagged.push(path.to_owned()),
+        Value::Table(table) => {
+            for (key, value) in table {
+                flag_value(&format!("{path}.{key}"), value, flagged);
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                flag_value(path, item, flagged);
+            }
+        }
+        Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether the text at a path of a module looks like a credential. Items of an `Env` list of create-options
+/// have their name before the `=`.
+pub(crate) fn is_credential_at(path: &str, text: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    match text.split_once('=') {
+        Some((name, value)) if path.eq_ignore_ascii_case("create-options.env") => {
+            looks_like_credential(name, value)
+        }
+        _ => looks_like_credential(key, text),
+    }
+}
+
+/// Whether a text looks like a credential, by the name it stands under or by its own form.
+fn looks_like_credential(key: &str, text: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "apikey",
+        "privatekey",
+        "accesskey",
+        "credential",
+        "connectionstring",
+    ];
+    const FORMS: [&str; 9] = [
+        "-----BEGIN ",
+        "SharedAccessKey=",
+        "AccountKey=",
+        "ghp_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "xoxp-",
+        "AKIA",
+    ];
+    let plain: String = key.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let names_one = NAMES.iter().any(|name| plain.contains(name));
+    let points_elsewhere = text.starts_with('/') || text.starts_with("${") || text.contains("://");
+    let trivial = text.is_empty()
+        || matches!(
+            text.to_lowercase().as_str(),
+            "true" | "false" | "none" | "null" | "yes" | "no"
+        )
+        || text.parse::<f64>().is_ok_and(|_| text.len() < 6);
+    let in_url = text.split_once("://").is_some_and(|(_, rest)| {
+        let authority = rest.split('/').next().unwrap_or(rest);
+        authority.split_once('@').is_some_and(|(user, _)| {
+            user.split_once(':')
+                .is_some_and(|(_, pass)| !pass.is_empty() && !pass.starts_with("${"))
+        })
+    });
+    (names_one && !points_elsewhere && !trivial)
+        || in_url
+        || FORMS.iter().any(|form| text.contains(form) && text.len() >= form.len() + 12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_told_from_words_about_them() {
+        for (key, text) in [
+            ("DB_PASSWORD", "hunter2-hunter2"),
+            ("apiKey", "k-123456"),
+            ("URL", "postgres://u:pw@db/x"),
+            ("X", "HostName=h;SharedAccessKey=abcdefghijkl"),
+            ("pem", "-----BEGIN PRIVATE KEY-----"),
+        ] {
+            assert!(looks_like_credential(key, text), "{key}={text}");
+        }
+        for (key, text) in [
+            ("PASSWORD_FILE", "/run/secrets/p"),
+            ("TOKEN_TTL", "3600"),
+            ("URL", "https://example.com/a"),
+            ("USE_TOKEN", "true"),
+            ("LEVEL", "info"),
+            ("PASSWORD", "${device.tags.pw}"),
+        ] {
+            assert!(!looks_like_credential(key, text), "{key}={text}");
+        }
+    }
+}

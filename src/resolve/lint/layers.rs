@@ -1,0 +1,229 @@
+//! Lints of bases and layers: who wins, who loses everywhere, and what nothing decides.
+
+use super::{about, devices};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::fleet::Fleet;
+use crate::language::Condition;
+use crate::model::{Deployment, DeploymentId, DeploymentKind};
+use crate::resolve::provenance::trace_cohort;
+use crate::resolve::{LostBy, MergeNote, Resolution, SetterKind, Standing};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+    let standings = standings(resolution);
+    for (id, all) in &standings {
+        lint_layer(fleet, id, all, found);
+        lint_base(fleet, id, all, found);
+    }
+    lint_layer_ties(fleet, resolution, found);
+    lint_shadowed(fleet, resolution, found);
+    lint_mixed_kinds(fleet, resolution, found);
+}
+
+type Standings<'a> = BTreeMap<&'a DeploymentId, Vec<&'a Standing>>;
+
+fn standings(resolution: &Resolution) -> Standings<'_> {
+    let mut standings = Standings::new();
+    for targeting in resolution.devices.values().flat_map(|device| &device.targeted) {
+        standings.entry(&targeting.deployment).or_default().push(&targeting.standing);
+    }
+    standings
+}
+
+fn lint_layer(fleet: &Fleet, id: &DeploymentId, all: &[&Standing], found: &mut Diagnostics) {
+    let without = all.iter().filter(|s| ***s == Standing::WithoutBase).count();
+    if without > 0 {
+        let message =
+            format!("layer \"{id}\" does nothing on {} that no base targets", devices(without));
+        found.push(about(fleet, id, Code::LayerWithoutBase, message).devices(without));
+    }
+    let mut below: BTreeMap<(&DeploymentId, i32), usize> = BTreeMap::new();
+    for standing in all {
+        if let Standing::NotAboveBase { base, base_priority } = standing {
+            *below.entry((base, *base_priority)).or_default() += 1;
+        }
+    }
+    let Some(deployment) = fleet.deployments.get(id) else { return };
+    for ((base, base_priority), count) in below {
+        let message = format!(
+            "\"{id}\" ({}) is not above \"{base}\" ({base_priority}): not applied on {}",
+            deployment.priority,
+            devices(count)
+        );
+        let place = deployment.priority_place.as_ref().unwrap_or(&deployment.place);
+        found.push(
+            Diagnostic::new(Code::LayerNotAboveBase, message)
+                .at(place.clone())
+                .of_deployment(id)
+                .of_path(base)
+                .devices(count)
+                .help(format!("a layer needs a priority above {base_priority} there")),
+        );
+    }
+}
+
+fn lint_base(fleet: &Fleet, id: &DeploymentId, all: &[&Standing], found: &mut Diagnostics) {
+    let lost: Vec<(&DeploymentId, LostBy)> = all
+        .iter()
+        .filter_map(|standing| match standing {
+            Standing::Lost { to, by } => Some((to, *by)),
+            _ => None,
+        })
+        .collect();
+    if !lost.is_empty() && lost.len() == all.len() {
+        let winners: BTreeSet<String> = lost.iter().map(|(to, _)| format!("\"{to}\"")).collect();
+        let winners: Vec<String> = winners.into_iter().take(3).collect();
+        let message = format!(
+            "\"{id}\" loses on all {} that it targets, to {}",
+            devices(lost.len()),
+            winners.join(", ")
+        );
+        found.push(about(fleet, id, Code::NeverWins, message).devices(lost.len()));
+    }
+    for (by, code) in [(LostBy::Created, Code::PriorityTie), (LostBy::Nothing, Code::UndecidedTie)]
+    {
+        let mut rivals: BTreeMap<&DeploymentId, usize> = BTreeMap::new();
+        for (to, _) in lost.iter().filter(|(_, how)| *how == by) {
+            *rivals.entry(to).or_default() += 1;
+        }
+        for (rival, count) in rivals {
+            push_tie(fleet, rival, id, code, count, found);
+        }
+    }
+}
+
+fn push_tie(
+    fleet: &Fleet,
+    winner: &DeploymentId,
+    loser: &DeploymentId,
+    code: Code,
+    count: usize,
+    found: &mut Diagnostics,
+) {
+    let priority = fleet.deployments.get(loser).map_or(0, |d| d.priority);
+    let tie = format!(
+        "\"{winner}\" and \"{loser}\" have equal priority {priority} on {}",
+        devices(count)
+    );
+    let (message, help) = match code {
+        Code::PriorityTie => (
+            format!("{tie}; the newer `created` decides for \"{winner}\""),
+            "give them different priorities",
+        ),
+        _ => (
+            format!("{tie}, and nothing decides between them"),
+            "give them different priorities, or `created` to both (`hoist stamp FILE` writes it)",
+        ),
+    };
+    found.push(about(fleet, loser, code, message).of_path(winner).devices(count).help(help));
+}
+
+/// Layers of equal priority that write the same module or route.
+fn lint_layer_ties(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+    let mut ties: BTreeMap<(&DeploymentId, &DeploymentId), usize> = BTreeMap::new();
+    for cohort in &resolution.cohorts {
+        for (i, lower) in cohort.cohort.layers.iter().enumerate() {
+            for upper in &cohort.cohort.layers[i + 1..] {
+                let pair = fleet.deployments.get(lower).zip(fleet.deployments.get(upper));
+                if pair.is_some_and(|(a, b)| a.priority == b.priority && write_the_same(a, b)) {
+                    *ties.entry((upper, lower)).or_default() += cohort.devices.len();
+                }
+            }
+        }
+    }
+    for ((upper, lower), count) in ties {
+        let created = |id| fleet.deployments.get(id).and_then(|d| d.created);
+        let decided = created(upper).is_some()
+            && created(lower).is_some()
+            && created(upper) != created(lower);
+        let code = if decided { Code::PriorityTie } else { Code::UndecidedTie };
+        push_tie(fleet, upper, lower, code, count, found);
+    }
+}
+
+fn write_the_same(a: &Deployment<Condition>, b: &Deployment<Condition>) -> bool {
+    a.modules.keys().any(|name| b.modules.contains_key(name))
+        || a.routes.keys().any(|name| b.routes.contains_key(name))
+}
+
+/// Layers of which nothing is left in any cohort.
+fn lint_shadowed(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+    let mut applied: BTreeMap<&DeploymentId, usize> = BTreeMap::new();
+    let mut effective: BTreeSet<DeploymentId> = BTreeSet::new();
+    for cohort in &resolution.cohorts {
+        let layers = &cohort.cohort.layers;
+        for layer in layers {
+            *applied.entry(layer).or_default() += cohort.devices.len();
+        }
+        if layers.iter().all(|layer| effective.contains(layer)) {
+            continue;
+        }
+        let traces = trace_cohort(fleet, &cohort.cohort);
+        for setter in traces.values().flat_map(crate::resolve::Trace::winners) {
+            if let SetterKind::Deployment(id) = &setter.kind {
+                effective.insert(id.clone());
+            }
+        }
+        for (i, layer) in layers.iter().enumerate() {
+            let Some(deployment) = fleet.deployments.get(layer) else { continue };
+            let above = || layers[i + 1..].iter().filter_map(|id| fleet.deployments.get(id));
+            let route_stays = |name| !above().any(|d| d.routes.contains_key(name));
+            let takes_away = deployment.modules.iter().any(|(name, entry)| {
+                let nowhere =
+                    MergeNote::NoModuleBelow { deployment: layer.clone(), module: name.clone() };
+                entry.unset.iter().any(|path| {
+                    !cohort.notes.contains(&nowhere)
+                        && !cohort.notes.contains(&MergeNote::NothingToUnset {
+                            deployment: layer.clone(),
+                            module: name.clone(),
+                            path: path.0.join("."),
+                        })
+                })
+            });
+            if takes_away || deployment.routes.keys().any(route_stays) {
+                effective.insert(layer.clone());
+            }
+        }
+    }
+    for (layer, count) in applied {
+        let says_something = fleet
+            .deployments
+            .get(layer)
+            .is_some_and(|d| !d.modules.is_empty() || !d.routes.is_empty());
+        if says_something && !effective.contains(layer) {
+            let message =
+                format!("nothing of layer \"{layer}\" is left on any of its {}", devices(count));
+            found.push(about(fleet, layer, Code::Shadowed, message).devices(count).help(
+                "higher layers replace all of it, or the modules that it patches are not there",
+            ));
+        }
+    }
+}
+
+/// A deployment for one device, on a device that others target: per-device and automatic don't combine.
+fn lint_mixed_kinds(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+    for (id, deployment) in &fleet.deployments {
+        let DeploymentKind::Device { device, place } = &deployment.kind else { continue };
+        let Some(resolved) = resolution.devices.get(device) else { continue };
+        let others: Vec<String> = resolved
+            .targeted
+            .iter()
+            .filter(|t| t.deployment != *id)
+            .map(|t| format!("\"{}\"", t.deployment))
+            .collect();
+        if !others.is_empty() {
+            let message = format!(
+                "\"{id}\" is for device \"{device}\" alone, but {} target{} it too",
+                others.join(", "),
+                if others.len() == 1 { "s" } else { "" }
+            );
+            found.push(
+                Diagnostic::new(Code::MixedKinds, message)
+                    .at(place.clone())
+                    .of_deployment(id)
+                    .of_device(device)
+                    .help("per-device and automatic deployments don't combine: change their targets, or remove this one"),
+            );
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What is suspicious or refused in a fleet and its resolution together.
+//!
+//! Enters: a fleet and its resolution by what git says. Leaves: diagnostics. They are made of what the
+//! merge did, not of a second look at the files, and are counted by cohorts.
+
+mod credential;
+mod layers;
+mod options;
+mod modules;
+mod power;
+mod targets;
+
+pub(crate) use credential::is_credential_at;
+
+use super::{Resolution, resolve};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
+use crate::fleet::{FileTree, Fleet, load};
+use crate::model::{DeploymentId, Facts};
+
+/// All files of a revision, loaded, resolved and looked at.
+#[derive(Debug)]
+pub struct Checked {
+    /// The fleet and its resolution by what git says; `None` if anything is refused.
+    pub fleet: Option<(Fleet, Resolution)>,
+    /// Every problem, levelled and sorted.
+    pub diagnostics: Diagnostics,
+}
+
+/// Loads, resolves and looks at all files of a revision.
+pub fn check(tree: &FileTree) -> Checked {
+    let loaded = load(tree);
+    let mut diagnostics = loaded.diagnostics;
+    let Some(fleet) = loaded.fleet else {
+        return Checked { fleet: None, diagnostics: diagnostics.sorted() };
+    };
+    let resolution = resolve(&fleet, &Facts::none());
+    let found = lint(&fleet, &resolution);
+    if diagnostics.has_errors() {
+        // Devices and deployments with errors are left out, so counts and absences mean nothing; what
+        // refuses the revision still does.
+        for diagnostic in found {
+            if diagnostic.level == Level::Error && !diagnostic.code.is_lint() {
+                diagnostics.push(diagnostic);
+            }
+        }
+    } else {
+        diagnostics.extend(found);
+    }
+    let diagnostics = with_fleet_levels(diagnostics, &fleet).sorted();
+    let fleet = (!diagnostics.has_errors()).then_some((fleet, resolution));
+    Checked { fleet, diagnostics }
+}
+
+/// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
+pub fn lint(fleet: &Fleet, resolution: &Resolution) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    targets::lint(fleet, resolution, &mut found);
+    layers::lint(fleet, resolution, &mut found);
+    modules::lint(fleet, resolution, &mut found);
+    power::lint(fleet, resolution, &mut found);
+    found
+}
+
+/// Gives lints the levels of the fleet's `[lints]`.
+pub fn with_fleet_levels(diagnostics: Diagnostics, fleet: &Fleet) -> Diagnostics {
+    diagnostics.with_levels(|code: Code, level: Level| match fleet.lints.get(&code) {
+        Some(level) => *level,
+        None => Some(level),
+    })
+}
+
+/// A diagnostic about a deployment, at the deployment's place.
+fn about(fleet: &Fleet, id: &DeploymentId, code: Code, message: String) -> Diagnostic {
+    let place = fleet.deployments.get(id).map(|deployment| deployment.place.clone());
+    Diagnostic::new(code, message).at_option(place).of_deployment(id)
+}
+
+/// "3 devices", "1 device".
+fn devices(n: usize) -> String {
+    if n == 1 { "1 device".to_owned() } else { format!("{n} devices") }
+}

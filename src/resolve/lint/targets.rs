@@ -1,0 +1,141 @@
+//! Lints of target conditions.
+
+use super::{about, devices};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
+use crate::fleet::Fleet;
+use crate::language::{Condition, PropertyUse, Root, Subject, Truth};
+use crate::model::{DeploymentId, Device, Facts, Table, Value};
+use crate::resolve::Resolution;
+use std::collections::BTreeSet;
+
+/// Facts that change by themselves.
+const VOLATILE: [&str; 5] =
+    ["engine.version", "kernel", "lastContact", "lastDesiredStatus", "modules"];
+
+pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+    let tag_paths = all_tag_paths(fleet);
+    for (id, deployment) in &fleet.deployments {
+        let Some(target) = deployment.kind.target() else { continue };
+        let Some(condition) = &target.condition else {
+            let message = format!("\"{id}\" has no target: it hits no device");
+            found.push(
+                about(fleet, id, Code::NoTarget, message)
+                    .help("write `target = \"*\"` for every device, or a condition"),
+            );
+            continue;
+        };
+        lint_properties(fleet, id, condition, &target.place, &tag_paths, found);
+        let hits = resolution.devices.values();
+        let hits = hits.filter(|d| d.targeted.iter().any(|t| t.deployment == *id)).count();
+        if hits == 0 && !fleet.devices.is_empty() {
+            let message = format!("no device meets the target of \"{id}\"");
+            found.push(
+                Diagnostic::new(Code::MatchesNothing, message)
+                    .at(target.place.clone())
+                    .of_deployment(id)
+                    .help(
+                        "`hoist query` with the condition says which term removes the last device",
+                    ),
+            );
+        }
+    }
+    lint_phases(fleet, found);
+}
+
+fn lint_properties(
+    fleet: &Fleet,
+    id: &DeploymentId,
+    condition: &Condition,
+    place: &Place,
+    tag_paths: &BTreeSet<String>,
+    found: &mut Diagnostics,
+) {
+    let mut seen = BTreeSet::new();
+    for property in condition.properties() {
+        let path = property.path.join(".");
+        if !seen.insert((property.root, path.clone(), property.negated)) {
+            continue;
+        }
+        let report = |code, message: String| {
+            Diagnostic::new(code, message).at(place.clone()).of_deployment(id).of_path(&path)
+        };
+        let lacking = fleet.devices.values().filter(|device| !has(device, &property)).count();
+        let all = fleet.devices.len();
+        if property.root == Root::Tags && lacking == all && all > 0 {
+            let help = did_you_mean(&path, tag_paths.iter().map(String::as_str));
+            let message = format!("no device has the tag `{path}`");
+            found.push(report(Code::UnknownKeyInCondition, message).help_option(help));
+        } else if property.negated && lacking > 0 && property.root != Root::DeviceId {
+            let name = property_name(&property);
+            let verb = if lacking == 1 { "does" } else { "do" };
+            let message = format!(
+                "{} without `{name}` {verb} not meet a comparison by `!=`, NOT or NIN over it",
+                devices(lacking)
+            );
+            found.push(
+                report(Code::UndefinedComparison, message)
+                    .devices(lacking)
+                    .help(format!("add `OR NOT IS_DEFINED({name})` if they should")),
+            );
+        }
+        let volatile = |v: &str| path == v || path.starts_with(&format!("{v}."));
+        if property.root == Root::Reported && VOLATILE.iter().any(|v| volatile(v)) {
+            let message =
+                format!("`properties.reported.{path}` changes by itself, and the target with it");
+            found.push(report(Code::VolatileFactInTarget, message));
+        }
+    }
+}
+
+fn property_name(property: &PropertyUse) -> String {
+    let path = property.path.join(".");
+    match property.root {
+        Root::DeviceId => "deviceId".to_owned(),
+        Root::Tags => format!("tags.{path}"),
+        Root::Reported => format!("properties.reported.{path}"),
+    }
+}
+
+fn has(device: &Device, property: &PropertyUse) -> bool {
+    match property.root {
+        Root::DeviceId => true,
+        Root::Tags => Value::lookup(&device.tags, &property.path).is_some(),
+        Root::Reported => Value::lookup(&device.reported, &property.path).is_some(),
+    }
+}
+
+fn all_tag_paths(fleet: &Fleet) -> BTreeSet<String> {
+    fn collect(table: &Table, above: &str, paths: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+            if let Value::Table(table) = value {
+                collect(table, &path, paths);
+            }
+            paths.insert(path);
+        }
+    }
+    let mut paths = BTreeSet::new();
+    for device in fleet.devices.values() {
+        collect(&device.tags, "", &mut paths);
+    }
+    paths
+}
+
+fn lint_phases(fleet: &Fleet, found: &mut Diagnostics) {
+    for phase in fleet.rollout.iter().flat_map(|rollout| &rollout.phases) {
+        let Some(target) = &phase.target else { continue };
+        let facts = Facts::none();
+        let met = fleet.devices.values().any(|device| {
+            let reported = facts.reported(device);
+            target.evaluate(Subject { device, reported: &reported }) == Truth::True
+        });
+        if !met {
+            let message = format!("no device can be in the rollout phase \"{}\"", phase.name);
+            found.push(
+                Diagnostic::new(Code::EmptyPhase, message)
+                    .at(phase.place.clone())
+                    .of_path(&phase.name),
+            );
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Two states of one module side by side: what must be done, and which fields say so.
+
+use crate::fleet::print_module;
+use crate::model::{
+    Module, Table, TextUse, Value, module_hashes, module_table, short_module_table,
+};
+use crate::resolve::{Setter, is_credential};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What happens to a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// It goes.
+    Remove,
+    /// A new container takes its place.
+    Recreate,
+    /// It stops.
+    Stop,
+    /// It is new.
+    Create,
+    /// It starts.
+    Start,
+    /// Twin, version or settings change without a restart.
+    Update,
+    /// The device's routes change.
+    Routes,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 7] = [
+        Self::Remove,
+        Self::Recreate,
+        Self::Stop,
+        Self::Create,
+        Self::Start,
+        Self::Update,
+        Self::Routes,
+    ];
+
+    /// Its name in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Recreate => "recreate",
+            Self::Stop => "stop",
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Update => "update",
+            Self::Routes => "routes",
+        }
+    }
+
+    /// Whether a running module is interrupted.
+    pub fn disrupts(self) -> bool {
+        matches!(self, Self::Remove | Self::Recreate | Self::Stop)
+    }
+}
+
+/// Why an action: the top-level key that differs, or that the module is new or gone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A key differs.
+    Key(String),
+    /// It was not there.
+    New,
+    /// It is not wanted any more.
+    Gone,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::New => f.write_str("new"),
+            Self::Gone => f.write_str("gone"),
+        }
+    }
+}
+
+/// A difference on one module, or of the routes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleChange {
+    /// The module; none for routes.
+    pub module: Option<String>,
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The fields that differ, by path.
+    pub fields: Vec<FieldChange>,
+    /// Whether it gives the module power over its device that it did not have.
+    pub gains_power: bool,
+    /// The same as lines of canonical TOML, `+` and `-`.
+    pub diff: String,
+}
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange {
+    /// Its path in the module.
+    pub path: String,
+    /// Before, masked where it looks like a credential.
+    pub before: Option<Value>,
+    /// After, likewise.
+    pub after: Option<Value>,
+    /// Who set it, on the side that has it.
+    pub set_by: Option<Setter>,
+}
+
+/// A module for comparison: filled, and with the templates it was filled from.
+#[derive(Clone, Copy)]
+pub struct Compared<'a> {
+    /// Filled.
+    pub filled: &'a Module,
+    /// Not filled; the same where it holds no template.
+    pub template: &'a Module,
+}
+
+/// Compares two states of a module; `None` where nothing differs.
+pub fn compare_modules(
+    name: &str,
+    before: Option<Compared<'_>>,
+    after: Option<Compared<'_>>,
+) -> Option<ModuleChange> {
+    let (action, reasons) = match (before, after) {
+        (None, None) => return None,
+        (None, Some(_)) => (Action::Create, vec![Reason::New]),
+        (Some(_), None) => (Action::Remove, vec![Reason::Gone]),
+        (Some(before), Some(after)) => {
+            if before.filled == after.filled {
+                return None;
+            }
+            (action_between(before.filled, after.filled), Vec::new())
+        }
+    };
+    let (shown_before, shown_after) = shown_modules(before, after);
+    let fields = changed_fields(shown_before.as_ref(), shown_after.as_ref());
+    let diff = text_diff(name, shown_before.as_ref(), shown_after.as_ref());
+    let keys: BTreeSet<&str> = fields.iter().filter_map(|f| f.path.split('.').next()).collect();
+    let reasons = if reasons.is_empty() {
+        keys.into_iter().map(|key| Reason::Key(key.to_owned())).collect()
+    } else {
+        reasons
+    };
+    let gains_power = after.is_some_and(|after| {
+        let had = before.map(|b| powers(b.filled)).unwrap_or_default();
+        powers(after.filled).iter().any(|power| !had.contains(power))
+    });
+    Some(ModuleChange { module: Some(name.to_owned()), action, reasons, fields, gains_power, diff })
+}
+
+fn action_between(before: &Module, after: &Module) -> Action {
+    use crate::model::Status;
+    let none = BTreeMap::new();
+    let (old, new) = (module_hashes(before, &none), module_hashes(after, &none));
+    if old.spec != new.spec || lifts_a_limit(before, after) {
+        Action::Recreate
+    } else {
+        match (before.status, after.status) {
+            (Status::Running, Status::Stopped) => Action::Stop,
+            (Status::Stopped, Status::Running) => Action::Start,
+            _ => Action::Update,
+        }
+    }
+}
+
+/// Whether a limit is taken away, which an engine can't do in place.
+pub fn lifts_a_limit(before: &Module, after: &Module) -> bool {
+    (before.memory.is_some() && after.memory.is_none())
+        || (before.cpus.is_some() && after.cpus.is_none())
+}
+
+/// What gives a module power over its device, one word each.
+fn powers(module: &Module) -> BTreeSet<String> {
+    let mut powers = BTreeSet::new();
+    if module.privileged {
+        powers.insert("privileged".to_owned());
+    }
+    if module.network_mode == Some(crate::model::NetworkMode::Host) {
+        powers.insert("host network".to_owned());
+    }
+    powers.extend(module.volumes.iter().filter(|v| v.is_host_path()).map(ToString::to_string));
+    powers.extend(module.host_devices.iter().map(ToString::to_string));
+    powers.extend(module.cap_add.iter().cloned());
+    // Of create-options only `HostConfig` reaches the device; which of its keys are harmless is the engine's
+    // secret, so each counts.
+    let host = Value::lookup_option(&module.create_options, &["HostConfig"]);
+    let options = host.and_then(Value::as_table).into_iter().flatten();
+    powers.extend(options.map(|(key, value)| format!("{key}={}", value.to_json())));
+    powers
+}
+
+/// The two sides as they may be shown: data texts as the templates they came from where that explains
+/// more than the filled text, credentials hidden, but not that they changed.
+fn shown_modules(
+    before: Option<Compared<'_>>,
+    after: Option<Compared<'_>>,
+) -> (Option<Module>, Option<Module>) {
+    let texts = |side: Option<Compared<'_>>| side.map(|c| Texts::of(&c)).unwrap_or_default();
+    let (old, new) = (texts(before), texts(after));
+    let show = |side: Option<Compared<'_>>, own: &Texts, other: &Texts, word: &str| {
+        side.map(|compared| {
+            let mut module = compared.filled.clone();
+            let mut seen = BTreeMap::new();
+            module.for_each_text(&mut |usage, path, text| {
+                let n = seen.entry(path.to_owned()).and_modify(|n| *n += 1).or_insert(0_usize);
+                let key = (path.to_owned(), *n);
+                let (filled, template) = &own.0[&key];
+                let counterpart = other.0.get(&key);
+                let differs = counterpart.is_some_and(|(f, _)| f != filled);
+                let template_differs = counterpart.is_some_and(|(_, t)| t != template);
+                if is_credential(path, &filled.as_str().into()) {
+                    *text = if differs { word.to_owned() } else { "(masked)".to_owned() };
+                } else if usage == TextUse::Data && template.contains("${device.") {
+                    // Otherwise one of the two explains what the other doesn't show.
+                    if differs == template_differs {
+                        text.clone_from(template);
+                    }
+                }
+            });
+            module
+        })
+    };
+    (show(before, &old, &new, "(masked)"), show(after, &new, &old, "(masked, changed)"))
+}
+
+/// The texts of a module by path and number: filled, and the template.
+#[derive(Default)]
+struct Texts(BTreeMap<(String, usize), (String, String)>);
+
+impl Texts {
+    fn of(compared: &Compared<'_>) -> Self {
+        let list = |module: &Module| {
+            let mut texts = Vec::new();
+            module.clone().for_each_text(&mut |_, path, text| {
+                texts.push((path.to_owned(), text.clone()));
+            });
+            texts
+        };
+        let (filled, templates) = (list(compared.filled), list(compared.template));
+        let mut all = BTreeMap::new();
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for ((path, filled), (_, template)) in filled.into_iter().zip(templates) {
+            let n = seen.entry(path.clone()).and_modify(|n| *n += 1).or_insert(0);
+            all.insert((path, *n), (filled, template));
+        }
+        Self(all)
+    }
+}
+
+fn changed_fields(before: Option<&Module>, after: Option<&Module>) -> Vec<FieldChange> {
+    let before = before.map(fields_of).unwrap_or_default();
+    let after = after.map(fields_of).unwrap_or_default();
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    paths
+        .into_iter()
+        .filter(|path| before.get(*path) != after.get(*path))
+        .map(|path| FieldChange {
+            path: path.clone(),
+            before: before.get(path).cloned(),
+            after: after.get(path).cloned(),
+            set_by: None,
+        })
+        .collect()
+}
+
+/// The lines of the two sides' canonical TOML that differ, below the heads of their tables.
+fn text_diff(name: &str, before: Option<&Module>, after: Option<&Module>) -> String {
+    let toml = |module: Option<&Module>| {
+        module.map(|module| print_module(name, &short_module_table(module))).unwrap_or_default()
+    };
+    changed_lines(&toml(before), &toml(after))
+}
+
+/// `+` and `-` lines of a comparison by lines, each below the last head of a table before it.
+pub(super) fn changed_lines(before: &str, after: &str) -> String {
+    let diff = similar::TextDiff::from_lines(before, after);
+    let mut out = String::new();
+    let (mut head, mut printed) = (String::new(), String::new());
+    for change in diff.iter_all_changes() {
+        let line = change.value().trim_end();
+        let sign = match change.tag() {
+            similar::ChangeTag::Equal => ' ',
+            similar::ChangeTag::Insert => '+',
+            similar::ChangeTag::Delete => '-',
+        };
+        if line.starts_with('[') {
+            line.clone_into(&mut head);
+        }
+        if sign == ' ' || line.is_empty() {
+            continue;
+        }
+        if !line.starts_with('[') && printed != head {
+            out.push_str(&format!("  {head}\n"));
+        }
+        printed.clone_from(&head);
+        out.push_str(&format!("{sign} {line}\n"));
+    }
+    out
+}
+
+/// The fields of a module by path: maps that merge by key have a path a key, desired properties and
+/// create-options a path a leaf, everything else is whole.
+pub fn fields_of(module: &Module) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::new();
+    for (key, value) in module_table(module) {
+        match (key.as_str(), value) {
+            ("env" | "labels" | "extra-hosts", Value::Table(table)) => {
+                fields.extend(table.into_iter().map(|(k, v)| (format!("{key}.{k}"), shown_env(v))));
+            }
+            ("create-options" | "desired", Value::Table(table)) => {
+                flatten(&key, table, &mut fields);
+            }
+            (_, value) => {
+                fields.insert(key, value);
+            }
+        }
+    }
+    fields
+}
+
+fn shown_env(value: Value) -> Value {
+    match &value {
+        Value::Table(table) => match table.get("secret").and_then(Value::as_str) {
+            Some(name) => format!("(secret {name})").into(),
+            None => value,
+        },
+        _ => value,
+    }
+}
+
+fn flatten(path: &str, table: Table, fields: &mut BTreeMap<String, Value>) {
+    if table.is_empty() {
+        fields.insert(path.to_owned(), Value::Table(table));
+        return;
+    }
+    for (key, value) in table {
+        let path = format!("{path}.{key}");
+        match value {
+            Value::Table(table) => flatten(&path, table, fields),
+            value => {
+                fields.insert(path, value);
+            }
+        }
+    }
+}

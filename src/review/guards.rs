@@ -1,0 +1,156 @@
+//! Guards: limits on what one change may do.
+
+use super::{Action, Group, Membership, Side};
+use crate::fleet::{Amount, Guards};
+
+/// What one guard says of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardVerdict {
+    /// Its key in `[guards]`.
+    pub name: &'static str,
+    /// What is allowed; the stricter of both sides, or what a commit between them allows.
+    pub limit: u64,
+    /// What the change does.
+    pub actual: u64,
+    /// Whether consent is needed.
+    pub exceeded: bool,
+}
+
+/// A number up to which a commit lifts a guard: `Hoist-Allow: modules-removed=120`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// The guard's name without `max-`.
+    pub guard: String,
+    /// Up to this.
+    pub limit: u64,
+}
+
+impl Allowance {
+    /// Parses the value of a `Hoist-Allow` trailer; what is no allowance is left out.
+    pub fn parse_all(value: &str) -> Vec<Self> {
+        value
+            .split(',')
+            .filter_map(|part| {
+                let (guard, limit) = part.split_once('=')?;
+                let guard = guard.trim();
+                let guard = guard.strip_prefix("max-").unwrap_or(guard).to_owned();
+                Some(Self { guard, limit: limit.trim().parse().ok()? })
+            })
+            .collect()
+    }
+}
+
+/// A guard that allows more on the head than on the base.
+pub struct Loosened {
+    /// Its key.
+    pub name: &'static str,
+    /// Before.
+    pub before: String,
+    /// After.
+    pub after: String,
+}
+
+const NEVER_BELOW: u64 = 5;
+
+/// How many devices an amount means, of so many.
+pub fn limit_of(amount: Amount, of: u64) -> u64 {
+    match amount {
+        Amount::Count(n) => n,
+        Amount::Share(hundredths) => of * u64::from(hundredths) / 10_000,
+    }
+}
+
+/// The verdicts of all guards on a change.
+pub(super) fn judge(
+    base: &Side<'_>,
+    head: &Side<'_>,
+    groups: &[Group],
+    allowances: &[Allowance],
+) -> Vec<GuardVerdict> {
+    let sides: Vec<&Guards> =
+        [base, head].into_iter().filter_map(|side| Some(&side.fleet?.0.guards)).collect();
+    let strictest =
+        |limit: &dyn Fn(&Guards) -> u64| sides.iter().map(|g| limit(g)).min().unwrap_or(0);
+    let devices = |side: &Side<'_>| side.fleet.map_or(0, |(fleet, _)| fleet.devices.len() as u64);
+    let total = devices(base).max(devices(head));
+
+    let disrupted = groups.iter().filter(|group| is_disrupted(group));
+    let disrupted = disrupted.map(|group| group.devices.len() as u64).sum();
+    let removed = groups
+        .iter()
+        .map(|group| {
+            let removed = group.changes.iter().filter(|c| c.action == Action::Remove).count();
+            removed as u64 * group.devices.len() as u64
+        })
+        .sum();
+    let limit = strictest(&|g| limit_of(g.max_devices_disrupted, total).max(NEVER_BELOW));
+    let mut verdicts = vec![
+        verdict("max-devices-disrupted", limit, disrupted, allowances),
+        verdict("max-modules-removed", strictest(&|g| g.max_modules_removed), removed, allowances),
+    ];
+    let became_empty = became_empty(base, head);
+    if became_empty {
+        let allowed = strictest(&|g| u64::from(g.allow_empty));
+        verdicts.push(verdict("allow-empty", allowed, 1, allowances));
+    }
+    verdicts
+}
+
+fn verdict(name: &'static str, limit: u64, actual: u64, allowances: &[Allowance]) -> GuardVerdict {
+    let plain = name.strip_prefix("max-").unwrap_or(name);
+    let lifted = allowances.iter().filter(|a| a.guard == plain).map(|a| a.limit).max();
+    let limit = limit.max(lifted.unwrap_or(0));
+    GuardVerdict { name, limit, actual, exceeded: actual > limit }
+}
+
+fn is_disrupted(group: &Group) -> bool {
+    match group.membership {
+        Membership::Left | Membership::Retained | Membership::WasRetained => true,
+        Membership::Stays | Membership::Joined => {
+            group.changes.iter().any(|change| change.action.disrupts())
+        }
+    }
+}
+
+fn became_empty(base: &Side<'_>, head: &Side<'_>) -> bool {
+    let (Some((before, _)), Some((after, _))) = (base.fleet, head.fleet) else { return false };
+    (after.devices.is_empty() && !before.devices.is_empty())
+        || (after.deployments.is_empty() && !before.deployments.is_empty())
+}
+
+/// The guards that allow more on the head than on the base.
+pub(super) fn loosened(base: &Guards, head: &Guards, devices: u64) -> Vec<Loosened> {
+    let Guards { max_devices_disrupted, max_modules_removed, allow_empty } = base;
+    let mut loosened = Vec::new();
+    let mut compare = |name, before: u64, after: u64, words: (String, String)| {
+        if after > before {
+            loosened.push(Loosened { name, before: words.0, after: words.1 });
+        }
+    };
+    compare(
+        "max-devices-disrupted",
+        limit_of(*max_devices_disrupted, devices),
+        limit_of(head.max_devices_disrupted, devices),
+        (words(*max_devices_disrupted), words(head.max_devices_disrupted)),
+    );
+    compare(
+        "max-modules-removed",
+        *max_modules_removed,
+        head.max_modules_removed,
+        (max_modules_removed.to_string(), head.max_modules_removed.to_string()),
+    );
+    compare(
+        "allow-empty",
+        u64::from(*allow_empty),
+        u64::from(head.allow_empty),
+        (allow_empty.to_string(), head.allow_empty.to_string()),
+    );
+    loosened
+}
+
+fn words(amount: Amount) -> String {
+    match amount {
+        Amount::Count(n) => n.to_string(),
+        Amount::Share(hundredths) => format!("{}%", f64::from(hundredths) / 100.0),
+    }
+}

@@ -1,0 +1,170 @@
+//! What a change of the fleet repository would change on devices.
+//!
+//! Enters: two fleets with their resolutions. Leaves: a [`FleetDiff`]: groups of devices whose changes are
+//! equal, with causes, guards and notices. It compares *manifests*, never files: what reaches no device is
+//! no difference. Views turn it into text and JSON. Not here: engines, git, the clock.
+
+mod causes;
+mod diff;
+mod escape;
+mod fields;
+mod guards;
+mod json;
+mod text;
+
+pub use causes::Cause;
+pub use diff::{diff, fleet_digest};
+pub use escape::shown;
+pub use fields::{
+    Action, Compared, FieldChange, ModuleChange, Reason, compare_modules, fields_of, lifts_a_limit,
+};
+pub use guards::{Allowance, GuardVerdict, Loosened, limit_of};
+pub use json::{json, warning_json};
+pub use text::{Tone, names, summary_line, text};
+
+use crate::diagnostic::Diagnostic;
+use crate::fleet::Fleet;
+use crate::model::{Cohort, DeviceId, Hash};
+use crate::resolve::Resolution;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One side of a comparison.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// What to call it: a revision, or `working tree`.
+    pub name: &'a str,
+    /// The fleet; `None` compares with nothing (a first commit).
+    pub fleet: Option<(&'a Fleet, &'a Resolution)>,
+    /// Its warnings.
+    pub warnings: &'a [Diagnostic],
+}
+
+/// What to compare, and within which limits.
+#[derive(Default)]
+pub struct DiffOptions {
+    /// Only these devices; everything says so.
+    pub only: Option<BTreeSet<DeviceId>>,
+    /// Numbers up to which commits between the sides lift guards.
+    pub allowances: Vec<Allowance>,
+}
+
+/// What would change on devices.
+#[derive(Debug, Clone)]
+pub struct FleetDiff {
+    /// The head's fleet name.
+    pub fleet: String,
+    /// Whether devices were left out on request.
+    pub narrowed: bool,
+    /// Base: name and digest.
+    pub base: (String, Hash),
+    /// Head: name and digest.
+    pub head: (String, Hash),
+    /// The numbers.
+    pub summary: Summary,
+    /// What guards say.
+    pub guards: Vec<GuardVerdict>,
+    /// Groups of devices, the most delicate first.
+    pub groups: Vec<Group>,
+    /// Facts that a reviewer should see although no module changes.
+    pub notices: Vec<Notice>,
+    /// Warnings of the head, with whether the base lacks them.
+    pub warnings: Vec<(Diagnostic, bool)>,
+}
+
+/// The numbers of a diff.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Devices looked at: of both sides together.
+    pub devices: usize,
+    /// Devices on which something changes.
+    pub changed: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Devices that only the head has.
+    pub joined: usize,
+    /// Devices that only the base has.
+    pub left: usize,
+    /// Devices that no deployment targets any more.
+    pub retained: usize,
+    /// Module changes by action; routes are not counted.
+    pub modules: BTreeMap<Action, usize>,
+}
+
+/// What happens to a device besides its modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Membership {
+    /// It is there on both sides.
+    Stays,
+    /// Only the head has it.
+    Joined,
+    /// Only the base has it: nothing is touched, it becomes departed.
+    Left,
+    /// No deployment targets it any more: its last manifest stays in force.
+    Retained,
+    /// It was retained at the base, so what runs there is not known from files; the head targets it.
+    WasRetained,
+}
+
+/// Devices whose changes are equal.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// They, in order.
+    pub devices: Vec<DeviceId>,
+    /// What happens to them besides their modules.
+    pub membership: Membership,
+    /// Which combinations of base and layers they span, with the number of devices.
+    pub cohorts: BTreeMap<(Option<Cohort>, Option<Cohort>), usize>,
+    /// Why.
+    pub causes: BTreeSet<Cause>,
+    /// What changes, by module; routes last.
+    pub changes: Vec<ModuleChange>,
+    /// The same as a text diff of the manifests.
+    pub diff: String,
+}
+
+/// Something to see although no module changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What.
+    pub kind: NoticeKind,
+    /// On which device, or of which guard or lint.
+    pub subject: String,
+    /// Before.
+    pub before: String,
+    /// After.
+    pub after: String,
+}
+
+/// Kinds of notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// A device's engine address is another one, or new.
+    EngineChanged,
+    /// A guard allows more than before.
+    GuardLoosened,
+    /// A lint is less strict than before.
+    LintLoosened,
+}
+
+impl NoticeKind {
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EngineChanged => "engine-changed",
+            Self::GuardLoosened => "guard-loosened",
+            Self::LintLoosened => "lint-loosened",
+        }
+    }
+}
+
+impl FleetDiff {
+    /// Whether anything changes on a device.
+    pub fn has_changes(&self) -> bool {
+        self.summary.changed > 0
+    }
+
+    /// Whether a guard asks for consent.
+    pub fn needs_consent(&self) -> bool {
+        self.guards.iter().any(|guard| guard.exceeded)
+    }
+}

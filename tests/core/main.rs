@@ -1,0 +1,15 @@
+//! The pure core, from files to manifests, hashes and diffs: small fleets in, whole outputs out.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod determinism;
+mod examples;
+mod harness;
+mod hashes;
+mod lints;
+mod merge;
+mod precedence;
+mod provenance;
+mod review;
+mod review_views;
+mod targets;
