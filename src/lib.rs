@@ -9,3 +9,5 @@ pub mod language;
 pub mod fleet;
 pub mod resolve;
 pub mod review;
+pub mod plan;
+pub mod engine;

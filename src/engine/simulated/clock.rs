@@ -1,0 +1,104 @@
+//! What time does to a simulated engine: modules end, are started again, become healthy.
+//!
+//! Enters: a moment to come. Leaves: the world as it is then. The back-off is Docker's: 100 ms doubling to a
+//! minute, from the beginning again after a run of more than 10 s.
+
+use super::world::{Behaviour, Container, Process, World};
+use crate::model::Health;
+
+const FIRST_PAUSE: u64 = 100;
+const LONGEST_PAUSE: u64 = 60_000;
+const LONG_RUN: u64 = 10_000;
+
+impl World {
+    /// Lets the clock go on to a moment.
+    pub(super) fn advance_to(&mut self, moment: u64) {
+        while let Some((at, id)) = self.next_event().filter(|(at, _)| *at <= moment) {
+            self.now = self.now.max(at);
+            let code =
+                match self.containers.get(&id).map(|c| (&c.process, self.behaviour(&c.image))) {
+                    Some((Process::Running, Behaviour::Ends { code, .. })) => Some(code),
+                    _ => None,
+                };
+            match code {
+                Some(code) => self.end(&id, code),
+                None => self.revive(&id),
+            }
+        }
+        self.now = self.now.max(moment);
+    }
+
+    /// The next thing that happens by itself.
+    fn next_event(&self) -> Option<(u64, String)> {
+        self.containers
+            .values()
+            .filter_map(|container| {
+                let at = match (&container.process, self.behaviour(&container.image)) {
+                    (Process::Running, Behaviour::Ends { after, .. }) => {
+                        container.started.unwrap_or(0) + after
+                    }
+                    (Process::Restarting { at, .. }, _) => *at,
+                    _ => return None,
+                };
+                Some((at, container.id.clone()))
+            })
+            .min()
+    }
+
+    /// Its process ends; the policy says whether it is started again.
+    pub(super) fn end(&mut self, id: &str, code: i64) {
+        let now = self.now;
+        let Some(container) = self.containers.get_mut(id) else { return };
+        let ran = now.saturating_sub(container.started.unwrap_or(now));
+        container.finished = Some(now);
+        let again = match container.policy.as_str() {
+            "always" | "unless-stopped" => true,
+            "on-failure" => code != 0,
+            _ => false,
+        };
+        let pause = if ran > LONG_RUN || container.restart_count == 0 {
+            FIRST_PAUSE
+        } else {
+            let doublings = u32::try_from(container.restart_count.min(16)).unwrap_or(16);
+            (FIRST_PAUSE << doublings).min(LONGEST_PAUSE)
+        };
+        container.process = if again {
+            Process::Restarting { code, at: now + pause, pause }
+        } else {
+            Process::Exited { code }
+        };
+    }
+
+    fn revive(&mut self, id: &str) {
+        let now = self.now;
+        if let Some(container) = self.containers.get_mut(id) {
+            container.restart_count += 1;
+            container.started = Some(now);
+            container.process = Process::Running;
+        }
+    }
+
+    /// What its health check says now.
+    pub(super) fn health(&self, container: &Container) -> Health {
+        let (Some(interval), true) = (container.health_interval, container.is_up()) else {
+            return Health::None;
+        };
+        if self.now < container.started.unwrap_or(0) + interval {
+            Health::Starting
+        } else if self.behaviour(&container.image) == Behaviour::Unhealthy {
+            Health::Unhealthy
+        } else {
+            Health::Healthy
+        }
+    }
+}
+
+/// A moment of the engine's clock, as engines write moments.
+pub(super) fn written(moment: Option<u64>) -> String {
+    /// 2026-01-01T00:00:00Z
+    const EPOCH: i64 = 1_767_225_600;
+    let Some(moment) = moment else { return "0001-01-01T00:00:00Z".to_owned() };
+    let millis = i64::try_from(moment).unwrap_or(0);
+    jiff::Timestamp::from_millisecond(EPOCH * 1000 + millis)
+        .map_or_else(|_| String::new(), |moment| moment.to_string())
+}

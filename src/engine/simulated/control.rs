@@ -1,0 +1,328 @@
+//! What happens to engines from outside, for tests and demonstrations; and the log of calls that came.
+//!
+//! Enters: orders. Leaves: faults that the next calls meet, a changed world, what was called.
+
+use super::Simulated;
+use super::world::{Behaviour, Image, Process, World, full_reference};
+use crate::engine::{EngineError, EngineErrorKind};
+use crate::plan::StepKind;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Which call of the port, or of those that an observation is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallKind {
+    /// Facts.
+    Facts,
+    /// The list of an observation.
+    List,
+    /// One inspect of an observation, with the twin.
+    Inspect,
+    /// The networks of an observation.
+    Networks,
+    /// One image of an observation.
+    Image,
+    /// A file.
+    ReadFile,
+    /// A step.
+    Step(StepKind),
+}
+
+/// What becomes of one call.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// This error; nothing is done.
+    Fail(EngineError),
+    /// No answer, ever; nothing is done.
+    Hang,
+    /// No connection; nothing is done.
+    Unreachable,
+    /// The connection breaks before or after it is done.
+    Cut {
+        /// Whether it was done.
+        done: bool,
+    },
+    /// The limit of the call passes; engines go on after that.
+    TimeOut {
+        /// Whether it was done.
+        done: bool,
+    },
+}
+
+/// Faults to come, and calls that came.
+#[derive(Default)]
+pub(super) struct Interference {
+    next: BTreeMap<CallKind, VecDeque<Fault>>,
+    unreachable: bool,
+    delay: Duration,
+    calls: Vec<(CallKind, String)>,
+}
+
+impl Interference {
+    /// A call came: which fault it meets, and how long it takes.
+    pub(super) fn arrive(&mut self, kind: CallKind, subject: String) -> (Option<Fault>, Duration) {
+        self.calls.push((kind, subject));
+        let fault = if self.unreachable {
+            Some(Fault::Unreachable)
+        } else {
+            self.next.get_mut(&kind).and_then(VecDeque::pop_front)
+        };
+        (fault, self.delay)
+    }
+}
+
+/// The hands of a test on a simulated engine.
+pub struct Control {
+    engine: Simulated,
+}
+
+impl Control {
+    pub(super) fn of(engine: Simulated) -> Self {
+        Self { engine }
+    }
+
+    /// The next call of this kind meets a fault; several are met one after the other.
+    pub fn fault_next(&self, kind: CallKind, fault: Fault) {
+        self.engine.interference().next.entry(kind).or_default().push_back(fault);
+    }
+
+    /// Whether no call gets through.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.engine.interference().unreachable = unreachable;
+    }
+
+    /// Every call takes so long, in real time.
+    pub fn set_delay(&self, delay: Duration) {
+        self.engine.interference().delay = delay;
+    }
+
+    /// All calls so far, with what they were about.
+    pub fn calls(&self) -> Vec<(CallKind, String)> {
+        self.engine.interference().calls.clone()
+    }
+
+    /// How many calls of a kind came so far.
+    pub fn count(&self, kind: CallKind) -> usize {
+        self.engine.interference().calls.iter().filter(|(k, _)| *k == kind).count()
+    }
+
+    /// The steps so far that change something: all but waits.
+    pub fn changes(&self) -> Vec<String> {
+        let changes =
+            |kind: &CallKind| matches!(kind, CallKind::Step(step) if *step != StepKind::Wait);
+        let calls = self.calls();
+        calls.into_iter().filter(|(kind, _)| changes(kind)).map(|(_, words)| words).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.engine.interference().calls.clear();
+    }
+
+    /// What modules of an image do from now on.
+    ///
+    /// # Errors
+    /// Where the engine's file can't be written; so for all below.
+    pub fn behave(&self, image: &str, behaviour: Behaviour) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            w.behaviours.insert(full_reference(image), behaviour);
+            w.advance_to(w.now);
+        })
+    }
+
+    /// The engine has an image, with labels of its own.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn load_image(
+        &self,
+        image: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let reference = full_reference(image);
+        self.engine.change(|w| {
+            let id = w.published_id(&reference);
+            w.images.insert(reference, Image { id, labels: labels.clone() });
+        })
+    }
+
+    /// The engine has an image no longer.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn drop_image(&self, image: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            w.images.remove(&full_reference(image));
+        })
+    }
+
+    /// Whether no registry has the image.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn set_missing(&self, image: &str, missing: bool) -> Result<(), EngineError> {
+        let reference = full_reference(image);
+        self.engine.change(|w| {
+            if missing {
+                w.missing.insert(reference)
+            } else {
+                w.missing.remove(&reference)
+            };
+        })
+    }
+
+    /// The registry has other content under the same reference from now on.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn publish(&self, image: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            *w.published.entry(full_reference(image)).or_default() += 1;
+        })
+    }
+
+    /// A process of the device takes or frees a port.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn set_occupied(&self, port: u16, occupied: bool) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            if occupied {
+                w.occupied.insert(port)
+            } else {
+                w.occupied.remove(&port)
+            };
+        })
+    }
+
+    /// The engine's clock goes on.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn advance(&self, by: crate::model::Duration) -> Result<(), EngineError> {
+        self.engine.change(|w| w.advance_to(w.now + by.millis))
+    }
+
+    /// A container's process ends with a code.
+    ///
+    /// # Errors
+    /// Where there is no such container, or it does not run.
+    pub fn kill(&self, container: &str, code: i64) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            let found = w.container(container)?;
+            let id = found.id.clone();
+            if !found.is_up() {
+                let words = format!("Container {container} is not running");
+                return Err(EngineError::new(EngineErrorKind::Refused, words));
+            }
+            w.end(&id, code);
+            Ok(())
+        })?
+    }
+
+    /// Somebody freezes a container.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn pause(&self, container: &str) -> Result<(), EngineError> {
+        self.on_container(container, |found| {
+            if found.process == Process::Running {
+                found.process = Process::Paused;
+            }
+        })
+    }
+
+    /// Somebody renames a container.
+    ///
+    /// # Errors
+    /// As the engine would refuse.
+    pub fn rename(&self, container: &str, name: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| w.rename(container, name))?
+    }
+
+    /// Somebody removes a container.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn remove(&self, container: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| w.remove(container))
+    }
+
+    /// Somebody changes limits or policy of a container (`docker update`).
+    ///
+    /// # Errors
+    /// As the engine would refuse.
+    pub fn update(
+        &self,
+        container: &str,
+        policy: Option<&str>,
+        memory: Option<u64>,
+        nano_cpus: Option<u64>,
+    ) -> Result<(), EngineError> {
+        self.engine.change(|w| w.update(container, policy, memory, nano_cpus))?
+    }
+
+    /// Somebody takes a container off a network.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn disconnect(&self, container: &str, network: &str) -> Result<(), EngineError> {
+        self.on_container(container, |found| {
+            found.networks.remove(network);
+        })
+    }
+
+    /// Somebody makes a container that is none of ours, and starts it.
+    ///
+    /// # Errors
+    /// As the engine would refuse.
+    pub fn run_foreign(&self, name: &str, body: &serde_json::Value) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            w.create(name, body, &BTreeMap::new(), &crate::engine::SecretValues::default())?;
+            w.start(name)
+        })?
+    }
+
+    /// A module writes a file, as its process would.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn write_file(
+        &self,
+        container: &str,
+        path: &str,
+        content: &[u8],
+    ) -> Result<(), EngineError> {
+        self.engine.change(|w: &mut World| {
+            w.container(container)?;
+            if let Some((files, rest)) = w.files_at(container, path) {
+                files.insert(rest, super::world::StoredFile::of(content));
+            }
+            Ok(())
+        })?
+    }
+
+    /// Names of the volumes that the engine has.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn volumes(&self) -> Result<Vec<String>, EngineError> {
+        self.engine.look(|w| w.volumes.keys().cloned().collect())
+    }
+
+    /// The environment of a container; of a secret only that it is one.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn environment(&self, container: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        self.engine.look(|w| w.container(container).map(|c| c.env.clone()))?
+    }
+
+    fn on_container(
+        &self,
+        container: &str,
+        change: impl FnOnce(&mut super::world::Container),
+    ) -> Result<(), EngineError> {
+        self.engine.change(|w| w.container_mut(container).map(change))?
+    }
+}

@@ -1,0 +1,297 @@
+//! One device: whose containers are whose, what is to be done about each module, and the works of it all.
+
+use super::module::{Decision, ModuleInput, Owned, decide};
+use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
+use super::works::Works;
+use super::{
+    Block, DeviceMemory, DevicePlan, DeviceState, PlanReason, Purpose, RememberedContainer, Step,
+};
+use crate::model::{
+    ContainerState, DeviceId, FleetName, Hash, ImageReference, Manifest, Module, ModuleName,
+    Observation, ObservedContainer, PullPolicy, SecretName, label,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// All that a device's plan is made from.
+pub struct PlanInput<'a> {
+    /// The fleet's name.
+    pub fleet: &'a FleetName,
+    /// Its former names.
+    pub fleet_formerly: &'a [FleetName],
+    /// The device.
+    pub device: &'a DeviceId,
+    /// Its former ids.
+    pub device_formerly: &'a [DeviceId],
+    /// What is to be in force; `None` where nothing is known.
+    pub manifest: Option<Arc<Manifest>>,
+    /// Whether no deployment targets it, so that what it has stays in force.
+    pub retained: bool,
+    /// The revision, for the labels.
+    pub revision: &'a str,
+    /// Which control host's store this is.
+    pub control: &'a str,
+    /// Subnet of the fleet's network.
+    pub subnet: Option<&'a str>,
+    /// Registry host → name of its credentials.
+    pub registries: &'a BTreeMap<String, SecretName>,
+    /// Keyed hashes of the secrets that the device may have; words for those that it can't.
+    pub secrets: &'a BTreeMap<SecretName, Result<Hash, String>>,
+    /// What the engine was seen to run.
+    pub observation: &'a Observation,
+    /// What the store remembers.
+    pub memory: &'a DeviceMemory,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// Plans one device.
+pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
+    let mut plan = DevicePlan::idle(input.device.clone(), DeviceState::Observed);
+    plan.manifest.clone_from(&input.manifest);
+    plan.retained = input.retained;
+    plan.fingerprint = Some(fingerprint(input.observation));
+    if let Some(words) = other_devices_engine(input) {
+        plan.state = DeviceState::Held { code: 409, words };
+        plan.kept_memory = input.memory.clone();
+        return plan;
+    }
+    let Some(manifest) = &input.manifest else {
+        plan.kept_memory = input.memory.clone();
+        return plan;
+    };
+    let sorted = Sorted::of(input);
+    let decided = decide_all(input, manifest, &sorted);
+    let mut works = Works::default();
+    let drafts = with_images(input, decided.drafts, &mut plan.blocked, &mut works);
+    plan.blocked.extend(decided.blocked);
+    let networks = works.networks(input, &drafts);
+    let early = works.early_stops(&drafts, manifest, &sorted);
+    works.stages(&drafts, &networks);
+    works.restarts(&early);
+    if plan.blocked.is_empty() {
+        works.removals(manifest, &sorted);
+        works.unused_networks(input, manifest);
+    } else {
+        plan.held_back = sorted.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
+    }
+    plan.works = works.list;
+    plan.kept_memory = DeviceMemory {
+        containers: decided.kept,
+        networks: Some(known_networks(input).into_iter().collect()),
+    };
+    plan
+}
+
+/// Images of modules for which a container will be made; whether the engine has them is asked before the
+/// plan is made.
+pub fn images_wanted(input: &PlanInput<'_>) -> Vec<String> {
+    let Some(manifest) = &input.manifest else { return Vec::new() };
+    let decided = decide_all(input, manifest, &Sorted::of(input));
+    let images: BTreeSet<String> = decided
+        .drafts
+        .iter()
+        .filter(|draft| draft.decision.needs_image)
+        .map(|draft| draft.module.image.clone())
+        .collect();
+    images.into_iter().collect()
+}
+
+/// An engine that holds containers of this fleet for another device is not touched: its address may be wrong.
+fn other_devices_engine(input: &PlanInput<'_>) -> Option<String> {
+    let fleets = fleet_names(input);
+    let devices = device_names(input);
+    input.observation.containers.iter().find_map(|container| {
+        let device = container.labels.get(label::DEVICE)?;
+        let complete = carries_our_labels(container, &fleets, std::slice::from_ref(device));
+        let own = container.detail.as_ref().is_some_and(|d| is_innocent(&d.image_labels));
+        (complete && own && !devices.contains(device)).then(|| {
+            format!(
+                "its engine runs containers of device \"{device}\" of this fleet, so nothing is touched; \
+                 if it was renamed, write `formerly = [\"{device}\"]` into its file"
+            )
+        })
+    })
+}
+
+fn fleet_names(input: &PlanInput<'_>) -> Vec<String> {
+    std::iter::once(input.fleet).chain(input.fleet_formerly).map(ToString::to_string).collect()
+}
+
+fn device_names(input: &PlanInput<'_>) -> Vec<String> {
+    std::iter::once(input.device).chain(input.device_formerly).map(ToString::to_string).collect()
+}
+
+/// The containers of an observation, by whose they are.
+pub(super) struct Sorted<'a> {
+    ours: BTreeMap<String, Owned<'a>>,
+    foreign: Vec<&'a ObservedContainer>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(input: &'a PlanInput<'a>) -> Self {
+        let (fleets, devices) = (fleet_names(input), device_names(input));
+        let mut sorted = Self { ours: BTreeMap::new(), foreign: Vec::new() };
+        for container in &input.observation.containers {
+            let ours = carries_our_labels(container, &fleets, &devices)
+                .then(|| is_ours(container, input.memory))
+                .flatten();
+            match ours {
+                _ if container.state == ContainerState::Removing => {}
+                None => sorted.foreign.push(container),
+                Some((module, role)) => {
+                    let owned = sorted.ours.entry(module).or_default();
+                    match role {
+                        Role::Current => owned.current = Some(container),
+                        Role::New => owned.new = Some(container),
+                        Role::Old => owned.old = Some(container),
+                        Role::Renamed => owned.renamed.push(container),
+                    }
+                }
+            }
+        }
+        sorted
+    }
+
+    /// Foreign containers that bear a module's labels of their own, not their image's.
+    fn doubtful(&self, input: &PlanInput<'_>, module: &ModuleName) -> Vec<&'a ObservedContainer> {
+        let (fleets, devices) = (fleet_names(input), device_names(input));
+        let is_of = |container: &ObservedContainer| {
+            container.labels.get(label::MODULE).is_some_and(|m| m == module.as_str())
+        };
+        let own = |container: &ObservedContainer| {
+            container.detail.as_ref().is_some_and(|detail| is_innocent(&detail.image_labels))
+        };
+        let foreign = self.foreign.iter().copied();
+        foreign.filter(|c| is_of(c) && carries_our_labels(c, &fleets, &devices) && own(c)).collect()
+    }
+
+    /// Containers of modules that the manifest does not have.
+    pub(super) fn unwanted(&self, manifest: &Manifest) -> Vec<(&'a ObservedContainer, ModuleName)> {
+        let mut unwanted = Vec::new();
+        for (module, owned) in &self.ours {
+            let Ok(name) = ModuleName::parse(module) else { continue };
+            if manifest.modules.contains_key(&name) {
+                continue;
+            }
+            unwanted.extend(owned.all().map(|container| (container, name.clone())));
+        }
+        unwanted
+    }
+}
+
+pub(super) struct Draft<'a> {
+    pub(super) name: ModuleName,
+    pub(super) module: &'a Module,
+    pub(super) decision: Decision,
+    pub(super) pull: Option<usize>,
+}
+
+struct DecidedAll<'a> {
+    drafts: Vec<Draft<'a>>,
+    blocked: BTreeMap<ModuleName, Block>,
+    kept: BTreeMap<String, RememberedContainer>,
+}
+
+fn decide_all<'a>(
+    input: &PlanInput<'_>,
+    manifest: &'a Manifest,
+    sorted: &Sorted<'_>,
+) -> DecidedAll<'a> {
+    let mut all =
+        DecidedAll { drafts: Vec::new(), blocked: BTreeMap::new(), kept: BTreeMap::new() };
+    let none = Owned::default();
+    let others_go = !sorted.unwanted(manifest).is_empty();
+    for (name, module) in &manifest.modules {
+        let owned = sorted.ours.get(name.as_str()).unwrap_or(&none);
+        let decided = decide(&ModuleInput {
+            fleet: input.fleet,
+            device: input.device.as_str(),
+            revision: input.revision,
+            control: input.control,
+            secrets: input.secrets,
+            memory: input.memory,
+            foreign: &sorted.foreign,
+            doubtful: sorted.doubtful(input, name),
+            manifest,
+            name,
+            module,
+            owned,
+            others_go,
+            now: input.now,
+        });
+        match decided {
+            Ok((decision, kept)) => {
+                all.kept.extend(kept);
+                if let Some(decision) = decision {
+                    all.drafts.push(Draft { name: name.clone(), module, decision, pull: None });
+                }
+            }
+            Err(block) => {
+                let known =
+                    owned.all().filter_map(|c| input.memory.containers.get_key_value(&c.id));
+                all.kept.extend(known.map(|(id, remembered)| (id.clone(), remembered.clone())));
+                all.blocked.insert(name.clone(), block);
+            }
+        }
+    }
+    all
+}
+
+/// Adds the pulls that are needed; a module whose image can't be had is blocked.
+fn with_images<'a>(
+    input: &PlanInput<'_>,
+    drafts: Vec<Draft<'a>>,
+    blocked: &mut BTreeMap<ModuleName, Block>,
+    works: &mut Works,
+) -> Vec<Draft<'a>> {
+    let mut pulls: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for mut draft in drafts {
+        let image = &draft.module.image;
+        let there = input.observation.images.get(image).copied();
+        let policy = draft.module.image_pull_policy;
+        if !draft.decision.needs_image {
+            kept.push(draft);
+            continue;
+        }
+        let pull = match (policy, there) {
+            (PullPolicy::Never, Some(false)) => {
+                blocked.insert(draft.name.clone(), Block::NoImage(image.clone()));
+                continue;
+            }
+            (PullPolicy::Never, _) | (PullPolicy::OnCreate, Some(true)) => false,
+            (PullPolicy::Always, _) | (PullPolicy::OnCreate, _) => true,
+        };
+        if let Some(reference) = ImageReference::parse(image).ok().filter(|_| pull) {
+            let number = *pulls.entry(image.clone()).or_insert_with(|| {
+                let credentials = reference
+                    .registry()
+                    .and_then(|registry| input.registries.get(registry))
+                    .cloned();
+                let step = Step::Pull {
+                    image: reference,
+                    credentials,
+                    if_present_is_enough: policy == PullPolicy::Always,
+                };
+                works.add(Purpose::Image(image.clone()), Vec::new(), vec![step])
+            });
+            if let Some(work) = works.list.get_mut(number) {
+                match work.reasons.first_mut() {
+                    Some(PlanReason::NeededBy(names)) => names.push(draft.name.clone()),
+                    _ => work.reasons.push(PlanReason::NeededBy(vec![draft.name.clone()])),
+                }
+            }
+            draft.pull = Some(number);
+        }
+        kept.push(draft);
+    }
+    kept
+}
+
+/// Networks that are known to be there and ours.
+pub(super) fn known_networks(input: &PlanInput<'_>) -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = input.memory.networks.iter().flatten().cloned().collect();
+    known.extend(input.observation.networks.iter().flatten().cloned());
+    known
+}

@@ -1,0 +1,357 @@
+//! Plans: what differs between manifests and observations, and the steps that remove the difference.
+//!
+//! Enters: a manifest, an [`Observation`](crate::model::Observation), what the store remembers. Leaves: a
+//! [`DevicePlan`]: works with their steps, their undo steps and what each waits for, made once, shown and
+//! run as it is. Pure; time, secrets' digests and ids are arguments. Not here: engine calls, and any
+//! decision while a plan runs.
+
+mod body;
+mod device;
+mod json;
+mod module;
+mod networks;
+mod ownership;
+mod place;
+mod repair;
+mod standing;
+mod step;
+mod text;
+mod twin;
+mod works;
+
+pub use device::{PlanInput, images_wanted, plan_device};
+pub use json::{plan_json, work_json};
+pub use module::settings_to_remember;
+pub use ownership::{Role, carries_our_labels, fingerprint, is_ours, new_name, old_name};
+pub use standing::{Repair, Verdict, judge};
+pub use step::{
+    ContainerRef, DeviceMemory, FileEntry, RememberedContainer, Step, StepKind, StepOutput,
+};
+pub use text::{plan_text, short_revision, work_line, work_subject};
+
+use crate::model::{DeviceId, Hash, Manifest, ModuleName};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What is to be done on every device, for one revision.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The fleet's name.
+    pub fleet: String,
+    /// The revision that it is made for.
+    pub revision: String,
+    /// The digest of that revision's manifests.
+    pub digest: Hash,
+    /// Whether devices were left out on request.
+    pub narrowed: bool,
+    /// By device.
+    pub devices: BTreeMap<DeviceId, DevicePlan>,
+}
+
+/// What is to be done on one device.
+#[derive(Debug, Clone)]
+pub struct DevicePlan {
+    /// Which device.
+    pub device: DeviceId,
+    /// Whether anything can be done at all.
+    pub state: DeviceState,
+    /// What is to be in force; `None` where nothing is known.
+    pub manifest: Option<Arc<Manifest>>,
+    /// Whether no deployment targets it, so that what it has stays in force.
+    pub retained: bool,
+    /// What is to be done; each names only works before it.
+    pub works: Vec<Work>,
+    /// Modules that something foreign is in the way of, or that lack something only people can give.
+    pub blocked: BTreeMap<ModuleName, Block>,
+    /// Modules that should go, and stay until nothing is blocked: one of those may be their successor.
+    pub held_back: Vec<ModuleName>,
+    /// What the observation looked like; a saved plan runs only on the same.
+    pub fingerprint: Option<Hash>,
+    /// What is remembered of containers that are not touched.
+    pub kept_memory: DeviceMemory,
+}
+
+/// Whether anything can be done on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It was observed.
+    Observed,
+    /// It can't be reached now, or has no engine address; the words say why.
+    Pending(String),
+    /// It is not touched until somebody looks at it; the words say why.
+    Held {
+        /// The status code that it means: 400 for what git says, 409 for what the engine runs.
+        code: u16,
+        /// Why.
+        words: String,
+    },
+}
+
+/// A unit that passes, fails or is skipped as one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// Its number in the device's plan.
+    pub id: usize,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Why.
+    pub reasons: Vec<PlanReason>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What takes it back when a step fails; see [`Undo`].
+    pub undo: Vec<Undo>,
+    /// When it runs.
+    pub when: When,
+    /// Works that must have ended before, however they ended.
+    pub after: Vec<usize>,
+    /// What the store remembers of containers once it has passed.
+    pub remember: Vec<(ContainerRef, RememberedContainer)>,
+}
+
+/// When a work runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// When all of these passed; else it is skipped because of the first that did not.
+    AllPassed(Vec<usize>),
+    /// When one of these failed or was skipped; else there is nothing to do.
+    AnyFailed(Vec<usize>),
+}
+
+/// A step that takes a work back. When step number `i` of the work fails, all undo steps whose `since` is at
+/// most `i` and whose `until` is above it run, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    /// The first step whose failure needs it.
+    pub since: usize,
+    /// The first step from which on it would be wrong.
+    pub until: usize,
+    /// What is done.
+    pub step: Step,
+}
+
+/// What a work is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To have an image there.
+    Image(String),
+    /// To have a network, or not.
+    Network(String),
+    /// To bring a module to its manifest.
+    Module {
+        /// Which.
+        name: ModuleName,
+        /// What happens to it.
+        action: PlanAction,
+    },
+}
+
+/// What happens to a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlanAction {
+    /// A container is made.
+    Create,
+    /// A new container takes the place of the old one.
+    Replace,
+    /// Settings, networks or twin change; nothing restarts.
+    Update,
+    /// It is started, restarted or thawed.
+    Start,
+    /// It is stopped.
+    Stop,
+    /// It is removed.
+    Remove,
+    /// It is started again, because what it made room for failed.
+    StartAgain,
+    /// Something that a crash left behind is cleared away.
+    Tidy,
+}
+
+impl PlanAction {
+    /// Its name in text and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Replace => "replace",
+            Self::Update => "update",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Remove => "remove",
+            Self::StartAgain => "start again",
+            Self::Tidy => "tidy",
+        }
+    }
+
+    /// Its sign in text.
+    pub fn sign(self) -> char {
+        match self {
+            Self::Create => '+',
+            Self::Replace => '±',
+            Self::Update => '~',
+            Self::Start | Self::StartAgain => '▶',
+            Self::Stop => '■',
+            Self::Remove | Self::Tidy => '-',
+        }
+    }
+}
+
+/// Why something is done. Reasons explain; they never decide.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlanReason {
+    /// There is no container for it.
+    Absent,
+    /// Its specification differs from the container's.
+    SpecDiffers,
+    /// Somebody replaced the container: its image is another one.
+    OtherImage {
+        /// Seen.
+        seen: String,
+    },
+    /// A limit is taken away, which needs a new container.
+    LimitLifted,
+    /// Restart policy, memory or cpus differ.
+    SettingsDiffer,
+    /// The twin differs.
+    TwinDiffers,
+    /// It is not on a network that it should be on.
+    NotOnNetwork(String),
+    /// It is down and should run.
+    Down(String),
+    /// It is frozen.
+    Paused,
+    /// It is unhealthy.
+    Unhealthy,
+    /// It runs and should not.
+    ShouldBeStopped,
+    /// It is in no manifest any more.
+    NotInManifest,
+    /// It makes room for another module.
+    MakesRoom(String),
+    /// What it made room for failed.
+    RoomNotUsed,
+    /// It has another name than it should have.
+    Renamed(String),
+    /// A former run was cut off.
+    LeftBehind,
+    /// Its time as the previous container is over.
+    KeptLongEnough,
+    /// Needed by these modules.
+    NeededBy(Vec<ModuleName>),
+    /// Nothing uses it any more.
+    Unused,
+}
+
+impl fmt::Display for PlanReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("not there"),
+            Self::SpecDiffers => f.write_str("specification differs"),
+            Self::OtherImage { seen } => write!(f, "runs another image: {seen}"),
+            Self::LimitLifted => f.write_str("a limit is taken away"),
+            Self::SettingsDiffer => f.write_str("settings differ"),
+            Self::TwinDiffers => f.write_str("twin differs"),
+            Self::NotOnNetwork(name) => write!(f, "not on network {name}"),
+            Self::Down(words) => f.write_str(words),
+            Self::Paused => f.write_str("paused"),
+            Self::Unhealthy => f.write_str("unhealthy"),
+            Self::ShouldBeStopped => f.write_str("should be stopped"),
+            Self::NotInManifest => f.write_str("not in the manifest any more"),
+            Self::MakesRoom(name) => write!(f, "makes room for {name}"),
+            Self::RoomNotUsed => f.write_str("what it made room for failed"),
+            Self::Renamed(name) => write!(f, "is named {name}"),
+            Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
+            Self::KeptLongEnough => f.write_str("kept long enough"),
+            Self::NeededBy(names) => {
+                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
+                write!(f, "needed by {}", names.join(", "))
+            }
+            Self::Unused => f.write_str("nothing uses it any more"),
+        }
+    }
+}
+
+/// Why a module is not touched although it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// A container that is not ours has its name.
+    ForeignName {
+        /// The name.
+        name: String,
+        /// The foreign container's id.
+        id: String,
+    },
+    /// A container bears the module's labels, but neither its name nor the store says that it is ours: it
+    /// may be the module's own, renamed, so a second one is not made beside it.
+    Doubtful {
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: String,
+    },
+    /// A container that is not ours publishes its port.
+    ForeignPort {
+        /// The port.
+        port: String,
+        /// The foreign container's name.
+        name: String,
+    },
+    /// The control host has no such secret, or may not give it to this device.
+    NoSecret(String),
+    /// The image is not there, and may not be pulled.
+    NoImage(String),
+}
+
+impl Block {
+    /// Its status code.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::ForeignName { .. } | Self::Doubtful { .. } | Self::ForeignPort { .. } => 409,
+            Self::NoSecret(_) => 422,
+            Self::NoImage(_) => 424,
+        }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForeignName { name, id } => write!(
+                f,
+                "container {name} ({}) is not Hoist's and has the name; it is not touched",
+                id.get(..12).unwrap_or(id)
+            ),
+            Self::Doubtful { name, id } => write!(
+                f,
+                "container {name} ({}) bears this module's labels under another name; rename or remove it",
+                id.get(..12).unwrap_or(id)
+            ),
+            Self::ForeignPort { port, name } => {
+                write!(
+                    f,
+                    "container {name} is not Hoist's and publishes port {port}; it is not touched"
+                )
+            }
+            Self::NoSecret(words) => f.write_str(words),
+            Self::NoImage(image) => {
+                write!(f, "the engine lacks image {image}, and image-pull-policy is never")
+            }
+        }
+    }
+}
+
+impl DevicePlan {
+    /// A plan that does nothing.
+    pub fn idle(device: DeviceId, state: DeviceState) -> Self {
+        Self {
+            device,
+            state,
+            manifest: None,
+            retained: false,
+            works: Vec::new(),
+            blocked: BTreeMap::new(),
+            held_back: Vec::new(),
+            fingerprint: None,
+            kept_memory: DeviceMemory::default(),
+        }
+    }
+}

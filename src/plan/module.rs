@@ -1,0 +1,303 @@
+//! One module: what differs between its manifest and its containers, and the steps that bring it there.
+//!
+//! A replace gives names last: the new container is made under a name of its own, the old one is stopped,
+//! the new one started and watched, and only then are names changed. Until then the way back needs no
+//! rename. What a cut-off run left behind is told by labels and names, and taken up from there.
+
+use super::body::engine_policy;
+use super::{
+    Block, ContainerRef, DeviceMemory, PlanAction, PlanReason, RememberedContainer, Step, Undo,
+};
+use crate::model::{
+    ContainerState, EnvValue, FleetName, Hash, Manifest, Module, ModuleHashes, ModuleName,
+    ObservedContainer, SecretName, Status, label, module_hashes,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The containers of one module, by what they are to it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Owned<'a> {
+    pub(super) current: Option<&'a ObservedContainer>,
+    pub(super) new: Option<&'a ObservedContainer>,
+    pub(super) old: Option<&'a ObservedContainer>,
+    /// Ours by id, under names that we never give.
+    pub(super) renamed: Vec<&'a ObservedContainer>,
+}
+
+impl<'a> Owned<'a> {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'a ObservedContainer> {
+        let Self { current, new, old, renamed } = self;
+        [*current, *new, *old].into_iter().flatten().chain(renamed.iter().copied())
+    }
+}
+
+/// What the decision on a module depends on.
+pub(super) struct ModuleInput<'a> {
+    pub(super) fleet: &'a FleetName,
+    pub(super) device: &'a str,
+    pub(super) revision: &'a str,
+    pub(super) control: &'a str,
+    pub(super) secrets: &'a BTreeMap<SecretName, Result<Hash, String>>,
+    pub(super) memory: &'a DeviceMemory,
+    pub(super) foreign: &'a [&'a ObservedContainer],
+    /// Those of them that bear this module's labels without their image bearing them.
+    pub(super) doubtful: Vec<&'a ObservedContainer>,
+    pub(super) manifest: &'a Manifest,
+    pub(super) name: &'a ModuleName,
+    pub(super) module: &'a Module,
+    pub(super) owned: &'a Owned<'a>,
+    /// Whether something is removed once this has passed: a first look is then not enough.
+    pub(super) others_go: bool,
+    pub(super) now: i64,
+}
+
+/// What is to be done about a module.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) action: PlanAction,
+    pub(super) reasons: Vec<PlanReason>,
+    pub(super) steps: Vec<Step>,
+    pub(super) undo: Vec<Undo>,
+    /// Whether a container is made, so that its image must be there.
+    pub(super) needs_image: bool,
+    /// Networks that must be there.
+    pub(super) networks: Vec<String>,
+    pub(super) remember: Vec<(ContainerRef, RememberedContainer)>,
+}
+
+/// What is to be done, if anything; what is remembered of containers that stay as they are.
+pub(super) type Decided = (Option<Decision>, Vec<(String, RememberedContainer)>);
+
+/// Decides on one module.
+pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
+    let hashes = module_hashes(input.module, &input.manifest.routes);
+    let spec = spec_label(input, &hashes)?;
+    let mut draft = Draft { input, hashes, spec, out: Decision::empty() };
+    let current = draft.settle_names();
+    match current {
+        None => draft.create()?,
+        Some(current) => match draft.why_replace(current) {
+            Some(reason) => draft.replace(current, reason)?,
+            None => draft.repair(current)?,
+        },
+    }
+    let kept = draft.kept(current);
+    Ok(((!draft.out.steps.is_empty()).then_some(draft.out), kept))
+}
+
+/// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
+/// value makes a new container though no text of it is anywhere.
+fn spec_label(input: &ModuleInput<'_>, hashes: &ModuleHashes) -> Result<Hash, Block> {
+    let mut texts = vec![hashes.spec.as_str().to_owned()];
+    for value in input.module.env.values() {
+        if let EnvValue::Secret(name) = value {
+            match input.secrets.get(name) {
+                Some(Ok(digest)) => texts.extend([name.to_string(), digest.to_string()]),
+                Some(Err(words)) => return Err(Block::NoSecret(words.clone())),
+                None => {
+                    return Err(Block::NoSecret(format!(
+                        "the control host has no secret `{name}`"
+                    )));
+                }
+            }
+        }
+    }
+    if texts.len() == 1 {
+        return Ok(hashes.spec.clone());
+    }
+    Ok(Hash::of_texts("hoist spec with secrets", texts.iter().map(String::as_str)))
+}
+
+impl Decision {
+    fn empty() -> Self {
+        Self {
+            action: PlanAction::Tidy,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            undo: Vec::new(),
+            needs_image: false,
+            networks: Vec::new(),
+            remember: Vec::new(),
+        }
+    }
+}
+
+/// A decision in the making.
+pub(super) struct Draft<'a> {
+    pub(super) input: &'a ModuleInput<'a>,
+    pub(super) hashes: ModuleHashes,
+    pub(super) spec: Hash,
+    pub(super) out: Decision,
+}
+
+impl<'a> Draft<'a> {
+    /// Clears away what a cut-off run left, gives names their containers, and says which one is current.
+    fn settle_names(&mut self) -> Option<&'a ObservedContainer> {
+        let Owned { current, new, old, renamed } = self.input.owned;
+        let mut renamed = renamed.clone();
+        let current = match (*current, *new, *old) {
+            (Some(current), new, _) => {
+                if let Some(new) = new {
+                    self.tidy(new, PlanReason::LeftBehind);
+                }
+                current
+            }
+            // Between the two renames: the new one had passed its probation.
+            (None, Some(new), old) => {
+                self.rename_into_place(new, PlanReason::LeftBehind);
+                if let Some(old) = old {
+                    self.tidy(old, PlanReason::LeftBehind);
+                }
+                new
+            }
+            (None, None, Some(old)) => {
+                self.rename_into_place(old, PlanReason::LeftBehind);
+                old
+            }
+            (None, None, None) => {
+                let first = renamed.pop()?;
+                self.rename_into_place(first, PlanReason::Renamed(first.name.clone()));
+                first
+            }
+        };
+        for stray in renamed {
+            self.tidy(stray, PlanReason::Renamed(stray.name.clone()));
+        }
+        self.retire_old(current);
+        Some(current)
+    }
+
+    fn retire_old(&mut self, current: &ObservedContainer) {
+        let Some(old) = self.input.owned.old else { return };
+        let taken_care_of = self.input.owned.current.is_none() || old.id == current.id;
+        if taken_care_of {
+            return;
+        }
+        let keep = self.input.module.keep_previous.seconds_up();
+        let since = self.input.memory.containers.get(&old.id).and_then(|r| r.replaced_at);
+        let over = since.is_some_and(|at| at.saturating_add_unsigned(keep) <= self.input.now);
+        if keep == 0 || over {
+            self.tidy(old, PlanReason::KeptLongEnough);
+        }
+    }
+
+    pub(super) fn tidy(&mut self, container: &ObservedContainer, reason: PlanReason) {
+        self.out.steps.push(Step::Remove { container: id(container) });
+        self.out.reasons.push(reason);
+    }
+
+    fn rename_into_place(&mut self, container: &ObservedContainer, reason: PlanReason) {
+        // A container between two restarts can't be renamed.
+        if container.state == ContainerState::Restarting {
+            self.out.steps.push(stop_policy(container));
+            self.out.steps.push(self.stop(container));
+        }
+        let name = self.input.name.to_string();
+        self.out.steps.push(Step::Rename { container: id(container), name });
+        self.out.reasons.push(reason);
+        self.out.action = PlanAction::Update;
+    }
+
+    fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
+        if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
+            return Some(PlanReason::SpecDiffers);
+        }
+        let detail = current.detail.as_ref()?;
+        let module = self.input.module;
+        if detail.image != module.image {
+            return Some(PlanReason::OtherImage { seen: detail.image.clone() });
+        }
+        let options_limit = |key: &str| {
+            crate::model::Value::lookup_option(&module.create_options, &["HostConfig", key])
+                .is_some()
+        };
+        let lifted = (detail.memory > 0 && module.memory.is_none() && !options_limit("Memory"))
+            || (detail.nano_cpus > 0 && module.cpus.is_none() && !options_limit("NanoCpus"));
+        lifted.then_some(PlanReason::LimitLifted)
+    }
+
+    pub(super) fn remember(&mut self, container: ContainerRef, twin_version: u64) {
+        let remembered = self.as_remembered(twin_version);
+        self.out.remember.retain(|(known, _)| *known != container);
+        self.out.remember.push((container, remembered));
+    }
+
+    pub(super) fn as_remembered(&self, twin_version: u64) -> RememberedContainer {
+        RememberedContainer {
+            settings: settings_to_remember(self.input.module, &self.hashes.settings),
+            twin: self.hashes.twin.clone(),
+            twin_version,
+            replaced_at: None,
+        }
+    }
+
+    pub(super) fn twin_version(&self, container: &ObservedContainer) -> u64 {
+        let remembered = self.input.memory.containers.get(&container.id).map(|r| r.twin_version);
+        let seen = container.detail.as_ref().and_then(|d| d.twin.as_ref()).map(|t| t.version);
+        remembered.unwrap_or(0).max(seen.unwrap_or(0))
+    }
+
+    pub(super) fn removes(&self, container: Option<&ObservedContainer>) -> bool {
+        container.is_some_and(|c| self.out.steps.contains(&Step::Remove { container: id(c) }))
+    }
+
+    /// What is remembered of containers that no step touches.
+    fn kept(&self, current: Option<&ObservedContainer>) -> Vec<(String, RememberedContainer)> {
+        let mut kept = Vec::new();
+        let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
+        let mut keep = |container: &ObservedContainer, fresh: RememberedContainer| {
+            if !touched.contains(&id(container)) && !self.removes(Some(container)) {
+                let known = self.input.memory.containers.get(&container.id).cloned();
+                kept.push((container.id.clone(), known.unwrap_or(fresh)));
+            }
+        };
+        if let Some(current) = current {
+            keep(current, self.as_remembered(self.twin_version(current)));
+        }
+        if let Some(old) = self.input.owned.old {
+            let mut fresh = self.as_remembered(0);
+            fresh.replaced_at = Some(self.input.now);
+            keep(old, fresh);
+        }
+        kept
+    }
+}
+
+pub(super) fn id(container: &ObservedContainer) -> ContainerRef {
+    ContainerRef::Id(container.id.clone())
+}
+
+pub(super) fn is_up(container: &ObservedContainer) -> bool {
+    matches!(
+        container.state,
+        ContainerState::Running
+            | ContainerState::Restarting
+            | ContainerState::Paused
+            | ContainerState::Unknown
+    )
+}
+
+/// Before every stop: engines revive stopped containers when they restart.
+pub(super) fn stop_policy(container: &ObservedContainer) -> Step {
+    Step::Update {
+        container: id(container),
+        restart_policy: Some("no".to_owned()),
+        memory: None,
+        nano_cpus: None,
+    }
+}
+
+/// What the store remembers of the settings: also the engine's policy, which `status` decides with them.
+pub fn settings_to_remember(module: &Module, settings: &Hash) -> Hash {
+    let texts = [settings.as_str(), wanted_policy(module)];
+    Hash::of_texts("hoist settings as written", texts)
+}
+
+/// The engine's word for the restart policy that a module should have now.
+pub(super) fn wanted_policy(module: &Module) -> &'static str {
+    match module.status {
+        Status::Running => engine_policy(module.restart_policy),
+        Status::Stopped => "no",
+    }
+}

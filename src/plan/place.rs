@@ -1,0 +1,265 @@
+//! Putting a container in place: the first one, or the next one instead of the one that is there.
+//!
+//! Foreign names and ports are looked up before anything is stopped; each step that must be taken back has
+//! its undo beside it.
+
+use super::body::{BodyInput, body, engine_policy};
+use super::module::{Draft, id, is_up, stop_policy};
+use super::networks::{Networking, networking};
+use super::twin::files;
+use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
+use crate::model::{
+    ContainerState, Duration, ENGINE_FILES, Manifest, Module, NetworkMode, ObservedContainer,
+    RestartPolicy, Status, Value, label,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A first look after a start: what ends at once is seen at once.
+pub(super) const FIRST_LOOK: Duration = Duration { millis: 500 };
+
+impl Draft<'_> {
+    pub(super) fn create(&mut self) -> Result<(), Block> {
+        let name = self.input.name.to_string();
+        self.refuse_foreign(&[&name])?;
+        if let Some(double) = self.input.doubtful.iter().find(|container| is_up(container)) {
+            let (name, id) = (double.name.clone(), double.id.clone());
+            return Err(Block::Doubtful { name, id });
+        }
+        let target = ContainerRef::Name(name.clone());
+        self.out.action = PlanAction::Create;
+        self.out.reasons.push(PlanReason::Absent);
+        let made = self.make(&name, None);
+        if self.input.module.status == Status::Running {
+            self.out.steps.push(Step::Start { container: target.clone() });
+            let waits = self.out.steps.len();
+            self.undo(made, waits, Step::Remove { container: target.clone() });
+            let probation = self.input.module.probation;
+            let steady = if self.input.others_go { probation } else { FIRST_LOOK };
+            self.out.steps.push(self.wait(&target, steady));
+        } else {
+            let end = self.out.steps.len();
+            self.undo(made, end, Step::Remove { container: target });
+        }
+        Ok(())
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        current: &ObservedContainer,
+        reason: PlanReason,
+    ) -> Result<(), Block> {
+        let name = self.input.name.to_string();
+        let (new, old) = (new_name(&name), old_name(&name));
+        self.refuse_foreign(&[&name, &new, &old])?;
+        if self.input.owned.old.is_some_and(|kept| kept.id != current.id)
+            && !self.removes(self.input.owned.old)
+        {
+            // Its name is needed, and a newer way back takes its place.
+            if let Some(kept) = self.input.owned.old {
+                self.tidy(kept, PlanReason::KeptLongEnough);
+            }
+        }
+        let target = ContainerRef::Name(new.clone());
+        self.out.action = PlanAction::Replace;
+        self.out.reasons.push(reason);
+        let made = self.make(&new, Some(current));
+
+        let runs = !matches!(current.state, ContainerState::Created);
+        let wanted = self.input.module.status == Status::Running;
+        let policy_at = self.out.steps.len();
+        self.out.steps.push(stop_policy(current));
+        let stop_at = self.out.steps.len();
+        if is_up(current) {
+            self.out.steps.push(self.stop(current));
+        }
+        if wanted {
+            self.out.steps.push(Step::Start { container: target.clone() });
+            self.out.steps.push(self.wait(&target, self.input.module.probation));
+        }
+        let renames = self.out.steps.len();
+        self.undo(made, renames, Step::Remove { container: target.clone() });
+        let back = Step::Update {
+            container: id(current),
+            restart_policy: Some(self.former_policy(current)),
+            memory: None,
+            nano_cpus: None,
+        };
+        self.undo(policy_at, renames, back);
+        if runs && (is_up(current) || wanted) {
+            self.undo(stop_at, renames, Step::Start { container: id(current) });
+        }
+        self.out.steps.push(Step::Rename { container: id(current), name: old });
+        self.out.steps.push(Step::Rename { container: target, name });
+        if self.input.module.keep_previous == Duration::default() {
+            self.out.steps.push(Step::Remove { container: id(current) });
+        } else {
+            let known = self.input.memory.containers.get(&current.id).cloned();
+            let mut kept = known.unwrap_or_else(|| self.as_remembered(self.twin_version(current)));
+            kept.replaced_at = Some(self.input.now);
+            self.out.remember.push((id(current), kept));
+        }
+        Ok(())
+    }
+
+    /// Makes a container with all its networks and its twin; says the number of the first step after the
+    /// create itself.
+    pub(super) fn make(&mut self, name: &str, replaced: Option<&ObservedContainer>) -> usize {
+        let target = ContainerRef::Name(name.to_owned());
+        let labels = self.labels();
+        let carried_over = replaced.map(|old| self.carried_over(old)).unwrap_or_default();
+        let (body, secrets) = body(
+            self.input.module,
+            &BodyInput {
+                fleet: self.input.fleet,
+                device: self.input.device,
+                name: self.input.name,
+                labels: &labels,
+                carried_over: &carried_over,
+            },
+        );
+        self.out.needs_image = true;
+        self.out.steps.push(Step::Create { name: name.to_owned(), body, secrets });
+        let made = self.out.steps.len();
+        if let Networking::Networks(networks) = networking(self.input.module, self.input.fleet) {
+            for network in networks.iter().skip(1) {
+                self.connect(&target, network);
+            }
+            self.out.networks = networks;
+        }
+        self.write_twin(&target, replaced);
+        made
+    }
+
+    pub(super) fn connect(&mut self, container: &ContainerRef, network: &str) {
+        self.out.steps.push(Step::Connect {
+            container: container.clone(),
+            network: network.to_owned(),
+            aliases: vec![self.input.name.to_string()],
+        });
+    }
+
+    pub(super) fn write_twin(
+        &mut self,
+        container: &ContainerRef,
+        known: Option<&ObservedContainer>,
+    ) {
+        let version = known.map_or(0, |container| self.twin_version(container)) + 1;
+        let Manifest { routes, .. } = self.input.manifest;
+        let entries = files(self.input.module, routes, version, &self.hashes.twin);
+        self.out.steps.push(Step::WriteFiles { container: container.clone(), entries });
+        self.remember(container.clone(), version);
+    }
+
+    pub(super) fn stop(&self, container: &ObservedContainer) -> Step {
+        Step::Stop {
+            container: id(container),
+            timeout: Some(self.input.module.effective_stop_timeout()),
+        }
+    }
+
+    pub(super) fn wait(&self, container: &ContainerRef, steady: Duration) -> Step {
+        let module = self.input.module;
+        let margin = 30_000;
+        let millis = match &module.health {
+            // The first probe comes one interval after the start.
+            Some(check) if !check.is_none() => {
+                let round = check.interval.millis.saturating_add(check.timeout.millis);
+                check
+                    .start_period
+                    .millis
+                    .saturating_add(round.saturating_mul(u64::from(check.retries)))
+            }
+            // An image may have a check of its own, by the engine's default every 30 s.
+            _ => steady.millis.max(100_000),
+        };
+        Step::WaitRunning {
+            container: container.clone(),
+            steady,
+            deadline: Duration { millis: millis.saturating_add(margin) },
+            may_end: matches!(
+                module.restart_policy,
+                RestartPolicy::Never | RestartPolicy::OnFailure
+            ),
+        }
+    }
+
+    pub(super) fn undo(&mut self, since: usize, until: usize, step: Step) {
+        self.out.undo.push(Undo { since, until, step });
+    }
+
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        BTreeMap::from([
+            text(label::FLEET, self.input.fleet.as_str()),
+            text(label::DEVICE, self.input.device),
+            text(label::MODULE, self.input.name.as_str()),
+            text(label::SPEC, self.spec.as_str()),
+            text(label::REVISION, self.input.revision),
+            text(label::CONTROL, self.input.control),
+        ])
+    }
+
+    /// Anonymous volumes of the old container hold data; the new one gets them under their names.
+    pub(super) fn carried_over(&self, old: &ObservedContainer) -> BTreeMap<String, String> {
+        let taken = mounted_paths(self.input.module);
+        old.mounts
+            .iter()
+            .filter(|mount| mount.is_anonymous() && !taken.contains(&mount.target))
+            .map(|mount| (mount.volume.clone(), mount.target.clone()))
+            .collect()
+    }
+
+    pub(super) fn former_policy(&self, current: &ObservedContainer) -> String {
+        let seen = current.detail.as_ref().map(|d| d.restart_policy.clone());
+        // `no` may be what a cut-off run left; the manifest's own is then the better guess.
+        seen.filter(|policy| policy != "no" && !policy.is_empty())
+            .unwrap_or_else(|| engine_policy(self.input.module.restart_policy).to_owned())
+    }
+
+    /// Foreign names and ports are looked up before anything is stopped: the engine itself tells of a taken
+    /// port only at start, when the old container is down.
+    pub(super) fn refuse_foreign(&self, names: &[&str]) -> Result<(), Block> {
+        for container in self.input.foreign {
+            if names.contains(&container.name.as_str()) {
+                let (name, id) = (container.name.clone(), container.id.clone());
+                return Err(Block::ForeignName { name, id });
+            }
+            if self.input.module.status == Status::Stopped
+                || self.input.module.network_mode == Some(NetworkMode::Host)
+            {
+                continue;
+            }
+            let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
+            let taken = self.input.module.ports.iter().find(|port| {
+                container.ports.iter().any(|seen| {
+                    seen.host.to_string() == port.host
+                        && seen.protocol == port.protocol.as_str()
+                        && (seen.ip == port.ip || any(&seen.ip) || any(&port.ip))
+                })
+            });
+            if let Some(port) = taken {
+                let port = format!("{}/{}", port.host, port.protocol);
+                return Err(Block::ForeignPort { port, name: container.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Paths at which the module itself mounts something.
+fn mounted_paths(module: &Module) -> BTreeSet<String> {
+    let path_of = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+    let mut paths = BTreeSet::from([ENGINE_FILES.to_owned()]);
+    paths.extend(module.volumes.iter().map(|volume| volume.target.clone()));
+    paths.extend(module.tmpfs.iter().map(|text| path_of(text)));
+    let option = |key| Value::lookup_option(&module.create_options, &["HostConfig", key]);
+    if let Some(Value::Table(tmpfs)) = option("Tmpfs") {
+        paths.extend(tmpfs.keys().cloned());
+    }
+    if let Some(Value::List(mounts)) = option("Mounts") {
+        let tables = mounts.iter().filter_map(Value::as_table);
+        let targets = tables.filter_map(|mount| Value::lookup_option(mount, &["Target"])?.as_str());
+        paths.extend(targets.map(str::to_owned));
+    }
+    paths
+}

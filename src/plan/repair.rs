@@ -1,0 +1,127 @@
+//! What can be done to the container that is there: its specification is right, its state, settings,
+//! networks or twin are not.
+
+use super::module::{Draft, id, settings_to_remember, stop_policy, wanted_policy};
+use super::networks::{Networking, networking};
+use super::place::FIRST_LOOK;
+use super::standing::{Repair, judge};
+use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
+use crate::model::ObservedContainer;
+
+impl Draft<'_> {
+    /// The specification is right; what is left can be done to the container that is there.
+    pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
+        let verdict = judge(self.input.module, Some(current), self.input.now);
+        let container = id(current);
+        let starts = matches!(verdict.repair, Repair::Start);
+        if starts {
+            self.refuse_foreign(&[])?;
+        }
+        let before = self.out.steps.len();
+        if matches!(verdict.repair, Repair::Unpause | Repair::UnpauseAndStop) {
+            self.push(
+                PlanAction::Start,
+                PlanReason::Paused,
+                Step::Unpause { container: container.clone() },
+            );
+        }
+        for network in self.missing_networks(current) {
+            self.connect(&container, &network);
+            self.note(PlanAction::Update, PlanReason::NotOnNetwork(network.clone()));
+            self.out.networks.push(network);
+        }
+        let settings_differ = self.settings_differ(current);
+        if settings_differ && !starts {
+            let step = self.settings_update(&container);
+            self.push(PlanAction::Update, PlanReason::SettingsDiffer, step);
+        }
+        let twin_differs = self.twin_differs(current);
+        if twin_differs {
+            self.note(PlanAction::Update, PlanReason::TwinDiffers);
+            self.write_twin(&container, Some(current));
+        }
+        match verdict.repair {
+            Repair::None | Repair::Create | Repair::Unpause => {}
+            Repair::Start => {
+                let step = self.settings_update(&container);
+                self.push(PlanAction::Start, PlanReason::Down(verdict.words), step);
+                self.out.steps.push(Step::Start { container: container.clone() });
+                self.out.steps.push(self.wait(&container, FIRST_LOOK));
+            }
+            Repair::Restart => {
+                let timeout = self.input.module.effective_stop_timeout();
+                let step = Step::Restart { container: container.clone(), timeout };
+                self.push(PlanAction::Start, PlanReason::Unhealthy, step);
+            }
+            Repair::Stop | Repair::UnpauseAndStop => {
+                self.push(PlanAction::Stop, PlanReason::ShouldBeStopped, stop_policy(current));
+                self.out.steps.push(self.stop(current));
+            }
+        }
+        if self.out.steps.len() > before {
+            let version = self.out.remember.iter().find(|(c, _)| *c == container);
+            let version =
+                version.map_or_else(|| self.twin_version(current), |(_, r)| r.twin_version);
+            self.remember(container, version);
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, action: PlanAction, reason: PlanReason, step: Step) {
+        self.out.steps.push(step);
+        self.note(action, reason);
+    }
+
+    pub(super) fn note(&mut self, action: PlanAction, reason: PlanReason) {
+        self.out.reasons.push(reason);
+        let weight = |action| match action {
+            PlanAction::Stop => 3,
+            PlanAction::Start => 2,
+            PlanAction::Update => 1,
+            _ => 0,
+        };
+        if weight(action) >= weight(self.out.action) {
+            self.out.action = action;
+        }
+    }
+
+    pub(super) fn missing_networks(&self, current: &ObservedContainer) -> Vec<String> {
+        match networking(self.input.module, self.input.fleet) {
+            Networking::Networks(networks) => {
+                networks.into_iter().filter(|n| !current.networks.contains(n)).collect()
+            }
+            Networking::Mode(_) | Networking::CreateOptions => Vec::new(),
+        }
+    }
+
+    pub(super) fn settings_differ(&self, current: &ObservedContainer) -> bool {
+        if let Some(detail) = &current.detail {
+            let module = self.input.module;
+            let memory = module.memory.is_some_and(|m| m != detail.memory);
+            let cpus = module.cpus.is_some_and(|n| n != detail.nano_cpus);
+            return memory || cpus || detail.restart_policy != wanted_policy(self.input.module);
+        }
+        let remembered = self.input.memory.containers.get(&current.id);
+        let wanted = settings_to_remember(self.input.module, &self.hashes.settings);
+        remembered.is_some_and(|r| r.settings != wanted)
+    }
+
+    pub(super) fn twin_differs(&self, current: &ObservedContainer) -> bool {
+        match self.input.memory.containers.get(&current.id) {
+            Some(remembered) => remembered.twin != self.hashes.twin,
+            None => {
+                let seen = current.detail.as_ref().and_then(|d| d.twin.as_ref());
+                seen.is_none_or(|seen| seen.hash != self.hashes.twin.as_str())
+            }
+        }
+    }
+
+    pub(super) fn settings_update(&self, container: &ContainerRef) -> Step {
+        Step::Update {
+            container: container.clone(),
+            restart_policy: Some(wanted_policy(self.input.module).to_owned()),
+            memory: self.input.module.memory,
+            nano_cpus: self.input.module.cpus,
+        }
+    }
+}

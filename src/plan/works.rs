@@ -1,0 +1,273 @@
+//! The works of a device, in the order in which they may run.
+//!
+//! All pulls first; then networks; then, by `startup-order`, creates, replaces, starts and stops; then what
+//! changes without a restart; removals last, and only when all else passed.
+
+use super::device::{Draft, PlanInput, Sorted, known_networks};
+use super::module::{Decision, id, is_up, stop_policy};
+use super::networks::{Networking, fleet_network, networking};
+use super::{PlanAction, PlanReason, Purpose, Step, Undo, When, Work};
+use crate::model::{ContainerState, Manifest, Module, ModuleName, ObservedContainer, label};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The works of a device in the making.
+#[derive(Default)]
+pub(super) struct Works {
+    pub(super) list: Vec<Work>,
+    /// Numbers of the works that bring a module somewhere; removals wait for all of them.
+    modules: Vec<usize>,
+}
+
+/// A module that is stopped early to make room, and the modules it makes room for.
+pub(super) struct EarlyStop {
+    container: super::ContainerRef,
+    module: ModuleName,
+    policy: Option<String>,
+    makes_room_for: Vec<ModuleName>,
+}
+
+impl Works {
+    pub(super) fn add(
+        &mut self,
+        purpose: Purpose,
+        reasons: Vec<PlanReason>,
+        steps: Vec<Step>,
+    ) -> usize {
+        let id = self.list.len();
+        self.list.push(Work {
+            id,
+            purpose,
+            reasons,
+            steps,
+            undo: Vec::new(),
+            when: When::AllPassed(Vec::new()),
+            after: Vec::new(),
+            remember: Vec::new(),
+        });
+        id
+    }
+
+    /// Networks that are needed and not seen to be there; a name that exists is fine.
+    pub(super) fn networks(
+        &mut self,
+        input: &PlanInput<'_>,
+        drafts: &[Draft<'_>],
+    ) -> BTreeMap<String, usize> {
+        // What the store remembers may be gone; only a running container proves that its network is there.
+        let there: BTreeSet<&String> = input
+            .observation
+            .containers
+            .iter()
+            .filter(|container| container.state == ContainerState::Running)
+            .flat_map(|container| &container.networks)
+            .collect();
+        let mut made = BTreeMap::new();
+        for draft in drafts {
+            for network in
+                draft.decision.networks.iter().filter(|network| !there.contains(*network))
+            {
+                let number = *made.entry(network.clone()).or_insert_with(|| {
+                    let is_fleets = *network == fleet_network(input.fleet);
+                    let step = Step::CreateNetwork {
+                        name: network.clone(),
+                        subnet: input.subnet.filter(|_| is_fleets).map(str::to_owned),
+                        labels: network_labels(input, network),
+                    };
+                    self.add(Purpose::Network(network.clone()), Vec::new(), vec![step])
+                });
+                let reasons = &mut self.list[number].reasons;
+                match reasons.first_mut() {
+                    Some(PlanReason::NeededBy(names)) => names.push(draft.name.clone()),
+                    _ => reasons.push(PlanReason::NeededBy(vec![draft.name.clone()])),
+                }
+            }
+        }
+        made
+    }
+
+    /// Modules that go and share a port or a volume with one that comes are stopped before.
+    pub(super) fn early_stops(
+        &mut self,
+        drafts: &[Draft<'_>],
+        manifest: &Manifest,
+        sorted: &Sorted<'_>,
+    ) -> Vec<EarlyStop> {
+        let before: Vec<usize> = (0..self.list.len()).collect();
+        let mut early = Vec::new();
+        for (container, name) in sorted.unwanted(manifest) {
+            let makes_room_for: Vec<ModuleName> = drafts
+                .iter()
+                .filter(|draft| draft.decision.needs_image && shares_with(draft.module, container))
+                .map(|draft| draft.name.clone())
+                .collect();
+            if makes_room_for.is_empty() || !is_up(container) {
+                continue;
+            }
+            let reasons =
+                makes_room_for.iter().map(|name| PlanReason::MakesRoom(name.to_string())).collect();
+            let stop = Step::Stop { container: id(container), timeout: None };
+            let policy = container.detail.as_ref().map(|detail| detail.restart_policy.clone());
+            let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
+            let number = self.add(purpose, reasons, vec![stop_policy(container), stop]);
+            self.list[number].after.clone_from(&before);
+            early.push(EarlyStop {
+                container: id(container),
+                module: name,
+                policy,
+                makes_room_for,
+            });
+        }
+        early
+    }
+
+    /// By startup order; modules of one order side by side, the next begins when the former has ended.
+    pub(super) fn stages(&mut self, drafts: &[Draft<'_>], networks: &BTreeMap<String, usize>) {
+        let is_quiet = |draft: &&Draft<'_>| {
+            matches!(draft.decision.action, PlanAction::Update | PlanAction::Tidy)
+        };
+        let (quiet, loud): (Vec<_>, Vec<_>) = drafts.iter().partition(is_quiet);
+        let orders: BTreeSet<u32> = loud.iter().map(|draft| draft.module.startup_order).collect();
+        for order in orders {
+            let stage: Vec<_> =
+                loud.iter().filter(|draft| draft.module.startup_order == order).copied().collect();
+            self.stage(&stage, networks);
+        }
+        self.stage(&quiet, networks);
+    }
+
+    pub(super) fn stage(&mut self, drafts: &[&Draft<'_>], networks: &BTreeMap<String, usize>) {
+        let before: Vec<usize> = (0..self.list.len()).collect();
+        for draft in drafts {
+            let Decision { action, reasons, steps, undo, networks: needed, remember, .. } =
+                &draft.decision;
+            let mut requires: Vec<usize> = draft.pull.into_iter().collect();
+            requires.extend(needed.iter().filter_map(|network| networks.get(network)));
+            let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
+            let number = self.add(purpose, reasons.clone(), steps.clone());
+            let work = &mut self.list[number];
+            work.undo = undo.iter().map(|u| Undo { step: u.step.clone(), ..*u }).collect();
+            work.when = When::AllPassed(requires);
+            work.after.clone_from(&before);
+            work.remember.clone_from(remember);
+            self.modules.push(number);
+        }
+    }
+
+    /// What was stopped early is started again where what it made room for failed.
+    pub(super) fn restarts(&mut self, early: &[EarlyStop]) {
+        for stop in early {
+            let waits_for: Vec<usize> = self
+                .list
+                .iter()
+                .filter(|work| match &work.purpose {
+                    Purpose::Module { name, .. } => stop.makes_room_for.contains(name),
+                    Purpose::Image(_) | Purpose::Network(_) => false,
+                })
+                .map(|work| work.id)
+                .collect();
+            let policy = Step::Update {
+                container: stop.container.clone(),
+                restart_policy: Some(stop.policy.clone().unwrap_or_else(|| "always".to_owned())),
+                memory: None,
+                nano_cpus: None,
+            };
+            let start = Step::Start { container: stop.container.clone() };
+            let purpose =
+                Purpose::Module { name: stop.module.clone(), action: PlanAction::StartAgain };
+            let number = self.add(purpose, vec![PlanReason::RoomNotUsed], vec![policy, start]);
+            self.list[number].when = When::AnyFailed(waits_for.clone());
+            self.list[number].after = waits_for;
+        }
+    }
+
+    /// Stopped in reverse order first, deleted only when all else passed.
+    pub(super) fn removals(&mut self, manifest: &Manifest, sorted: &Sorted<'_>) {
+        let required = self.modules.clone();
+        let unwanted = sorted.unwanted(manifest);
+        for (container, name) in unwanted.iter().rev() {
+            let mut steps = Vec::new();
+            if is_up(container) {
+                steps.extend([
+                    stop_policy(container),
+                    Step::Stop { container: id(container), timeout: None },
+                ]);
+            }
+            steps.push(Step::Remove { container: id(container) });
+            let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Remove };
+            let before: Vec<usize> = (0..self.list.len()).collect();
+            let number = self.add(purpose, vec![PlanReason::NotInManifest], steps);
+            self.list[number].when = When::AllPassed(required.clone());
+            self.list[number].after = before;
+        }
+    }
+
+    /// Networks of ours on which nothing is left, once everything else has passed.
+    pub(super) fn unused_networks(&mut self, input: &PlanInput<'_>, manifest: &Manifest) {
+        let gone: BTreeSet<&str> = self
+            .list
+            .iter()
+            .flat_map(|work| &work.steps)
+            .filter_map(|step| match step {
+                Step::Remove { container } => Some(container.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut used: BTreeSet<String> = input
+            .observation
+            .containers
+            .iter()
+            .filter(|container| !gone.contains(container.id.as_str()))
+            .flat_map(|container| container.networks.iter().cloned())
+            .collect();
+        for module in manifest.modules.values() {
+            if let Networking::Networks(networks) = networking(module, input.fleet) {
+                used.extend(networks);
+            }
+        }
+        let everything: Vec<usize> = self
+            .list
+            .iter()
+            .filter(|work| matches!(work.when, When::AllPassed(_)))
+            .map(|work| work.id)
+            .collect();
+        let mut former: Option<usize> = None;
+        for network in known_networks(input).difference(&used) {
+            let step = Step::RemoveNetwork {
+                name: network.clone(),
+                labels: network_labels(input, network),
+            };
+            let purpose = Purpose::Network(network.clone());
+            let number = self.add(purpose, vec![PlanReason::Unused], vec![step]);
+            self.list[number].when = When::AllPassed(everything.clone());
+            // An engine prunes one thing at a time.
+            self.list[number].after = former.into_iter().collect();
+            former = Some(number);
+        }
+    }
+}
+
+fn network_labels(input: &PlanInput<'_>, network: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::FLEET.to_owned(), input.fleet.to_string()),
+        (label::DEVICE.to_owned(), input.device.to_string()),
+        (label::NETWORK.to_owned(), network.to_owned()),
+    ])
+}
+
+/// Whether a module needs a port or a named volume that a container has. Between two restarts a container
+/// publishes nothing, and takes its ports again at any moment.
+fn shares_with(module: &Module, container: &ObservedContainer) -> bool {
+    if container.state == ContainerState::Restarting && !module.ports.is_empty() {
+        return true;
+    }
+    let port = module.ports.iter().any(|port| {
+        container.ports.iter().any(|seen| {
+            seen.host.to_string() == port.host && seen.protocol == port.protocol.as_str()
+        })
+    });
+    let volume = module
+        .volumes
+        .iter()
+        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
+    port || volume
+}

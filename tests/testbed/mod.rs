@@ -1,0 +1,190 @@
+//! Real engines for tests: private dockerds, as many as wanted, gone without a trace afterwards.
+//!
+//! Shared by test binaries (`#[path = "../testbed/mod.rs"] mod testbed;`). Without dockerd the tests say so and
+//! pass; with `HOIST_REQUIRE_ENGINES=1` they fail.
+
+pub(crate) mod proxy;
+pub(crate) mod raw;
+
+use raw::{Answer, exchange};
+use serde_json::{Value as Json, json};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Until a dockerd answers.
+const PATIENCE: u32 = 300;
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// One running dockerd.
+pub(crate) struct Dockerd {
+    supervisor: Child,
+    dir: PathBuf,
+}
+
+/// So many dockerds, started side by side; `None` if this machine can't run any.
+pub(crate) fn dockerds(count: usize) -> Option<Vec<Dockerd>> {
+    if let Some(reason) = missing() {
+        assert!(
+            std::env::var_os("HOIST_REQUIRE_ENGINES").is_none_or(|value| value != "1"),
+            "engines are required, but {reason}"
+        );
+        println!("SKIPPED: {reason}");
+        return None;
+    }
+    let started: Vec<Dockerd> = (0..count).map(|_| Dockerd::spawn("overlay2")).collect();
+    Some(started.into_iter().map(Dockerd::ready_or_plain).collect())
+}
+
+fn missing() -> Option<String> {
+    let has = |program: &str, argument: &str| {
+        let mut command = Command::new(program);
+        command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    for (program, argument, package) in
+        [("dockerd", "--version", "docker.io"), ("ip", "-V", "iproute2")]
+    {
+        if !has(program, argument) {
+            return Some(format!("no {program} here; install {package}"));
+        }
+    }
+    if !Path::new("/bin/busybox").exists() {
+        return Some("no /bin/busybox here; install busybox-static".to_owned());
+    }
+    let user = Command::new("id").arg("-u").output().ok()?;
+    (user.stdout.trim_ascii() != b"0").then(|| "dockerd needs root".to_owned())
+}
+
+impl Dockerd {
+    fn spawn(driver: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("hoist-").tempdir().expect("a folder").keep();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/supervise.sh");
+        // The supervisor ends the engine when this pipe closes: on drop, panic, and kill alike.
+        let supervisor = Command::new("sh")
+            .arg(script)
+            .arg(&dir)
+            .arg(driver)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        Self { supervisor, dir }
+    }
+
+    /// Waits until it answers; where the machine has no overlay file system, one on plain folders instead.
+    fn ready_or_plain(self) -> Self {
+        match self.wait_ready() {
+            Ok(()) => self,
+            Err(first) => {
+                drop(self);
+                let plain = Self::spawn("vfs");
+                if let Err(second) = plain.wait_ready() {
+                    panic!("dockerd does not start: {first}; then: {second}");
+                }
+                plain
+            }
+        }
+    }
+
+    fn wait_ready(&self) -> Result<(), String> {
+        for _ in 0..PATIENCE {
+            if let Ok(words) = std::fs::read_to_string(self.dir.join("failed")) {
+                return Err(words);
+            }
+            if exchange(&self.socket(), "GET", "/_ping", "", &[]).is_ok_and(|a| a.status == 200) {
+                return Ok(());
+            }
+            std::thread::sleep(BETWEEN);
+        }
+        Err("it does not answer".to_owned())
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join("engine.sock")
+    }
+
+    /// Its address as a device file has it.
+    pub(crate) fn address(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Any call of its API, past Hoist.
+    pub(crate) fn raw(&self, method: &str, path: &str, body: Option<&Json>) -> Answer {
+        let body = body.map(|json| json.to_string().into_bytes()).unwrap_or_default();
+        exchange(&self.socket(), method, path, "application/json", &body).expect("the engine")
+    }
+
+    /// Makes an image of busybox under a name, with labels and a command. Its health check, if a container has
+    /// one, can use `/bin/busybox`.
+    pub(crate) fn load_image(&self, name: &str, labels: &[(&str, &str)], command: &[&str]) {
+        let (repository, tag) = name.rsplit_once(':').expect("a name with its tag");
+        let mut path = format!("/images/create?fromSrc=-&repo={repository}&tag={tag}");
+        let command = format!("CMD {}", json!(command));
+        let labels = labels.iter().map(|(key, value)| format!("LABEL {key}={value}"));
+        for change in std::iter::once(command).chain(labels) {
+            path.push_str("&changes=");
+            path.push_str(&raw::encoded(&change));
+        }
+        let tar = busybox().expect("a tar of busybox");
+        let answer = exchange(&self.socket(), "POST", &path, "application/x-tar", &tar)
+            .expect("the engine takes an image");
+        assert!(answer.status == 200 && !answer.text.contains("error"), "{}", answer.text);
+    }
+
+    /// Kills the process of a container, as the machine could.
+    pub(crate) fn kill_process(&self, container: &str) {
+        let pid = self.inspect(container)["State"]["Pid"].as_u64().expect("a process id");
+        assert!(pid > 1, "{container} does not run");
+        kill(u32::try_from(pid).expect("a process id"));
+    }
+
+    /// The engine's own inspect.
+    pub(crate) fn inspect(&self, container: &str) -> Json {
+        let answer = self.raw("GET", &format!("/containers/{container}/json"), None);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    /// Process id of dockerd.
+    pub(crate) fn pid(&self) -> u32 {
+        let text = std::fs::read_to_string(self.dir.join("pid")).expect("a pid file");
+        text.trim().parse().expect("a process id")
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        // It has limits of its own; what it could not do is in the folder that stays.
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// Kills a process at once.
+pub(crate) fn kill(pid: u32) {
+    let status = Command::new("kill").arg("-KILL").arg(pid.to_string()).status();
+    assert!(status.expect("kill").success(), "process {pid} could not be killed");
+}
+
+fn busybox() -> io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for folder in ["bin/", "tmp/", "run/"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        builder.append_data(&mut header, folder, io::empty())?;
+    }
+    builder.append_path_with_name("/bin/busybox", "bin/busybox")?;
+    for name in ["sh", "sleep", "cat", "ls", "true", "false"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_mode(0o777);
+        header.set_size(0);
+        builder.append_link(&mut header, format!("bin/{name}"), "busybox")?;
+    }
+    builder.into_inner()
+}
