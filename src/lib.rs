@@ -10,4 +10,7 @@ pub mod fleet;
 pub mod resolve;
 pub mod review;
 pub mod plan;
+pub mod source;
 pub mod engine;
+pub mod store;
+pub mod config;

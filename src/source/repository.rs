@@ -1,0 +1,461 @@
+//! A git repository around a fleet folder: names to revisions, revisions to files.
+
+use super::error::SourceError;
+use super::interest::{self, Collector, Kind};
+use crate::diagnostic::closest;
+use crate::fleet::{FileTree, TreeEntry};
+use git2::{ErrorCode, ObjectType, Oid};
+use std::path::{Path, PathBuf};
+
+/// The repository that a fleet folder is in.
+pub struct Repository {
+    git: git2::Repository,
+    /// The fleet folder from the repository's top: empty, or with `/` at its end.
+    prefix: String,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision {
+    /// All digits of its id.
+    pub id: String,
+    /// So many of them that they are unique here, at least 7.
+    pub short: String,
+    /// First line of its message.
+    pub subject: String,
+    /// Its author's name.
+    pub author: String,
+    /// When it was committed, in seconds since 1970.
+    pub seconds: i64,
+}
+
+/// Whether the fleet folder is what HEAD says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleanliness {
+    /// The first changed paths, from the fleet folder, at most [`Cleanliness::SHOWN`].
+    pub changed: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Cleanliness {
+    /// So many paths are kept.
+    pub const SHOWN: usize = 5;
+
+    /// Whether nothing differs.
+    pub fn is_clean(&self) -> bool {
+        self.changed.is_empty()
+    }
+}
+
+impl Repository {
+    /// The repository around a folder: a normal one, a worktree, or a bare one (then the fleet is at its
+    /// top).
+    ///
+    /// # Errors
+    /// There is none, or it can't be opened.
+    pub fn open(folder: &Path) -> Result<Self, SourceError> {
+        let git = git2::Repository::discover(folder).map_err(|error| match error.code() {
+            ErrorCode::NotFound => SourceError::NoRepository { folder: folder.to_owned() },
+            ErrorCode::Owner => SourceError::WrongOwner { folder: top_of(folder) },
+            _ => {
+                SourceError::git(format!("open the repository around {}", folder.display()), &error)
+            }
+        })?;
+        let prefix = match git.workdir() {
+            None => String::new(),
+            Some(top) => {
+                let outside = || SourceError::NoRepository { folder: folder.to_owned() };
+                let absolute = |path: &Path| {
+                    path.canonicalize()
+                        .map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })
+                };
+                let folder = absolute(folder)?;
+                let below = folder.strip_prefix(absolute(top)?).map_err(|_| outside())?;
+                let below = below.to_str().ok_or_else(|| SourceError::Git {
+                    doing: format!("use {}", folder.display()),
+                    words: "the path is not UTF-8".to_owned(),
+                })?;
+                if below.is_empty() { String::new() } else { format!("{below}/") }
+            }
+        };
+        Ok(Self { git, prefix })
+    }
+
+    /// Whether it has no working tree.
+    pub fn is_bare(&self) -> bool {
+        self.git.is_bare()
+    }
+
+    /// The commit that a name means: a branch, a tag, an id or its beginning, `HEAD~2`.
+    ///
+    /// # Errors
+    /// No commit, or more than one, has that name.
+    pub fn resolve(&self, spec: &str) -> Result<Revision, SourceError> {
+        let object = self.git.revparse_single(spec).map_err(|error| match error.code() {
+            ErrorCode::Ambiguous => SourceError::AmbiguousRevision { spec: spec.to_owned() },
+            ErrorCode::UnbornBranch => SourceError::NoCommits,
+            ErrorCode::InvalidSpec => SourceError::NotACommit { spec: spec.to_owned() },
+            ErrorCode::NotFound if self.has_no_commits() => SourceError::NoCommits,
+            ErrorCode::NotFound => SourceError::UnknownRevision {
+                spec: spec.to_owned(),
+                close: self.close_names(spec),
+                shallow: self.git.is_shallow(),
+            },
+            _ => SourceError::git(format!("find revision `{spec}`"), &error),
+        })?;
+        let commit = object
+            .peel_to_commit()
+            .map_err(|_| SourceError::NotACommit { spec: spec.to_owned() })?;
+        self.revision(&commit)
+    }
+
+    /// The fleet's files at a commit, from the object database. Empty where the commit lacks the folder.
+    ///
+    /// # Errors
+    /// Objects are missing or damaged.
+    pub fn read(&self, revision: &Revision) -> Result<FileTree, SourceError> {
+        let wanted = revision.short.as_str();
+        let tree = self
+            .commit(revision)?
+            .tree()
+            .map_err(|error| self.missing_or(wanted, "read", &error))?;
+        let mut collector = Collector::default();
+        let Some(folder) = self.prefix.strip_suffix('/') else {
+            self.read_tree(&tree, "", wanted, &mut collector)?;
+            return Ok(collector.finish());
+        };
+        // An error of another kind than "not in this tree" must not read as an empty fleet.
+        match tree.get_path(Path::new(folder)) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => {
+                let tree = self.find_tree(entry.id(), wanted)?;
+                self.read_tree(&tree, "", wanted, &mut collector)?;
+            }
+            Ok(_) => {}
+            Err(error) if error.class() == git2::ErrorClass::Tree => {}
+            Err(error) => return Err(self.missing_or(wanted, "read", &error)),
+        }
+        Ok(collector.finish())
+    }
+
+    /// Whether the fleet folder is what HEAD says: index, working tree, and nothing untracked.
+    ///
+    /// # Errors
+    /// Git can't tell.
+    pub fn is_clean(&self) -> Result<Cleanliness, SourceError> {
+        if self.git.is_bare() {
+            return Ok(Cleanliness::default());
+        }
+        let mut options = git2::StatusOptions::new();
+        options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
+        if !self.prefix.is_empty() {
+            options.pathspec(&self.prefix).disable_pathspec_match(true);
+        }
+        let statuses = self
+            .git
+            .statuses(Some(&mut options))
+            .map_err(|error| SourceError::git("compare the working tree with HEAD", &error))?;
+        let mut found = Cleanliness::default();
+        for entry in statuses.iter() {
+            let full = String::from_utf8_lossy(entry.path_bytes()).into_owned();
+            let Some(path) = self.fleet_path(&full) else { continue };
+            if !interest::is_of_a_fleet(path) {
+                continue;
+            }
+            if found.changed.len() < Cleanliness::SHOWN {
+                found.changed.push(path.to_owned());
+            } else {
+                found.more += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn git(&self) -> &git2::Repository {
+        &self.git
+    }
+
+    /// A path of the fleet from the repository's top.
+    pub(super) fn full_path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// A path of the repository from the fleet folder, if it is in there.
+    pub(super) fn fleet_path<'a>(&self, full: &'a str) -> Option<&'a str> {
+        full.strip_prefix(&self.prefix)
+    }
+
+    pub(super) fn commit(&self, revision: &Revision) -> Result<git2::Commit<'_>, SourceError> {
+        Oid::from_str(&revision.id)
+            .and_then(|id| self.git.find_commit(id))
+            .map_err(|error| self.missing_or(&revision.short, "find", &error))
+    }
+
+    pub(super) fn revision(&self, commit: &git2::Commit<'_>) -> Result<Revision, SourceError> {
+        let id = commit.id().to_string();
+        let unique = commit
+            .as_object()
+            .short_id()
+            .map_err(|error| SourceError::git(format!("shorten {id}"), &error))?;
+        let digits = unique.len().max(7).min(id.len());
+        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Revision {
+            short: id[..digits].to_owned(),
+            id,
+            subject: words(commit.summary_bytes().unwrap_or_default()),
+            author: words(commit.author().name_bytes()),
+            seconds: commit.time().seconds(),
+        })
+    }
+
+    /// The content of a file in the object database.
+    pub(super) fn read_blob(&self, id: Oid, wanted: &str) -> Result<TreeEntry, SourceError> {
+        let failed = |error: &git2::Error| self.missing_or(wanted, "read", error);
+        let odb = self.git.odb().map_err(|error| failed(&error))?;
+        let (size, _) = odb.read_header(id).map_err(|error| failed(&error))?;
+        if size as u64 > FileTree::LARGEST_FILE {
+            return Ok(TreeEntry::TooLarge(size as u64));
+        }
+        let blob = odb.read(id).map_err(|error| failed(&error))?;
+        Ok(interest::file(blob.data()))
+    }
+
+    fn read_tree(
+        &self,
+        tree: &git2::Tree<'_>,
+        path: &str,
+        wanted: &str,
+        collector: &mut Collector,
+    ) -> Result<(), SourceError> {
+        for entry in tree {
+            let Ok(name) = entry.name() else {
+                let shown = format!("{path}{}", String::from_utf8_lossy(entry.name_bytes()));
+                collector.add_unreadable(&shown, "its name is not UTF-8");
+                continue;
+            };
+            let inside = format!("{path}{name}");
+            match Kind::of_mode(entry.filemode().cast_unsigned()) {
+                Some(kind) => {
+                    collector.add(&inside, kind, || self.read_blob(entry.id(), wanted))?;
+                }
+                None if interest::enters(&inside) => {
+                    let below = self.find_tree(entry.id(), wanted)?;
+                    self.read_tree(&below, &format!("{inside}/"), wanted, collector)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn find_tree(&self, id: Oid, wanted: &str) -> Result<git2::Tree<'_>, SourceError> {
+        self.git.find_tree(id).map_err(|error| self.missing_or(wanted, "read", &error))
+    }
+
+    /// What a failed look into the object database means.
+    pub(super) fn missing_or(&self, wanted: &str, doing: &str, error: &git2::Error) -> SourceError {
+        if error.code() == ErrorCode::NotFound {
+            SourceError::MissingObjects { wanted: wanted.to_owned(), partial: self.is_partial() }
+        } else {
+            SourceError::git(format!("{doing} {wanted}"), error)
+        }
+    }
+
+    fn is_partial(&self) -> bool {
+        self.git.config().is_ok_and(|config| {
+            config.get_string("extensions.partialclone").is_ok()
+                || config
+                    .entries(Some("^remote\\..*\\.promisor$"))
+                    .is_ok_and(|mut entries| entries.next().is_some())
+        })
+    }
+
+    fn has_no_commits(&self) -> bool {
+        self.git.head().is_err_and(|error| error.code() == ErrorCode::UnbornBranch)
+            && self.reference_names().is_empty()
+    }
+
+    /// Branches and tags that a wrong name may have meant, at most three.
+    fn close_names(&self, spec: &str) -> Vec<String> {
+        let names = self.reference_names();
+        let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut close: Vec<String> =
+            names.iter().filter(|name| last(name) == last(spec)).cloned().collect();
+        if close.is_empty() {
+            close.extend(closest(spec, names.iter().map(String::as_str)).map(str::to_owned));
+        }
+        close.truncate(3);
+        close
+    }
+
+    fn reference_names(&self) -> Vec<String> {
+        let Ok(references) = self.git.references() else { return Vec::new() };
+        let mut names: Vec<String> = references
+            .flatten()
+            .filter(|r| r.is_branch() || r.is_remote() || r.is_tag())
+            .filter_map(|r| r.shorthand().ok().map(str::to_owned))
+            .filter(|name| !name.ends_with("/HEAD"))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// The folder that git's `safe.directory` has to name.
+fn top_of(folder: &Path) -> PathBuf {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    absolute
+        .ancestors()
+        .find(|above| above.join(".git").symlink_metadata().is_ok())
+        .map_or_else(|| absolute.clone(), Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::sandbox::Sandbox;
+
+    fn text(tree: &FileTree, path: &str) -> String {
+        match &tree.0[path] {
+            TreeEntry::File(content) => String::from_utf8(content.to_vec()).unwrap(),
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_commit_is_read_from_the_object_database_wherever_the_fleet_lies() {
+        let sandbox = Sandbox::new();
+        sandbox.write("README.md", "all fleets");
+        sandbox.commit("first");
+        sandbox.write("eu/fleet.toml", "name = \"eu\"");
+        sandbox.write("eu/devices/a/gw.toml", "one");
+        sandbox.link("eu/devices/link.toml", "/etc/passwd");
+        sandbox.commit("second");
+        sandbox.write("eu/devices/a/gw.toml", "changed, not committed");
+
+        let repository = Repository::open(&sandbox.path().join("eu")).unwrap();
+        let head = repository.resolve("HEAD").unwrap();
+        insta::assert_debug_snapshot!(head, @r#"
+        Revision {
+            id: "22dac68cc69aee1905151472c1c0cacc1b565a36",
+            short: "22dac68",
+            subject: "second",
+            author: "Fleet Operator",
+            seconds: 1767600060,
+        }
+        "#);
+        let tree = repository.read(&head).unwrap();
+        assert_eq!(
+            tree.0.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["devices/a/gw.toml", "devices/link.toml", "fleet.toml"]
+        );
+        assert_eq!(text(&tree, "devices/a/gw.toml"), "one");
+        assert_eq!(tree.0["devices/link.toml"], TreeEntry::Link);
+        let before = repository.resolve("HEAD~1").unwrap();
+        assert_eq!(repository.read(&before).unwrap(), FileTree::default());
+    }
+
+    #[test]
+    fn bare_repositories_and_worktrees_work() {
+        let sandbox = Sandbox::with_fleet();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let tree_path = elsewhere.path().join("tree");
+        sandbox.git().worktree("tree", &tree_path, None).unwrap();
+        let from_worktree = Repository::open(&tree_path).unwrap();
+        let head = from_worktree.resolve("HEAD").unwrap();
+        assert_eq!(text(&from_worktree.read(&head).unwrap(), "fleet.toml"), "name = \"a\"");
+
+        let bare_path = elsewhere.path().join("bare.git");
+        git2::build::RepoBuilder::new()
+            .bare(true)
+            .clone(sandbox.path().to_str().unwrap(), &bare_path)
+            .unwrap();
+        let bare = Repository::open(&bare_path).unwrap();
+        assert_eq!(bare.resolve("main").unwrap(), head);
+        assert_eq!(text(&bare.read(&head).unwrap(), "fleet.toml"), "name = \"a\"");
+        assert!(bare.is_clean().unwrap().is_clean());
+    }
+
+    #[test]
+    fn wrong_names_are_told_with_close_ones() {
+        let sandbox = Sandbox::with_fleet();
+        sandbox.branch("proxy-for-secure-sites");
+        sandbox.reference("refs/remotes/origin/release", "HEAD");
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let say = |spec: &str| repository.resolve(spec).unwrap_err().to_string();
+        insta::assert_snapshot!(say("mian"), @"there is no revision `mian`; did you mean `main`?");
+        insta::assert_snapshot!(say("proxy-for-secure-site"), @"there is no revision `proxy-for-secure-site`; did you mean `proxy-for-secure-sites`?");
+        insta::assert_snapshot!(say("release"), @"there is no revision `release`; did you mean `origin/release`?");
+        insta::assert_snapshot!(say("1234567"), @"there is no revision `1234567`");
+        insta::assert_snapshot!(say("HEAD:fleet.toml"), @"`HEAD:fleet.toml` does not name one commit");
+        insta::assert_snapshot!(say("main..HEAD"), @"`main..HEAD` does not name one commit");
+        insta::assert_snapshot!(say(""), @"`` does not name one commit");
+    }
+
+    #[test]
+    fn no_repository_no_commits_and_shallow_clones_have_their_words() {
+        let nothing = tempfile::tempdir().unwrap();
+        assert!(matches!(Repository::open(nothing.path()), Err(SourceError::NoRepository { .. })));
+        let empty = Sandbox::new();
+        let repository = Repository::open(empty.path()).unwrap();
+        assert!(matches!(repository.resolve("HEAD"), Err(SourceError::NoCommits)));
+        assert!(matches!(repository.resolve("main"), Err(SourceError::NoCommits)));
+
+        let sandbox = Sandbox::with_fleet();
+        sandbox.commit("second");
+        sandbox.make_shallow();
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let error = repository.resolve("HEAD~1").unwrap_err();
+        assert_eq!(error.to_string(), "there is no revision `HEAD~1` in this shallow clone");
+        assert_eq!(error.command().as_deref(), Some("git fetch --unshallow"));
+    }
+
+    #[test]
+    fn a_foreign_owner_is_told_with_the_command() {
+        let sandbox = Sandbox::with_fleet();
+        // Only root can give a folder away; others can't be in this test's place.
+        if std::os::unix::fs::chown(sandbox.path(), Some(12345), None).is_err() {
+            return;
+        }
+        let Err(error) = Repository::open(sandbox.path()) else {
+            // A configuration with `safe.directory = *`.
+            return;
+        };
+        let command = error.command().unwrap();
+        assert!(command.starts_with("git config --global --add safe.directory /"), "{command}");
+    }
+
+    #[test]
+    fn missing_objects_are_told() {
+        let sandbox = Sandbox::with_fleet();
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let head = repository.resolve("HEAD").unwrap();
+        sandbox.lose_blob("name = \"a\"");
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let error = repository.read(&head).unwrap_err();
+        assert!(error.to_string().ends_with("it is damaged"), "{error}");
+        sandbox.git().config().unwrap().set_str("remote.origin.promisor", "true").unwrap();
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let error = repository.read(&head).unwrap_err();
+        assert_eq!(error.command().as_deref(), Some("git fetch --refetch --no-filter"));
+    }
+
+    #[test]
+    fn every_change_in_the_fleet_folder_makes_it_dirty() {
+        let sandbox = Sandbox::new();
+        sandbox.write("eu/fleet.toml", "name = \"eu\"");
+        sandbox.write("us/fleet.toml", "name = \"us\"");
+        sandbox.commit("first");
+        let clean = || Repository::open(&sandbox.path().join("eu")).unwrap().is_clean().unwrap();
+        assert!(clean().is_clean());
+        sandbox.write("us/fleet.toml", "name = \"other\"");
+        assert!(clean().is_clean(), "another fleet of the repository");
+        for number in 0..6 {
+            sandbox.write(&format!("eu/devices/d{number}.toml"), "");
+        }
+        sandbox.write("eu/fleet.toml", "name = \"changed\"");
+        let found = clean();
+        assert_eq!((found.changed.len(), found.more), (5, 2));
+        assert_eq!(found.changed[0], "devices/d0.toml");
+    }
+}

@@ -1,0 +1,399 @@
+//! What is in force on each device, and how it was last seen.
+
+use super::error::StoreError;
+use super::open::Store;
+use crate::model::{DeploymentId, DeviceId, Hash, ModuleName, Timestamp};
+use rusqlite::{Connection, Row};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// One device as it was last recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDevice {
+    /// Which.
+    pub device: DeviceId,
+    /// What it has; `None` if nothing was ever applied.
+    pub in_force: Option<InForce>,
+    /// How it stands.
+    pub status: StatusSince,
+    /// The id of the engine that was last seen behind its address.
+    pub engine_id: Option<String>,
+    /// When its engine last answered.
+    pub last_contact: Option<Timestamp>,
+    /// Its modules as they were last seen.
+    pub modules: BTreeMap<ModuleName, ModuleStanding>,
+    /// What it reports; `None` if it never did.
+    pub facts: Option<ReportedFacts>,
+}
+
+/// What a device has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The revision, with all digits.
+    pub revision: String,
+    /// Hash of the manifest.
+    pub manifest_hash: Hash,
+    /// The manifest as canonical TOML.
+    pub manifest: String,
+    /// Its base.
+    pub base: DeploymentId,
+    /// Its layers, from the lowest upwards.
+    pub layers: Vec<DeploymentId>,
+}
+
+/// A status code, its words, and since when the code is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusSince {
+    /// 200, 202, 4xx, 5xx.
+    pub code: u16,
+    /// In words.
+    pub description: String,
+    /// Since when. Recording the same code again leaves the stored moment.
+    pub since: Timestamp,
+}
+
+/// One module as it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleStanding {
+    /// `running`, `unhealthy`, `backoff`, `stopped`, `failed`, `unknown`.
+    pub status: String,
+    /// With which code it ended, if it did.
+    pub exit_code: Option<i64>,
+    /// How often it was started again.
+    pub restart_count: u64,
+    /// The engine's id of its container, if there is one.
+    pub container: Option<String>,
+    /// Its status code.
+    pub code: u16,
+    /// That in words.
+    pub description: String,
+}
+
+/// What a device reports, and since when it reports exactly that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportedFacts {
+    /// The reported properties.
+    pub reported: Json,
+    /// Since when. Recording the same report again leaves the stored moment.
+    pub since: Timestamp,
+}
+
+impl Store {
+    /// Every device that was ever recorded.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn load_devices(&self) -> Result<BTreeMap<DeviceId, StoredDevice>, StoreError> {
+        let (rows, modules) = self.read(|c| Ok((device_rows(c)?, module_rows(c)?)))?;
+        let mut devices = BTreeMap::new();
+        for row in rows {
+            let device = self.stored_device(row)?;
+            devices.insert(device.device.clone(), device);
+        }
+        for (device, module, standing) in modules {
+            let module =
+                ModuleName::parse(&module).map_err(|error| self.damaged(error.to_string()))?;
+            if let Some(stored) = devices.get_mut(device.as_str()) {
+                stored.modules.insert(module, standing);
+            }
+        }
+        Ok(devices)
+    }
+
+    /// Records a device, in place of what was recorded of it. Its memory is not touched.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn record_device(&self, device: &StoredDevice) -> Result<(), StoreError> {
+        self.record_devices(std::slice::from_ref(device))
+    }
+
+    /// Records many devices in one transaction.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn record_devices(&self, devices: &[StoredDevice]) -> Result<(), StoreError> {
+        self.write(|t| devices.iter().try_for_each(|device| record(t, device)))
+    }
+
+    /// Forgets a device that is gone for good, with its memory. History keeps it.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_device(&self, device: &DeviceId) -> Result<(), StoreError> {
+        self.write(|t| {
+            for table in ["devices", "modules", "memories", "containers"] {
+                t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device.as_str()])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn stored_device(&self, row: DeviceRow) -> Result<StoredDevice, StoreError> {
+        let in_force = match (row.revision, row.manifest_hash, row.manifest, row.base, row.layers) {
+            (Some(revision), Some(hash), Some(manifest), Some(base), Some(layers)) => {
+                let layers: Vec<String> = serde_json::from_str(&layers)
+                    .map_err(|error| self.damaged(format!("layers are no JSON: {error}")))?;
+                Some(InForce {
+                    revision,
+                    manifest_hash: self.hash(&hash)?,
+                    manifest,
+                    base: self.deployment_id(&base)?,
+                    layers: layers
+                        .iter()
+                        .map(|layer| self.deployment_id(layer))
+                        .collect::<Result<_, _>>()?,
+                })
+            }
+            (None, None, None, None, None) => None,
+            _ => {
+                let words = format!("what is in force on {} is recorded in part", row.device);
+                return Err(self.damaged(words));
+            }
+        };
+        let facts = match (row.facts, row.facts_since) {
+            (Some(text), Some(seconds)) => Some(ReportedFacts {
+                reported: serde_json::from_str(&text)
+                    .map_err(|error| self.damaged(format!("facts are no JSON: {error}")))?,
+                since: Timestamp { seconds },
+            }),
+            _ => None,
+        };
+        Ok(StoredDevice {
+            device: self.device_id(&row.device)?,
+            in_force,
+            status: row.status,
+            engine_id: row.engine_id,
+            last_contact: row.last_contact.map(|seconds| Timestamp { seconds }),
+            modules: BTreeMap::new(),
+            facts,
+        })
+    }
+
+    fn deployment_id(&self, text: &str) -> Result<DeploymentId, StoreError> {
+        DeploymentId::parse(text).map_err(|error| self.damaged(error.to_string()))
+    }
+}
+
+/// One row of `devices`.
+struct DeviceRow {
+    device: String,
+    revision: Option<String>,
+    manifest_hash: Option<String>,
+    manifest: Option<String>,
+    base: Option<String>,
+    layers: Option<String>,
+    status: StatusSince,
+    engine_id: Option<String>,
+    last_contact: Option<i64>,
+    facts: Option<String>,
+    facts_since: Option<i64>,
+}
+
+fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
+    connection
+        .prepare(
+            "SELECT device, revision, manifest_hash, manifest, base, layers, code, description,
+                    status_since, engine_id, last_contact, facts, facts_since
+             FROM devices",
+        )?
+        .query_map([], |row| {
+            Ok(DeviceRow {
+                device: row.get(0)?,
+                revision: row.get(1)?,
+                manifest_hash: row.get(2)?,
+                manifest: row.get(3)?,
+                base: row.get(4)?,
+                layers: row.get(5)?,
+                status: StatusSince {
+                    code: row.get(6)?,
+                    description: row.get(7)?,
+                    since: Timestamp { seconds: row.get(8)? },
+                },
+                engine_id: row.get(9)?,
+                last_contact: row.get(10)?,
+                facts: row.get(11)?,
+                facts_since: row.get(12)?,
+            })
+        })?
+        .collect()
+}
+
+fn module_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, String, ModuleStanding)>> {
+    let standing = |row: &Row<'_>| -> rusqlite::Result<ModuleStanding> {
+        Ok(ModuleStanding {
+            status: row.get(2)?,
+            exit_code: row.get(3)?,
+            restart_count: row.get(4)?,
+            container: row.get(5)?,
+            code: row.get(6)?,
+            description: row.get(7)?,
+        })
+    };
+    connection
+        .prepare(
+            "SELECT device, module, status, exit_code, restart_count, container, code, description
+             FROM modules",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, standing(row)?)))?
+        .collect()
+}
+
+fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<()> {
+    let StoredDevice { device, in_force, status, engine_id, last_contact, modules, facts } = device;
+    let StatusSince { code, description, since } = status;
+    let in_force = in_force.as_ref().map(|in_force| {
+        let InForce { revision, manifest_hash, manifest, base, layers } = in_force;
+        let layers: Vec<&str> = layers.iter().map(DeploymentId::as_str).collect();
+        (revision, manifest_hash.as_str(), manifest, base.as_str(), serde_json::json!(layers))
+    });
+    transaction
+        .prepare_cached(
+            "INSERT INTO devices (device, revision, manifest_hash, manifest, base, layers, code,
+                 description, status_since, engine_id, last_contact, facts, facts_since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (device) DO UPDATE SET
+                 revision = excluded.revision, manifest_hash = excluded.manifest_hash,
+                 manifest = excluded.manifest, base = excluded.base, layers = excluded.layers,
+                 status_since = iif(code = excluded.code, status_since, excluded.status_since),
+                 code = excluded.code, description = excluded.description,
+                 engine_id = excluded.engine_id, last_contact = excluded.last_contact,
+                 facts_since = iif(facts IS excluded.facts, facts_since, excluded.facts_since),
+                 facts = excluded.facts",
+        )?
+        .execute(rusqlite::params![
+            device.as_str(),
+            in_force.as_ref().map(|f| f.0),
+            in_force.as_ref().map(|f| f.1),
+            in_force.as_ref().map(|f| f.2),
+            in_force.as_ref().map(|f| f.3),
+            in_force.as_ref().map(|f| f.4.to_string()),
+            code,
+            description,
+            since.seconds,
+            engine_id,
+            last_contact.map(|moment| moment.seconds),
+            facts.as_ref().map(|facts| facts.reported.to_string()),
+            facts.as_ref().map(|facts| facts.since.seconds),
+        ])?;
+    let id = device.as_str();
+    transaction.prepare_cached("DELETE FROM modules WHERE device = ?1")?.execute([id])?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO modules VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for (module, standing) in modules {
+        let ModuleStanding { status, exit_code, restart_count, container, code, description } =
+            standing;
+        insert.execute((
+            id,
+            module.as_str(),
+            status,
+            exit_code,
+            restart_count,
+            container,
+            code,
+            description,
+        ))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, at: i64) -> StoredDevice {
+        let deployment = |id: &str| DeploymentId::parse(id).unwrap();
+        StoredDevice {
+            device: DeviceId::parse(id).unwrap(),
+            in_force: Some(InForce {
+                revision: "3f2a9c1".to_owned(),
+                manifest_hash: Hash::of_texts("m", []),
+                manifest: "base = \"base\"\n".to_owned(),
+                base: deployment("base"),
+                layers: vec![deployment("cameras"), deployment("proxy")],
+            }),
+            status: StatusSince {
+                code: 200,
+                description: "as desired".to_owned(),
+                since: Timestamp { seconds: at },
+            },
+            engine_id: Some("ABCD:EFGH".to_owned()),
+            last_contact: Some(Timestamp { seconds: at }),
+            modules: [(
+                ModuleName::parse("camera").unwrap(),
+                ModuleStanding {
+                    status: "failed".to_owned(),
+                    exit_code: Some(-1),
+                    restart_count: 3,
+                    container: Some("c".repeat(64)),
+                    code: 500,
+                    description: "it ended with -1".to_owned(),
+                },
+            )]
+            .into(),
+            facts: Some(ReportedFacts {
+                reported: serde_json::json!({"os": "linux", "cpus": 4}),
+                since: Timestamp { seconds: at },
+            }),
+        }
+    }
+
+    #[test]
+    fn devices_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let never_reached = StoredDevice {
+            in_force: None,
+            engine_id: None,
+            last_contact: None,
+            modules: BTreeMap::new(),
+            facts: None,
+            ..device("away", 1)
+        };
+        store.record_devices(&[device("lift-01", 1), never_reached.clone()]).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let devices = store.load_devices().unwrap();
+        assert_eq!(devices.len(), 2);
+        assert_eq!(devices["lift-01"], device("lift-01", 1));
+        assert_eq!(devices["away"], never_reached);
+        store.forget_device(&never_reached.device).unwrap();
+        assert_eq!(store.load_devices().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn moments_change_only_with_what_they_are_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let since = || {
+            let stored = store.load_devices().unwrap().remove("a").unwrap();
+            (stored.status.since.seconds, stored.facts.map(|facts| facts.since.seconds))
+        };
+        store.record_device(&device("a", 10)).unwrap();
+        store.record_device(&device("a", 20)).unwrap();
+        assert_eq!(since(), (10, Some(10)));
+        let mut changed = device("a", 30);
+        changed.facts.as_mut().unwrap().reported = serde_json::json!({"os": "other"});
+        store.record_device(&changed).unwrap();
+        assert_eq!(since(), (10, Some(30)));
+        changed.status =
+            StatusSince { code: 500, description: String::new(), since: Timestamp { seconds: 40 } };
+        changed.facts = None;
+        store.record_device(&changed).unwrap();
+        assert_eq!(since(), (40, None));
+        changed.facts = device("a", 50).facts;
+        store.record_device(&changed).unwrap();
+        assert_eq!(since(), (40, Some(50)));
+    }
+
+    #[test]
+    fn one_bad_device_leaves_all_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut bad = device("b", 1);
+        for standing in bad.modules.values_mut() {
+            standing.restart_count = u64::MAX;
+        }
+        assert!(store.record_devices(&[device("a", 1), bad]).is_err());
+        assert!(store.load_devices().unwrap().is_empty());
+    }
+}

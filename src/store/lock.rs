@@ -1,0 +1,77 @@
+//! One run at a time: a file lock that the kernel frees when its holder ends, however it ends.
+
+use super::error::StoreError;
+use super::open::Store;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+/// The right to change devices. Whoever holds it is the only run on the store; dropping it frees the lock.
+#[derive(Debug)]
+#[must_use = "the lock is free again as soon as this is dropped"]
+pub struct RunLock {
+    _file: File,
+}
+
+impl Store {
+    /// Takes the lock that keeps two runs from changing devices at once. Readers need none.
+    ///
+    /// # Errors
+    /// Another run has it.
+    pub fn lock(&self) -> Result<RunLock, StoreError> {
+        let path = self.folder().join("lock");
+        let failed = |source| StoreError::inaccessible(&path, source);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid =
+                    file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(StoreError::Locked { folder: self.folder().to_owned(), pid });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only for the words of others; the lock is the kernel's.
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(RunLock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_run_is_told_who_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) =
+            (Store::open(folder.path()).unwrap(), Store::open(folder.path()).unwrap());
+        let lock = first.lock().unwrap();
+        let words = second.lock().unwrap_err().to_string();
+        assert!(words.ends_with(&format!("(process {})", std::process::id())), "{words}");
+        second.set_fleet_state("x", Some("readers and notes go on")).unwrap();
+        drop(lock);
+        let _lock = second.lock().unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_of_a_dead_run_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        std::fs::write(folder.path().join("lock"), "4194304999 and a long text\n").unwrap();
+        let _lock = store.lock().unwrap();
+        let text = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+        assert_eq!(text, format!("{}\n", std::process::id()));
+    }
+}

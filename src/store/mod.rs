@@ -1,0 +1,20 @@
+//! What the control host remembers: a SQLite database in one folder a fleet.
+//!
+//! Enters: what was seen and done, with the moment it happened. Leaves: the same, later, in another
+//! process. Every write is one transaction; a crash leaves the state before or after it. Many may read
+//! while one writes; [`Store::lock`] keeps two runs from changing devices at once. Only this layer knows
+//! SQL. Not here: what anything means, clocks, and values of secrets.
+
+mod device;
+mod error;
+mod history;
+mod lock;
+mod memory;
+mod open;
+mod schema;
+
+pub use device::{InForce, ModuleStanding, ReportedFacts, StatusSince, StoredDevice};
+pub use error::StoreError;
+pub use history::{HistoryEntry, HistoryFilter};
+pub use lock::RunLock;
+pub use open::{HashKey, Store};

@@ -1,0 +1,410 @@
+//! Finding, making and opening the store; its identity, and the few values of the whole fleet.
+
+use super::error::StoreError;
+use super::schema::{self, SchemaError};
+use crate::model::FleetName;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What the control host remembers of one fleet. May be shared between threads.
+pub struct Store {
+    folder: PathBuf,
+    path: PathBuf,
+    connection: Mutex<Connection>,
+    control: String,
+    key: HashKey,
+}
+
+/// The key of keyed hashes over values of secrets. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashKey(pub [u8; 32]);
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(hidden)")
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.path.display())
+    }
+}
+
+impl Store {
+    /// Where a fleet's store is unless somebody says otherwise: `$XDG_STATE_HOME/hoist/FLEET`, else
+    /// `~/.local/state/hoist/FLEET`.
+    ///
+    /// # Errors
+    /// Neither variable is set.
+    pub fn default_folder(fleet: &FleetName) -> Result<PathBuf, StoreError> {
+        let absolute = |name| {
+            std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute())
+        };
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|state| state.join("hoist").join(fleet.as_str()))
+            .ok_or(StoreError::NoHome)
+    }
+
+    /// Opens a store for reading and writing, makes it if it is not there, and brings it to the newest
+    /// version.
+    ///
+    /// # Errors
+    /// It can't be made, opened, understood or written. Then nothing was changed.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| StoreError::inaccessible(folder, source))?;
+        let path = folder.join(FILE);
+        // Made here and not by SQLite, so that it is never readable by others, not even for a moment.
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| match source.kind() {
+                std::io::ErrorKind::PermissionDenied if path.exists() => {
+                    StoreError::ReadOnly { path: path.clone() }
+                }
+                _ => StoreError::inaccessible(&path, source),
+            })?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))
+            .map_err(|source| StoreError::inaccessible(&path, source))?;
+        let sqlite = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
+        let mut connection = Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(sqlite)?;
+        connection.busy_timeout(BUSY).map_err(sqlite)?;
+        // Before anything is set: another program's database must stay as it is.
+        schema::version(&connection).map_err(|error| schema_error(&path, error))?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        let identity = random_bytes().map_err(|source| StoreError::inaccessible(&path, source))?;
+        schema::migrate(&mut connection, |transaction| first_identity(transaction, &identity))
+            .map_err(|error| schema_error(&path, error))?;
+        Self::with_identity(folder, path, connection)
+    }
+
+    /// Opens a store for reading; `None` if there is none yet. Writing through it fails.
+    ///
+    /// # Errors
+    /// It can't be opened or understood.
+    pub fn open_to_read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE);
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(source) => return Err(StoreError::inaccessible(&path, source)),
+        }
+        fs::File::open(&path).map_err(|source| StoreError::inaccessible(&path, source))?;
+        let sqlite = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
+        let connection = Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(sqlite)?;
+        connection.busy_timeout(BUSY).map_err(sqlite)?;
+        match schema::version(&connection).map_err(|error| schema_error(&path, error))? {
+            // Made, but whoever makes it is not done yet.
+            0 => Ok(None),
+            _ => Self::with_identity(folder, path, connection).map(Some),
+        }
+    }
+
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The id of this store, in the label `hoist.control` of every container that it made.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// The key of keyed hashes over values of secrets.
+    pub fn hash_key(&self) -> &HashKey {
+        &self.key
+    }
+
+    /// A value of the whole fleet, by its key.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn fleet_state(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.read(|connection| {
+            connection
+                .query_row("SELECT value FROM fleet_state WHERE key = ?1", [key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Sets a value of the whole fleet, or takes it away.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn set_fleet_state(&self, key: &str, value: Option<&str>) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            match value {
+                Some(value) => transaction.execute(
+                    "INSERT INTO fleet_state (key, value) VALUES (?1, ?2)
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    [key, value],
+                ),
+                None => transaction.execute("DELETE FROM fleet_state WHERE key = ?1", [key]),
+            }
+            .map(drop)
+        })
+    }
+
+    /// Reads in one transaction, so that all answers are of one moment.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection();
+        (|| {
+            let transaction = connection.transaction()?;
+            read(&transaction)
+        })()
+        .map_err(|error| StoreError::sqlite(&self.path, &error))
+    }
+
+    /// Writes in one transaction: all of it or nothing.
+    pub(super) fn write<T>(
+        &self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection();
+        (|| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = write(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })()
+        .map_err(|error| StoreError::sqlite(&self.path, &error))
+    }
+
+    /// An error for a row that holds what no Hoist writes.
+    pub(super) fn damaged(&self, words: impl Into<String>) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), words: words.into() }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic in a transaction rolls it back, so the connection is as good as before.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_identity(
+        folder: &Path,
+        path: PathBuf,
+        connection: Connection,
+    ) -> Result<Self, StoreError> {
+        let (control, key) = connection
+            .query_row("SELECT control, hash_key FROM identity", [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 32]>(1)?))
+            })
+            .map_err(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => StoreError::Damaged {
+                    path: path.clone(),
+                    words: "its identity is missing".to_owned(),
+                },
+                other => StoreError::sqlite(&path, &other),
+            })?;
+        let connection = Mutex::new(connection);
+        Ok(Self { folder: folder.to_owned(), path, connection, control, key: HashKey(key) })
+    }
+}
+
+/// The database in the store's folder.
+const FILE: &str = "state.db";
+
+fn schema_error(path: &Path, error: SchemaError) -> StoreError {
+    let path_buf = || path.to_owned();
+    match error {
+        SchemaError::Foreign => StoreError::Damaged {
+            path: path_buf(),
+            words: "it is another program's database".to_owned(),
+        },
+        SchemaError::Newer(found) => {
+            StoreError::Newer { path: path_buf(), found, known: schema::NEWEST }
+        }
+        SchemaError::Sqlite(error) => StoreError::sqlite(path, &error),
+    }
+}
+
+/// 8 bytes for the store's id, 32 for its key.
+fn random_bytes() -> std::io::Result<[u8; 40]> {
+    let mut bytes = [0; 40];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn first_identity(connection: &Connection, random: &[u8; 40]) -> rusqlite::Result<()> {
+    let (id, key) = random.split_at(8);
+    let control = id.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    connection
+        .execute("INSERT INTO identity (one, control, hash_key) VALUES (1, ?1, ?2)", (control, key))
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_store_is_private_and_keeps_its_identity() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("hoist/a");
+        let store = Store::open(&folder).unwrap();
+        let (control, key) = (store.control().to_owned(), store.hash_key().clone());
+        assert_eq!(control.len(), 16);
+        assert_ne!(key.0, [0; 32]);
+        assert_eq!(format!("{key:?}"), "HashKey(hidden)");
+        store.set_fleet_state("accepted", Some("3f2a9c1")).unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        for file in fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap().path();
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+        drop(store);
+        let store = Store::open(&folder).unwrap();
+        assert_eq!((store.control(), store.hash_key()), (control.as_str(), &key));
+        assert_eq!(store.fleet_state("accepted").unwrap().as_deref(), Some("3f2a9c1"));
+        store.set_fleet_state("accepted", None).unwrap();
+        assert_eq!(store.fleet_state("accepted").unwrap(), None);
+        assert_ne!(Store::open(&home.path().join("b")).unwrap().control(), control);
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_store_and_the_migration_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), "").unwrap();
+        fs::set_permissions(folder.path().join(FILE), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Store::open_to_read(folder.path()).unwrap().is_none(), "not made yet");
+        let store = Store::open(folder.path()).unwrap();
+        let versions: Vec<i64> = store
+            .read(|c| {
+                c.prepare("SELECT version FROM migrations")?.query_map([], |r| r.get(0))?.collect()
+            })
+            .unwrap();
+        assert_eq!(versions, (1..=schema::NEWEST).collect::<Vec<_>>());
+        assert_eq!(mode(&folder.path().join(FILE)), 0o600);
+    }
+
+    #[test]
+    fn damaged_foreign_and_newer_databases_are_told_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let noise = "this is no database, whatever its name says. ".repeat(100);
+        fs::write(&path, &noise).unwrap();
+        let words = Store::open(folder.path()).unwrap_err().to_string();
+        assert!(words.contains("it is no SQLite database"), "{words}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), noise);
+
+        fs::remove_file(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        let before = fs::read(&path).unwrap();
+        let words = Store::open(folder.path()).unwrap_err().to_string();
+        assert!(words.contains("another program's database"), "{words}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+
+        fs::remove_file(&path).unwrap();
+        drop(Store::open(folder.path()).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+
+        fs::remove_file(&path).unwrap();
+        drop(Store::open(folder.path()).unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[4096..].fill(0xa5);
+        fs::write(&path, bytes).unwrap();
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn folders_that_cannot_be_written_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Store::open(&file.join("below")).unwrap_err();
+        assert!(matches!(error, StoreError::Inaccessible { .. }), "{error}");
+
+        let locked = folder.path().join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+        // Root writes everywhere but into what the kernel itself makes up.
+        let locked = if fs::write(locked.join("probe"), "").is_ok() {
+            PathBuf::from("/proc/self/task")
+        } else {
+            locked
+        };
+        let error = Store::open(&locked).unwrap_err();
+        assert!(
+            matches!(error, StoreError::Inaccessible { .. } | StoreError::ReadOnly { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.set_fleet_state("accepted", Some("old")).unwrap();
+        let pages: i64 =
+            store.read(|c| c.pragma_query_value(None, "page_count", |r| r.get(0))).unwrap();
+        store.connection().pragma_update(None, "max_page_count", pages).unwrap();
+        let error = store
+            .write(|t| {
+                t.execute("UPDATE fleet_state SET value = 'new'", [])?;
+                t.execute("UPDATE fleet_state SET value = ?1", ["x".repeat(1 << 20)])
+            })
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+        assert_eq!(store.fleet_state("accepted").unwrap().as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn readers_read_while_a_writer_is_in_a_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Store::open_to_read(&folder.path().join("absent")).unwrap().is_none());
+        let writer = Store::open(folder.path()).unwrap();
+        writer.set_fleet_state("accepted", Some("old")).unwrap();
+        let reader = Store::open_to_read(folder.path()).unwrap().unwrap();
+        writer
+            .write(|t| {
+                t.execute("UPDATE fleet_state SET value = 'new'", [])?;
+                assert_eq!(reader.fleet_state("accepted").unwrap().as_deref(), Some("old"));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(reader.fleet_state("accepted").unwrap().as_deref(), Some("new"));
+        let error = reader.set_fleet_state("accepted", Some("x")).unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    }
+}
