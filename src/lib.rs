@@ -14,3 +14,6 @@ pub mod source;
 pub mod engine;
 pub mod store;
 pub mod config;
+pub mod apply;
+pub mod reconcile;
+pub mod cli;

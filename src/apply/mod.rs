@@ -1,0 +1,92 @@
+//! Runs plans.
+//!
+//! Enters: a device's plan and its engine. Leaves: what became of each work, and what the store should
+//! remember. It decides nothing: which steps, in which order, what takes them back and what is skipped
+//! because of what, all stands in the plan.
+
+mod run;
+
+pub use run::run_device;
+
+use crate::engine::EngineError;
+use crate::plan::RememberedContainer;
+use std::collections::BTreeMap;
+
+/// What became of a device's plan.
+#[derive(Debug, Default)]
+pub struct DeviceRun {
+    /// By the works' numbers.
+    pub outcomes: BTreeMap<usize, Outcome>,
+    /// What the store should remember of containers, by id.
+    pub remembered: BTreeMap<String, RememberedContainer>,
+}
+
+/// What became of a work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every step is done.
+    Passed {
+        /// What somebody should know all the same.
+        warnings: Vec<String>,
+    },
+    /// A step failed, and what had to be taken back was.
+    Failed {
+        /// The step, in words.
+        step: String,
+        /// Why.
+        error: EngineError,
+        /// What failed while taking it back.
+        undo_failed: Vec<String>,
+    },
+    /// It did not begin, because of another work.
+    Skipped {
+        /// Which.
+        because: usize,
+    },
+    /// It was only for the case that another failed.
+    NotNeeded,
+}
+
+impl Outcome {
+    /// Whether works that build on it may run.
+    pub fn is_passed(&self) -> bool {
+        matches!(self, Self::Passed { .. })
+    }
+}
+
+/// Something that happened while a plan runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step begins.
+    StepBegins {
+        /// Of which work.
+        work: usize,
+        /// Which.
+        step: &'a crate::plan::Step,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Of which work.
+        work: usize,
+        /// Which.
+        step: &'a crate::plan::Step,
+        /// How.
+        result: Result<(), &'a EngineError>,
+    },
+    /// A work ended.
+    WorkEnded {
+        /// Which.
+        work: usize,
+        /// How.
+        outcome: &'a Outcome,
+    },
+}
+
+impl DeviceRun {
+    /// Whether anything failed or was skipped.
+    pub fn has_failures(&self) -> bool {
+        self.outcomes
+            .values()
+            .any(|outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
+    }
+}

@@ -1,0 +1,172 @@
+//! One device's plan, its works side by side as far as the plan lets them.
+
+use super::{DeviceRun, Event, Outcome};
+use crate::engine::{Engine, SecretValues};
+use crate::plan::{ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, When, Work};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Runs one device's plan to its end.
+pub async fn run_device(
+    engine: &dyn Engine,
+    plan: &DevicePlan,
+    secrets: &SecretValues,
+    events: &(dyn Fn(Event<'_>) + Send + Sync),
+) -> DeviceRun {
+    let names = Names::default();
+    let mut run = DeviceRun::default();
+    let mut waiting: Vec<&Work> = plan.works.iter().collect();
+    let mut running = FuturesUnordered::new();
+    loop {
+        let mut still_waiting = Vec::new();
+        for work in waiting {
+            match readiness(work, &run.outcomes) {
+                Readiness::Waits => still_waiting.push(work),
+                Readiness::Runs => {
+                    running.push(run_work(engine, work, secrets, &names, events));
+                }
+                Readiness::Ends(outcome) => {
+                    events(Event::WorkEnded { work: work.id, outcome: &outcome });
+                    run.outcomes.insert(work.id, outcome);
+                }
+            }
+        }
+        waiting = still_waiting;
+        let ended = run.outcomes.len();
+        match running.next().await {
+            Some((work, outcome, remembered)) => {
+                events(Event::WorkEnded { work, outcome: &outcome });
+                run.outcomes.insert(work, outcome);
+                run.remembered.extend(remembered);
+            }
+            None if waiting.is_empty() => return run,
+            // Works name only works before them, so one pass over what waits ends at least one.
+            None => debug_assert!(run.outcomes.len() >= ended),
+        }
+    }
+}
+
+enum Readiness {
+    Waits,
+    Runs,
+    Ends(Outcome),
+}
+
+fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
+    let (When::AllPassed(needed) | When::AnyFailed(needed)) = &work.when;
+    if work.after.iter().chain(needed).any(|number| !outcomes.contains_key(number)) {
+        return Readiness::Waits;
+    }
+    let failed = needed.iter().find(|number| !outcomes[number].is_passed());
+    match (&work.when, failed) {
+        (When::AllPassed(_), None) | (When::AnyFailed(_), Some(_)) => Readiness::Runs,
+        (When::AllPassed(_), Some(because)) => {
+            Readiness::Ends(Outcome::Skipped { because: *because })
+        }
+        (When::AnyFailed(_), None) => Readiness::Ends(Outcome::NotNeeded),
+    }
+}
+
+type Ended = (usize, Outcome, Vec<(String, RememberedContainer)>);
+
+async fn run_work(
+    engine: &dyn Engine,
+    work: &Work,
+    secrets: &SecretValues,
+    names: &Names,
+    events: &(dyn Fn(Event<'_>) + Send + Sync),
+) -> Ended {
+    let mut warnings = Vec::new();
+    for (number, step) in work.steps.iter().enumerate() {
+        events(Event::StepBegins { work: work.id, step });
+        let result = engine.execute(&names.resolved(step), secrets).await;
+        events(Event::StepEnded { work: work.id, step, result: result.as_ref().map(|_| ()) });
+        match result {
+            Ok(output) => {
+                if let StepOutput::DoneWithWarning(words) = &output {
+                    warnings.push(words.clone());
+                }
+                names.learn(step, &output);
+            }
+            Err(error) => {
+                let undo_failed = undo(engine, work, number, secrets, names).await;
+                let outcome = Outcome::Failed { step: step.to_string(), error, undo_failed };
+                return (work.id, outcome, Vec::new());
+            }
+        }
+    }
+    let remembered = work
+        .remember
+        .iter()
+        .filter_map(|(container, remembered)| Some((names.id(container)?, remembered.clone())))
+        .collect();
+    (work.id, Outcome::Passed { warnings }, remembered)
+}
+
+/// Runs the undo steps that the failure of step `failed` asks for, all of them.
+async fn undo(
+    engine: &dyn Engine,
+    work: &Work,
+    failed: usize,
+    secrets: &SecretValues,
+    names: &Names,
+) -> Vec<String> {
+    let mut trouble = Vec::new();
+    for undo in work.undo.iter().filter(|undo| undo.since <= failed && failed < undo.until) {
+        if let Err(error) = engine.execute(&names.resolved(&undo.step), secrets).await {
+            trouble.push(format!("{}: {error}", undo.step));
+        }
+    }
+    trouble
+}
+
+/// Ids of the containers that this run made or renamed, by their names: a name that somebody else takes in
+/// the meantime is never addressed.
+#[derive(Default)]
+struct Names(Mutex<BTreeMap<String, String>>);
+
+impl Names {
+    fn learn(&self, step: &Step, output: &StepOutput) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (step, output) {
+            (Step::Create { name, .. }, StepOutput::Created { id }) => {
+                known.insert(name.clone(), id.clone());
+            }
+            (Step::Rename { container, name }, _) => {
+                let id = match container {
+                    ContainerRef::Id(id) => Some(id.clone()),
+                    ContainerRef::Name(former) => known.remove(former),
+                };
+                if let Some(id) = id {
+                    known.insert(name.clone(), id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn id(&self, container: &ContainerRef) -> Option<String> {
+        match container {
+            ContainerRef::Id(id) => Some(id.clone()),
+            ContainerRef::Name(name) => {
+                let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let base = name.strip_prefix("hoist-new-").unwrap_or(name);
+                known.get(name).or_else(|| known.get(base)).cloned()
+            }
+        }
+    }
+
+    fn resolved(&self, step: &Step) -> Step {
+        let mut step = step.clone();
+        if let Some(container) = step.container_mut()
+            && let ContainerRef::Name(name) = container
+        {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(id) = known.get(name) {
+                *container = ContainerRef::Id(id.clone());
+            }
+        }
+        step
+    }
+}

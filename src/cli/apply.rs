@@ -1,0 +1,346 @@
+//! `hoist apply`: brings the devices to what the fleet says.
+
+use super::exit::{Exit, Failure};
+use super::opened::format;
+use super::output::{count, print, print_json_line, say};
+use super::run::{ACCEPTED, APPLIED, Intent, RunArguments, block_on, prepare, tripped};
+use super::{Format, Global};
+use crate::apply::{Event, Outcome};
+use crate::diagnostic::render::visible;
+use crate::model::DeviceId;
+use crate::plan::{
+    DevicePlan, DeviceState, Plan, Purpose, plan_json, plan_text, short_revision, work_json,
+    work_subject,
+};
+use crate::reconcile::{Ran, run_and_record};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Bring the devices to what the fleet says
+///
+/// Shows the plan and asks; without a terminal, --yes or a saved plan is needed. A guard that is exceeded
+/// stops it before anything is run (exit 3). With `--format json` each line is one JSON object: one a work
+/// (`"event": "work"`), and at last one `"event": "summary"`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// A plan that `hoist plan --out` kept: exactly it is run, or nothing
+    #[arg(conflicts_with_all = ["devices", "wanted"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArguments,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let format = format(global, &[Format::Text, Format::Json])?;
+    block_on(apply(global, arguments, format))?
+}
+
+async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+    let saved = arguments.file.as_deref().map(read_saved).transpose()?;
+    let devices = saved.as_ref().map(saved_devices).transpose()?;
+    let mut prepared = prepare(global, &arguments.run, Intent::Run, devices.as_ref()).await?;
+    let mut refused = Exit::Done;
+    if let Some(saved) = &saved {
+        refused = keep_only_saved(&mut prepared.survey.plan, saved)?;
+    }
+    let plan = &prepared.survey.plan;
+    let has_work = plan.devices.values().any(|device| !device.works.is_empty());
+    if format == Format::Text {
+        // Where nothing is to be done and nothing in the way the closing table alone says how things stand.
+        let is_worth = has_work || plan.devices.values().any(|device| !device.blocked.is_empty());
+        let head = || format!("{} @ {}\n", plan.fleet, short_revision(&plan.revision));
+        print(&if is_worth { plan_text(plan, false) } else { head() });
+    }
+    let tripped = tripped(&prepared.guards);
+    if !tripped.is_empty() {
+        for line in &tripped {
+            say(line);
+        }
+        return Ok(nothing_run(plan, format, Exit::Consent));
+    }
+    if has_work && saved.is_none() && !arguments.yes {
+        if !asked()? {
+            return Ok(nothing_run(plan, format, Exit::Changes));
+        }
+        // An answer may take its time: what was agreed to is what runs, or nothing.
+        let agreed = plan_json(plan);
+        drop(prepared);
+        prepared = prepare(global, &arguments.run, Intent::Run, None).await?;
+        refused = keep_only_saved(&mut prepared.survey.plan, &agreed)?;
+    }
+    let plan = &prepared.survey.plan;
+    if has_work && format == Format::Text {
+        print("\n");
+    }
+    let events = |device: &DeviceId, event: Event<'_>| {
+        if let Event::WorkEnded { work, outcome } = event {
+            show(plan, device, work, outcome, format);
+        }
+    };
+    let ran = run_and_record(
+        &prepared.fleet,
+        &prepared.survey,
+        &prepared.store,
+        &who(),
+        prepared.now,
+        &prepared.stored,
+        &events,
+    )
+    .await?;
+    if !plan.narrowed && refused == Exit::Done {
+        prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;
+        if prepared.is_commit {
+            prepared.store.set_fleet_state(ACCEPTED, Some(&plan.revision))?;
+        }
+    }
+    Ok(close(plan, &ran, format, refused))
+}
+
+/// Nothing was run, and the output says so in either form.
+fn nothing_run(plan: &Plan, format: Format, exit: Exit) -> Exit {
+    if format == Format::Json {
+        print_json_line(&summary_json(plan, false, exit, &BTreeMap::new()));
+    } else {
+        say("nothing was run");
+    }
+    exit
+}
+
+/// Asks on a terminal; elsewhere `--yes` or a saved plan is needed.
+fn asked() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(
+            "apply asks before it changes anything, and there is no terminal to ask on",
+        )
+        .help("give --yes, or a plan that `hoist plan --out FILE` kept"));
+    }
+    let _ = write!(std::io::stderr(), "apply this? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::new(format!("can't read the answer: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let user = user.unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", host.trim())
+}
+
+/// One ended work. Reasons stood in the plan; a pull or a network is worth a line only if it went wrong.
+fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: Format) {
+    let Some(device_plan) = plan.devices.get(device) else { return };
+    let Some(work) = device_plan.works.get(work) else { return };
+    let (word, words) = match outcome {
+        Outcome::NotNeeded => return,
+        Outcome::Passed { warnings } => ("done", warnings.join("; ")),
+        Outcome::Failed { step, error, undo_failed } => {
+            let undo = match undo_failed.as_slice() {
+                [] => String::new(),
+                failed => format!("; while going back: {}", failed.join("; ")),
+            };
+            ("failed", format!("{step}: {error}{undo}"))
+        }
+        Outcome::Skipped { because } => {
+            let cause = device_plan.works.get(*because).map(work_subject).unwrap_or_default();
+            ("skipped", format!("because of: {cause}"))
+        }
+    };
+    if format == Format::Json {
+        let mut line = work_json(work);
+        line["format"] = 1.into();
+        line["event"] = "work".into();
+        line["device"] = device.as_str().into();
+        line["outcome"] = word.into();
+        line["words"] = words.into();
+        print_json_line(&line);
+        return;
+    }
+    if word == "done" && words.is_empty() && !matches!(work.purpose, Purpose::Module { .. }) {
+        return;
+    }
+    let width = plan.devices.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
+    let (sign, tail) = match (word, words.as_str()) {
+        ("done", "") => ('✓', String::new()),
+        ("done", words) => ('✓', format!("   warning: {words}")),
+        (word, words) => ('✗', format!("   {word}: {words}")),
+    };
+    let subject = work_subject(work);
+    print(&visible_line(&format!("{sign} {:width$}   {subject}{tail}", device.as_str())));
+}
+
+fn visible_line(text: &str) -> String {
+    format!("{}\n", visible(text))
+}
+
+/// How a device stands after `apply`, in the words of the closing line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Desired,
+    Retained,
+    OnItsWay,
+    Pending,
+    Failed,
+}
+
+impl Standing {
+    fn of(plan: Option<&DevicePlan>, ran: &Ran) -> Self {
+        let code = ran.stored.status.code;
+        let blocked = plan.is_some_and(|plan| !plan.blocked.is_empty());
+        match plan.map(|plan| &plan.state) {
+            Some(DeviceState::Pending(_)) => Self::Pending,
+            Some(DeviceState::Held { .. }) => Self::Failed,
+            _ if ran.run.has_failures() || blocked || code >= 400 => Self::Failed,
+            _ if plan.is_some_and(|plan| plan.retained) => Self::Retained,
+            _ if code == 202 => Self::OnItsWay,
+            _ => Self::Desired,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Desired => "as desired",
+            Self::Retained => "retained",
+            Self::OnItsWay => "on the way",
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::Desired | Self::Retained | Self::OnItsWay => Exit::Done,
+            Self::Pending => Exit::Pending,
+            Self::Failed => Exit::Failed,
+        }
+    }
+}
+
+/// The closing table, and the exit code.
+fn close(plan: &Plan, ran: &BTreeMap<DeviceId, Ran>, format: Format, refused: Exit) -> Exit {
+    let mut exit = refused;
+    let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
+    let mut lines = String::new();
+    let width = ran.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
+    for (id, one) in ran {
+        let standing = Standing::of(plan.devices.get(id), one);
+        exit = exit.or(standing.exit());
+        *counts.entry(standing).or_default() += 1;
+        if standing != Standing::Desired {
+            let status = &one.stored.status;
+            let id = id.as_str();
+            lines.push_str(&visible_line(&format!(
+                "  {id:width$}   {}   {}",
+                status.code, status.description
+            )));
+        }
+    }
+    if format == Format::Json {
+        print_json_line(&summary_json(plan, true, exit, ran));
+        return exit;
+    }
+    let parts: Vec<String> =
+        counts.iter().map(|(standing, n)| format!("{n} {}", standing.as_str())).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    print(&format!("\n{}{parts}\n{lines}", count(ran.len(), "device")));
+    exit
+}
+
+/// The last line of the JSON stream.
+fn summary_json(plan: &Plan, run: bool, exit: Exit, ran: &BTreeMap<DeviceId, Ran>) -> Json {
+    let devices: serde_json::Map<String, Json> = ran
+        .iter()
+        .map(|(id, one)| {
+            let status = &one.stored.status;
+            let standing = Standing::of(plan.devices.get(id), one);
+            let json = json!({
+                "standing": standing.as_str(), "code": status.code, "description": status.description,
+            });
+            (id.to_string(), json)
+        })
+        .collect();
+    json!({
+        "format": 1,
+        "event": "summary",
+        "fleet": plan.fleet,
+        "revision": plan.revision,
+        "narrowed": plan.narrowed,
+        "run": run,
+        "exit": exit.code(),
+        "devices": devices,
+    })
+}
+
+fn read_saved(path: &Path) -> Result<Json, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("can't read {}: {error}", path.display())))?;
+    let json: Json = serde_json::from_str(&text)
+        .map_err(|error| Failure::new(format!("{} is no saved plan: {error}", path.display())))?;
+    if json["format"] != 1 || !json["devices"].is_object() {
+        return Err(Failure::new(format!("{} is no saved plan of this version", path.display())));
+    }
+    Ok(json)
+}
+
+/// The devices of a saved plan; no other engine is asked.
+fn saved_devices(saved: &Json) -> Result<BTreeSet<DeviceId>, Failure> {
+    let ids = saved["devices"].as_object().into_iter().flat_map(|devices| devices.keys());
+    let devices: BTreeSet<DeviceId> =
+        ids.map(|id| DeviceId::parse(id)).collect::<Result<_, _>>().map_err(|error| {
+            Failure::new(format!("the saved plan names what is no device: {error}"))
+        })?;
+    if devices.is_empty() {
+        return Err(Failure::new("the saved plan has no device"));
+    }
+    Ok(devices)
+}
+
+/// What was approved is what runs: a device whose plan is not the saved one any more is refused.
+fn keep_only_saved(plan: &mut Plan, saved: &Json) -> Result<Exit, Failure> {
+    if saved["fleet"] != plan.fleet.as_str() {
+        return Err(Failure::new("the saved plan is for another fleet"));
+    }
+    if saved["revision"] != plan.revision.as_str() {
+        return Err(Failure::new(format!(
+            "the saved plan is for revision {}, this is {}",
+            short_revision(saved["revision"].as_str().unwrap_or("?")),
+            short_revision(&plan.revision)
+        ))
+        .help("name that revision with --revision, or make a new plan"));
+    }
+    let fresh = plan_json(plan);
+    let wanted: Vec<String> =
+        saved["devices"].as_object().map(|d| d.keys().cloned().collect()).unwrap_or_default();
+    let mut refused = 0;
+    plan.devices.retain(|id, _| wanted.iter().any(|w| w == id.as_str()));
+    plan.narrowed = saved["narrowed"] == true;
+    for id in &wanted {
+        let (old, new) = (&saved["devices"][id], &fresh["devices"][id]);
+        if old != new {
+            let why = if new.is_null() {
+                "the fleet has no such device any more"
+            } else if old["fingerprint"] != new["fingerprint"] {
+                "its engine runs something else than when the plan was made"
+            } else {
+                "what would be done is not what the plan says"
+            };
+            say(&visible(&format!("{id}: refused: {why}")));
+            plan.devices.retain(|device, _| device.as_str() != id);
+            refused += 1;
+        }
+    }
+    let has_work = plan.devices.values().any(|device| !device.works.is_empty());
+    match refused {
+        0 => Ok(Exit::Done),
+        _ if has_work => Ok(Exit::Failed),
+        _ => Err(Failure::new("no device of the saved plan could be run; nothing was run")
+            .help("make a new plan")),
+    }
+}

@@ -1,0 +1,55 @@
+//! `hoist manifest DEVICE`: the merged desired state of one device.
+
+use super::exit::{Exit, Failure};
+use super::opened::{device, format, open};
+use super::output::{print, print_json};
+use super::{Format, Global};
+use crate::fleet::print_manifest;
+use crate::model::{Value, manifest_hash, manifest_table, module_hashes};
+use serde_json::json;
+
+/// Show the merged manifest of a device.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The device's id
+    device: String,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let format = format(global, &[Format::Toml, Format::Json])?;
+    let opened = open(global, global.revision.as_deref())?;
+    let device = device(&opened.fleet, &arguments.device)?;
+    let manifest = match opened.resolution.manifest(&opened.fleet, &device.id) {
+        Some(Ok(manifest)) => manifest,
+        Some(Err(errors)) => {
+            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            return Err(Failure::new(words.join("; ")));
+        }
+        None => {
+            return Err(Failure::new(format!(
+                "no base targets device `{}`: what it has stays in force",
+                device.id
+            ))
+            .help(format!("`hoist explain {}` says why", device.id)));
+        }
+    };
+    if format == Format::Json {
+        let mut json = Value::Table(manifest_table(&manifest)).to_json();
+        json["format"] = 1.into();
+        json["device"] = device.id.as_str().into();
+        json["revision"] = opened.name.as_str().into();
+        json["hash"] = manifest_hash(&manifest).as_str().into();
+        for (name, module) in &manifest.modules {
+            let hashes = module_hashes(module, &manifest.routes);
+            json["modules"][name.as_str()]["hashes"] = json!({
+                "spec": hashes.spec.as_str(),
+                "settings": hashes.settings.as_str(),
+                "twin": hashes.twin.as_str(),
+            });
+        }
+        print_json(&json);
+    } else {
+        print(&print_manifest(&manifest, &format!("{} @ {}", device.id, opened.name)));
+    }
+    Ok(Exit::Done)
+}

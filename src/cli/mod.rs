@@ -1,0 +1,154 @@
+//! The command line: arguments in, calls down, texts and exit codes out.
+//!
+//! One file a command. Data goes to stdout, everything else to stderr. What exit codes mean stands in one
+//! table ([`exit`]); what a user can do about an error is said here and nowhere below.
+
+mod apply;
+mod diff;
+mod exit;
+mod explain;
+mod help;
+mod init;
+mod manifest;
+mod opened;
+mod output;
+mod plan;
+mod query;
+mod run;
+mod stamp;
+mod status;
+mod validate;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use exit::Exit;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keeps a fleet of container devices as a git repository says it should be.
+#[derive(Parser)]
+#[command(name = "hoist", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+`hoist help COMMAND` says more about a command, `hoist help conditions` how target conditions are written.
+
+Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
+2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;
+5 some devices failed or are blocked.";
+
+/// Options of every command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+struct Global {
+    /// The fleet folder [default: here, upwards to fleet.toml]
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    folder: Option<PathBuf>,
+    /// The revision to look at [default: the working tree; plan, apply: HEAD; status: what was applied last]
+    #[arg(long, value_name = "REV", global = true)]
+    revision: Option<String>,
+    /// Form of the output
+    #[arg(long, value_enum, global = true)]
+    format: Option<Format>,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    color: ColorChoice,
+    /// Folder of the store [env: HOIST_STATE] [default: $XDG_STATE_HOME/hoist/FLEET-NAME]
+    #[arg(long, value_name = "DIR", global = true)]
+    state: Option<PathBuf>,
+    /// The control host's settings [env: HOIST_CONFIG] [default: /etc/hoist/hoist.toml, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+/// Forms of output; each command says which it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs; versioned.
+    Json,
+    /// Canonical TOML, as fleet files have it.
+    Toml,
+    /// Annotations for GitHub Actions.
+    Github,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show every error and warning of a fleet
+    Validate(validate::Arguments),
+    /// Show what a change would do on every device
+    Diff(diff::Arguments),
+    /// Show the merged manifest of a device
+    Manifest(manifest::Arguments),
+    /// Show which deployments hit a device, which do not, and who set each field
+    Explain(explain::Arguments),
+    /// List the devices that meet a condition
+    Query(query::Arguments),
+    /// Begin a fleet repository
+    Init(init::Arguments),
+    /// Write the present moment into deployment files as `created`
+    Stamp(stamp::Arguments),
+    /// Look at the engines and show what apply would do
+    Plan(plan::Arguments),
+    /// Bring the devices to what the fleet says
+    Apply(apply::Arguments),
+    /// Show how the fleet was last seen
+    Status(status::Arguments),
+    /// Show what a command does, or how target conditions are written
+    Help(help::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Asking for help or the version is no mistake.
+            let code = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    output::start_logging();
+    let Arguments { mut global, command } = arguments;
+    // Read here and not by clap, which would show them in every usage line as if they had been typed.
+    global.state = global.state.or_else(|| path_from("HOIST_STATE"));
+    global.config = global.config.or_else(|| path_from("HOIST_CONFIG"));
+    let result = match command {
+        Command::Validate(arguments) => validate::run(&global, &arguments),
+        Command::Diff(arguments) => diff::run(&global, &arguments),
+        Command::Manifest(arguments) => manifest::run(&global, &arguments),
+        Command::Explain(arguments) => explain::run(&global, &arguments),
+        Command::Query(arguments) => query::run(&global, &arguments),
+        Command::Init(arguments) => init::run(&global, &arguments),
+        Command::Stamp(arguments) => stamp::run(&global, &arguments),
+        Command::Plan(arguments) => plan::run(&global, &arguments),
+        Command::Apply(arguments) => apply::run(&global, &arguments),
+        Command::Status(arguments) => status::run(&global, &arguments),
+        Command::Help(arguments) => help::run(Arguments::command(), &arguments),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::print_failure(&global, &failure);
+            Exit::Wrong.into()
+        }
+    }
+}
+
+fn path_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}

@@ -1,0 +1,171 @@
+//! Opening what commands work on: the fleet folder, a revision of it, the fleet itself.
+
+use super::exit::Failure;
+use super::output::{say, say_diagnostics};
+use super::{Format, Global};
+use crate::diagnostic::{Diagnostic, render};
+use crate::fleet::{FileTree, Fleet};
+use crate::language::{Condition, Subject, Truth};
+use crate::model::{Device, DeviceId, Facts};
+use crate::resolve::{Checked, Resolution, check};
+use crate::source::{Repository, Revision, SourceError, find_fleet_folder, read_folder};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A fleet that is valid, and what it was read from.
+pub(super) struct Opened {
+    pub(super) fleet: Fleet,
+    pub(super) resolution: Resolution,
+    /// A short revision, or `working tree`.
+    pub(super) name: String,
+    /// Its commit, if it is one.
+    pub(super) revision: Option<Revision>,
+    /// Its warnings.
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// What the working tree is called.
+pub(super) const WORKING_TREE: &str = "working tree";
+
+/// The fleet folder; for a bare repository the repository's.
+pub(super) fn fleet_folder(global: &Global) -> Result<PathBuf, Failure> {
+    let start = global.folder.clone().unwrap_or_else(|| PathBuf::from("."));
+    match find_fleet_folder(&start) {
+        Ok(folder) => Ok(folder),
+        // A bare repository has no files, and a worktree may lack them; revisions can still be read.
+        Err(SourceError::NoFleet { .. }) if Repository::open(&start).is_ok_and(|r| r.is_bare()) => {
+            Ok(start)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The files of the revision that `--revision` names, or of the working tree.
+pub(super) fn read_tree(
+    folder: &Path,
+    revision: Option<&str>,
+) -> Result<(FileTree, String, Option<Revision>), Failure> {
+    // A bare repository has no working tree; its HEAD is what lies there.
+    let is_bare = || {
+        !folder.join("fleet.toml").exists() && Repository::open(folder).is_ok_and(|r| r.is_bare())
+    };
+    match revision.or_else(|| is_bare().then_some("HEAD")) {
+        None => Ok((read_folder(folder)?, WORKING_TREE.to_owned(), None)),
+        Some(spec) => {
+            let repository = Repository::open(folder)?;
+            let revision = repository.resolve(spec)?;
+            let tree = repository.read(&revision)?;
+            Ok((tree, revision.short.clone(), Some(revision)))
+        }
+    }
+}
+
+/// Opens the fleet that the global options name; a fleet with errors is not opened, its errors are said.
+pub(super) fn open(global: &Global, revision: Option<&str>) -> Result<Opened, Failure> {
+    let folder = fleet_folder(global)?;
+    let (tree, name, revision) = read_tree(&folder, revision)?;
+    valid(global, check(&tree), name, revision)
+}
+
+/// A checked fleet without errors; else its errors are said.
+pub(super) fn valid(
+    global: &Global,
+    checked: Checked,
+    name: String,
+    revision: Option<Revision>,
+) -> Result<Opened, Failure> {
+    let Checked { fleet, diagnostics } = checked;
+    match fleet {
+        Some((fleet, resolution)) => {
+            let warnings = diagnostics.into_iter().collect();
+            Ok(Opened { fleet, resolution, name, revision, warnings })
+        }
+        None => {
+            say_diagnostics(global, &diagnostics);
+            let what = if name == WORKING_TREE {
+                "the fleet".to_owned()
+            } else {
+                format!("revision {name}")
+            };
+            Err(Failure::new(format!("{what} is not valid: {}", render::count(&diagnostics)))
+                .help("nothing was changed; `hoist validate` shows the same"))
+        }
+    }
+}
+
+/// A device by its id, or an error with a close one.
+pub(super) fn device<'a>(fleet: &'a Fleet, id: &str) -> Result<&'a Device, Failure> {
+    fleet.devices.get(id).map(AsRef::as_ref).ok_or_else(|| {
+        let ids = fleet.devices.keys().map(DeviceId::as_str);
+        let failure = Failure::new(format!("the fleet has no device `{id}`"));
+        match crate::diagnostic::did_you_mean(id, ids) {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    })
+}
+
+/// The output format, of those that a command has; the first is its default.
+pub(super) fn format(global: &Global, known: &[Format]) -> Result<Format, Failure> {
+    let wanted = global.format.unwrap_or(known[0]);
+    if known.contains(&wanted) {
+        return Ok(wanted);
+    }
+    let names: Vec<String> = known.iter().map(|f| format!("{f:?}").to_lowercase()).collect();
+    Err(Failure::new(format!("this command has no such format; it has {}", names.join(", "))))
+}
+
+/// Parses a condition from the command line.
+pub(super) fn condition(text: &str) -> Result<Condition, Failure> {
+    Condition::parse(text).map_err(|errors| {
+        let mut words = Vec::new();
+        for error in &errors {
+            let start = error.span.start as usize;
+            let before = text.get(..start).unwrap_or(text).chars().count();
+            let len =
+                text.get(start..error.span.end as usize).map_or(1, |t| t.chars().count().max(1));
+            say(&format!(
+                "  {}\n  {}{}",
+                render::visible(text),
+                " ".repeat(before),
+                "^".repeat(len)
+            ));
+            words.push(error.message.clone());
+        }
+        let failure = Failure::new(format!("the condition is wrong: {}", words.join("; ")));
+        match errors.iter().find_map(|error| error.help.clone()) {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    })
+}
+
+/// Which devices `--device` and `--where` leave; `None` if neither is given.
+pub(super) fn narrowed(
+    fleets: &[&Fleet],
+    facts: &Facts,
+    devices: &[String],
+    wanted: Option<&str>,
+) -> Result<Option<BTreeSet<DeviceId>>, Failure> {
+    if devices.is_empty() && wanted.is_none() {
+        return Ok(None);
+    }
+    let condition = wanted.map(condition).transpose()?;
+    for id in devices {
+        if !fleets.iter().any(|fleet| fleet.devices.contains_key(id.as_str())) {
+            device(fleets[0], id)?;
+        }
+    }
+    let mut left = BTreeSet::new();
+    for device in fleets.iter().flat_map(|fleet| fleet.devices.values()) {
+        let named = devices.is_empty() || devices.iter().any(|id| *id == device.id.as_str());
+        let reported = facts.reported(device);
+        let meets = condition.as_ref().is_none_or(|condition| {
+            condition.evaluate(Subject { device, reported: &reported }) == Truth::True
+        });
+        if named && meets {
+            left.insert(device.id.clone());
+        }
+    }
+    Ok(Some(left))
+}

@@ -1,0 +1,105 @@
+//! What goes to the terminal, and in which colours.
+
+use super::exit::Failure;
+use super::{ColorChoice, Global};
+use crate::diagnostic::render::{self, visible};
+use crate::diagnostic::{Diagnostics, Level};
+use crate::review::Tone;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Whether to colour what goes to stdout.
+pub(super) fn colours_stdout(global: &Global) -> bool {
+    wanted(global.color, std::io::stdout().is_terminal())
+}
+
+fn colours_stderr(global: &Global) -> bool {
+    wanted(global.color, std::io::stderr().is_terminal())
+}
+
+fn wanted(choice: ColorChoice, is_terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+    }
+}
+
+/// Colours a piece of text.
+pub(super) fn paint(coloured: bool, tone: Tone, text: &str) -> String {
+    let code = match tone {
+        Tone::Strong => "1",
+        Tone::Added => "32",
+        Tone::Removed => "31",
+        Tone::Changed | Tone::Warning => "33",
+        Tone::Quiet => "2",
+    };
+    if coloured && !text.is_empty() {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn paint_level(coloured: bool, level: Level, text: &str) -> String {
+    let tone = if level == Level::Error { Tone::Removed } else { Tone::Warning };
+    paint(coloured, tone, text)
+}
+
+/// A number and its noun: `1 device`, `2 devices`.
+pub(super) fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Writes data to stdout. A reader that went away is no error.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Writes words to stderr.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes JSON to stdout.
+pub(super) fn print_json(json: &serde_json::Value) {
+    print(&format!("{json:#}\n"));
+}
+
+/// Writes one line of JSON to stdout: one object of a stream.
+pub(super) fn print_json_line(json: &serde_json::Value) {
+    print(&format!("{json}\n"));
+}
+
+/// Diagnostics for people, to stdout: they are what `validate` is asked for.
+pub(super) fn print_diagnostics(global: &Global, diagnostics: &Diagnostics) {
+    let coloured = colours_stdout(global);
+    print(&render::all(diagnostics, |level, text| paint_level(coloured, level, text)));
+}
+
+/// Diagnostics for people, to stderr: they are why a command can't do its job.
+pub(super) fn say_diagnostics(global: &Global, diagnostics: &Diagnostics) {
+    let coloured = colours_stderr(global);
+    let text = render::all(diagnostics, |level, text| paint_level(coloured, level, text));
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Why a command could not do its job.
+pub(super) fn print_failure(global: &Global, failure: &Failure) {
+    let word = paint(colours_stderr(global), Tone::Removed, "error");
+    say(&format!("{word}: {}", visible(&failure.message)));
+    if let Some(help) = &failure.help {
+        say(&format!("  = help: {}", visible(help)));
+    }
+}
+
+/// Logs go to stderr, only if `HOIST_LOG` asks for them. Targets of libraries that print bodies stay off.
+pub(super) fn start_logging() {
+    let Some(wanted) = std::env::var_os("HOIST_LOG") else { return };
+    let wanted = format!("{},bollard=off,hyper=off", wanted.to_string_lossy());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(wanted))
+        .with_writer(std::io::stderr)
+        .try_init();
+}

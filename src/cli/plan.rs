@@ -1,0 +1,56 @@
+//! `hoist plan`: looks at the engines and shows what `apply` would do.
+
+use super::exit::{Exit, Failure};
+use super::opened::format;
+use super::output::{print, print_json, say};
+use super::run::{Intent, Prepared, RunArguments, block_on, prepare, tripped};
+use super::{Format, Global};
+use crate::plan::{DeviceState, Plan, plan_json, plan_text};
+use std::path::PathBuf;
+
+/// Look at the engines and show what apply would do.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Show every step
+    #[arg(long)]
+    steps: bool,
+    /// Keep the plan in a file, for `hoist apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let format = format(global, &[Format::Text, Format::Json])?;
+    let prepared = block_on(prepare(global, &arguments.run, Intent::Show, None))??;
+    let Prepared { survey, guards, .. } = &prepared;
+    let plan = &survey.plan;
+    match format {
+        Format::Json => print_json(&plan_json(plan)),
+        _ => print(&plan_text(plan, arguments.steps)),
+    }
+    if let Some(path) = &arguments.out {
+        std::fs::write(path, format!("{:#}\n", plan_json(plan)))
+            .map_err(|error| Failure::new(format!("can't write {}: {error}", path.display())))?;
+    }
+    let tripped = tripped(guards);
+    for line in &tripped {
+        say(line);
+    }
+    Ok(exit_of(plan).or(if tripped.is_empty() { Exit::Done } else { Exit::Consent }))
+}
+
+/// What a plan that was not run means.
+pub(super) fn exit_of(plan: &Plan) -> Exit {
+    plan.devices.values().fold(Exit::Done, |exit, device| {
+        let state = match &device.state {
+            DeviceState::Observed => Exit::Done,
+            DeviceState::Pending(_) => Exit::Pending,
+            DeviceState::Held { .. } => Exit::Failed,
+        };
+        let blocked = if device.blocked.is_empty() { Exit::Done } else { Exit::Failed };
+        let works = if device.works.is_empty() { Exit::Done } else { Exit::Changes };
+        exit.or(state).or(blocked).or(works)
+    })
+}

@@ -1,0 +1,240 @@
+//! What `plan` and `apply` share: the fleet at HEAD, the store, the way to the engines, the plan.
+
+use super::Global;
+use super::exit::Failure;
+use super::opened::{self, Opened, fleet_folder, narrowed, read_tree, valid};
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::model::{DeviceId, Timestamp};
+use crate::plan::DeviceMemory;
+use crate::reconcile::{Gate, Survey, SurveyInput, held_facts, judge_plan, survey};
+use crate::resolve::{check, resolve};
+use crate::review::{Allowance, GuardVerdict, fleet_digest};
+use crate::source::Repository;
+use crate::store::{RunLock, Store, StoredDevice};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Options of both.
+#[derive(clap::Args)]
+pub(super) struct RunArguments {
+    /// Only this device; may be given several times
+    #[arg(long = "device", value_name = "ID")]
+    devices: Vec<String>,
+    /// Only devices that meet this condition
+    #[arg(long = "where", value_name = "CONDITION")]
+    wanted: Option<String>,
+    /// Take the working tree as it is, not HEAD
+    #[arg(long, conflicts_with = "revision")]
+    worktree: bool,
+    /// Put the simulated engine behind every device: nothing real is reached
+    #[arg(long)]
+    pub(super) simulate: bool,
+}
+
+/// A fleet at one revision, its store, and the plan for its devices.
+pub(super) struct Prepared {
+    pub(super) fleet: Fleet,
+    pub(super) store: Store,
+    pub(super) stored: BTreeMap<DeviceId, StoredDevice>,
+    pub(super) survey: Survey,
+    pub(super) guards: Vec<GuardVerdict>,
+    pub(super) now: Timestamp,
+    /// Whether the revision is a commit, and not the working tree.
+    pub(super) is_commit: bool,
+    _lock: Option<RunLock>,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// To be shown.
+    Show,
+    /// To be run: no other run on the same store goes on beside it.
+    Run,
+}
+
+/// The present moment.
+#[expect(clippy::disallowed_methods, reason = "the edge is where the clock is read")]
+pub(super) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = since.map_or(0, |d| d.as_secs());
+    Timestamp { seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
+}
+
+/// Runs something asynchronous to its end.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(future))
+        .map_err(|error| Failure::new(format!("can't start the runtime: {error}")))
+}
+
+/// The store of a fleet: `--state`, else its place in the user's state folder. Simulated engines have a
+/// store of their own: what is only played must never be taken for what real devices run.
+pub(super) fn state_folder(
+    global: &Global,
+    fleet: &Fleet,
+    simulate: bool,
+) -> Result<PathBuf, Failure> {
+    let folder = match &global.state {
+        Some(folder) => folder.clone(),
+        None => Store::default_folder(&fleet.name)?,
+    };
+    Ok(if simulate { folder.join("simulated") } else { folder })
+}
+
+/// Opens everything, looks at the engines, and makes the plan.
+pub(super) async fn prepare(
+    global: &Global,
+    arguments: &RunArguments,
+    intent: Intent,
+    saved: Option<&BTreeSet<DeviceId>>,
+) -> Result<Prepared, Failure> {
+    let opened = open_revision(global, arguments)?;
+    let folder = state_folder(global, &opened.fleet, arguments.simulate)?;
+    let config = load_config(global)?;
+    let store = Store::open(&folder)?;
+    let lock = match intent {
+        Intent::Show => None,
+        // Before anything is looked at: a plan made while another run works would be stale.
+        Intent::Run => Some(store.lock()?),
+    };
+    let stored = store.load_devices()?;
+    let memories: BTreeMap<DeviceId, DeviceMemory> = store.memories()?;
+    let now = now();
+    let facts = held_facts(&stored, now);
+    let resolution = resolve(&opened.fleet, &facts);
+    let only = match saved {
+        Some(saved) => Some(saved.clone()),
+        None => {
+            narrowed(&[&opened.fleet], &facts, &arguments.devices, arguments.wanted.as_deref())?
+        }
+    };
+    let simulated = arguments.simulate.then(|| folder.join("engines"));
+    if let Some(folder) = &simulated {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(format!("can't make {}: {error}", folder.display())))?;
+    }
+    let gate = Gate::new(config, simulated, store.hash_key().0);
+    let revision =
+        opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str()).to_owned();
+    let made = survey(&SurveyInput {
+        fleet: &opened.fleet,
+        resolution: &resolution,
+        revision: &revision,
+        digest: fleet_digest(&opened.fleet, &resolution),
+        only: only.as_ref(),
+        stored: &stored,
+        memories: &memories,
+        control: store.control(),
+        gate: &gate,
+        facts: &facts,
+        now,
+    })
+    .await;
+    let guards = guards(global, &opened, &store, &made)?;
+    let is_commit = opened.revision.is_some();
+    Ok(Prepared {
+        fleet: opened.fleet,
+        store,
+        stored,
+        survey: made,
+        guards,
+        now,
+        is_commit,
+        _lock: lock,
+    })
+}
+
+fn open_revision(global: &Global, arguments: &RunArguments) -> Result<Opened, Failure> {
+    if arguments.worktree {
+        return opened::open(global, None);
+    }
+    let folder = fleet_folder(global)?;
+    if global.revision.is_none() {
+        let repository = Repository::open(&folder).map_err(|error| {
+            Failure::from(error)
+                .help("plan and apply take commits; --worktree takes the files as they lie")
+        })?;
+        if !repository.is_bare() {
+            let state = repository.is_clean()?;
+            if !state.is_clean() {
+                let more = if state.more > 0 {
+                    format!(" and {} more", state.more)
+                } else {
+                    String::new()
+                };
+                return Err(Failure::new(format!(
+                    "the fleet folder differs from HEAD: {}{more}",
+                    state.changed.join(", ")
+                ))
+                .help("commit first, or take the files as they lie with --worktree"));
+            }
+        }
+    }
+    let spec = global.revision.as_deref().unwrap_or("HEAD");
+    let (tree, name, revision) = read_tree(&folder, Some(spec))?;
+    valid(global, check(&tree), name, revision)
+}
+
+fn load_config(global: &Global) -> Result<Config, Failure> {
+    use crate::config::ConfigError;
+    Config::load(global.config.as_deref()).map_err(|error| match &error {
+        ConfigError::Wrong { problems, .. } => {
+            super::output::say_diagnostics(global, problems);
+            Failure::new(error.to_string())
+        }
+        ConfigError::Unreadable { .. } => Failure::new(error.to_string()),
+    })
+}
+
+/// Key of the accepted revision in the store.
+pub(super) const ACCEPTED: &str = "accepted-revision";
+
+/// Key of what was applied last to all devices: a commit, or the working tree.
+pub(super) const APPLIED: &str = "applied-revision";
+
+/// The guards of the accepted and of the new revision over the plan; commits between them may lift them.
+fn guards(
+    global: &Global,
+    opened: &Opened,
+    store: &Store,
+    survey: &Survey,
+) -> Result<Vec<GuardVerdict>, Failure> {
+    let mut guards = vec![opened.fleet.guards.clone()];
+    let mut allowances: Vec<Allowance> = Vec::new();
+    if let Ok(repository) = Repository::open(&fleet_folder(global)?)
+        && let Ok(head) = match &opened.revision {
+            Some(revision) => Ok(revision.clone()),
+            None => repository.resolve("HEAD"),
+        }
+    {
+        // A revision that git has dropped can't be asked; the new one's guards then count alone, and of
+        // consent only what the newest commit says.
+        let accepted = store.fleet_state(ACCEPTED)?.and_then(|id| repository.resolve(&id).ok());
+        if let Some(accepted) = &accepted
+            && let Some((fleet, _)) = check(&repository.read(accepted)?).fleet
+        {
+            guards.push(fleet.guards);
+        }
+        let since = accepted.or_else(|| repository.resolve(&format!("{}^", head.id)).ok());
+        allowances = super::diff::allowances(&repository, since.as_ref(), &head)?;
+    }
+    let guards: Vec<_> = guards.iter().collect();
+    Ok(judge_plan(&survey.plan, &guards, opened.fleet.devices.len(), &allowances))
+}
+
+/// The guards that ask for consent, as lines.
+pub(super) fn tripped(guards: &[GuardVerdict]) -> Vec<String> {
+    let lines = guards.iter().filter(|guard| guard.exceeded).map(|guard| {
+        let plain = guard.name.strip_prefix("max-").unwrap_or(guard.name);
+        format!(
+            "guard {}: {} of at most {}; a commit with the trailer `Hoist-Allow: {plain}={}` lets it through",
+            guard.name, guard.actual, guard.limit, guard.actual
+        )
+    });
+    lines.collect()
+}

@@ -1,0 +1,149 @@
+//! The way to engines and secrets: what git may reach, the control host decides here.
+
+use crate::config::Config;
+use crate::engine::docker::Docker;
+use crate::engine::simulated::Simulated;
+use crate::engine::{Engine, SecretValues};
+use crate::fleet::Fleet;
+use crate::language::{Subject, Truth};
+use crate::model::{Device, EnvValue, Hash, Manifest, SecretName, Table};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Opens engines, and hands out secrets to those that may have them.
+pub struct Gate {
+    config: Config,
+    /// Folder of the simulated engines, if they stand behind every device.
+    simulated: Option<PathBuf>,
+    /// Key of the hashes by which a new value of a secret is noticed.
+    key: [u8; 32],
+}
+
+/// Secrets for one device: values for the steps, digests for the plan.
+#[derive(Default)]
+pub(super) struct DeviceSecrets {
+    pub(super) values: SecretValues,
+    pub(super) digests: BTreeMap<SecretName, Result<Hash, String>>,
+}
+
+impl Gate {
+    /// A gate by a configuration; `simulated` puts the simulated engine behind every device, whatever its
+    /// address says.
+    pub fn new(config: Config, simulated: Option<PathBuf>, key: [u8; 32]) -> Self {
+        Self { config, simulated, key }
+    }
+
+    /// The engine of a device.
+    ///
+    /// # Errors
+    /// Why it is not reached, in words.
+    pub(super) fn open(&self, device: &Device) -> Result<Arc<dyn Engine>, String> {
+        if let Some(folder) = &self.simulated {
+            let file = folder.join(format!("{}.json", file_name(device.id.as_str())));
+            return Simulated::open(Some(file), device.id.as_str())
+                .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+                .map_err(|error| error.to_string());
+        }
+        let Some(address) = &device.engine else {
+            return Err("it has no engine address".to_owned());
+        };
+        if !device.reachable {
+            return Err("its file says that it is not reached by push".to_owned());
+        }
+        self.config.engines.allows(address)?;
+        if let Some(name) = &device.tls {
+            return Err(format!(
+                "mutual TLS (`tls = \"{name}\"`) is not supported by this version"
+            ));
+        }
+        Docker::connect(address)
+            .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The secrets that a manifest names, for this device.
+    pub(super) fn secrets(
+        &self,
+        fleet: &Fleet,
+        device: &Device,
+        reported: &Table,
+        manifest: Option<&Manifest>,
+    ) -> DeviceSecrets {
+        let mut secrets = DeviceSecrets::default();
+        let Some(manifest) = manifest else { return secrets };
+        let mut names: BTreeSet<&SecretName> = BTreeSet::new();
+        for module in manifest.modules.values() {
+            names.extend(module.env.values().filter_map(|value| match value {
+                EnvValue::Secret(name) => Some(name),
+                EnvValue::Text(_) => None,
+            }));
+        }
+        for name in names {
+            let value = self.secret(name, device, reported, None);
+            let digest = value.as_ref().map(|(_, text)| self.digest(text)).map_err(Clone::clone);
+            if let Ok((_, text)) = value {
+                secrets.values.0.insert(name.to_string(), text);
+            }
+            secrets.digests.insert(name.clone(), digest);
+        }
+        for (registry, name) in &fleet.registries {
+            // A pull without credentials says itself what it lacks.
+            if let Ok((user, text)) = self.secret(name, device, reported, Some(registry)) {
+                let user = user.unwrap_or_default();
+                secrets.values.0.insert(name.to_string(), format!("{user}:{text}"));
+            }
+        }
+        secrets
+    }
+
+    /// A secret's user name and value.
+    fn secret(
+        &self,
+        name: &SecretName,
+        device: &Device,
+        reported: &Table,
+        registry: Option<&str>,
+    ) -> Result<(Option<String>, String), String> {
+        let secret = self
+            .config
+            .secrets
+            .get(name)
+            .ok_or_else(|| format!("the control host's hoist.toml has no secret `{name}`"))?;
+        let subject = Subject { device, reported };
+        let may =
+            secret.devices.as_ref().is_none_or(|d| d.condition.evaluate(subject) == Truth::True);
+        if !may {
+            return Err(format!("secret `{name}` is not for this device, says the control host"));
+        }
+        if registry.is_none() && secret.registries.is_some() {
+            return Err(format!(
+                "secret `{name}` is for registries only, says the control host; no module gets it"
+            ));
+        }
+        let listed = |registry| secret.registries.iter().flatten().any(|r| r == registry);
+        if registry.is_some_and(|registry| !listed(registry)) {
+            return Err(format!("secret `{name}` is not for this registry, says the control host"));
+        }
+        let password = secret.value().map_err(|error| error.to_string())?;
+        Ok((secret.username.clone(), password.expose().to_owned()))
+    }
+
+    fn digest(&self, value: &str) -> Hash {
+        let key: String = self.key.iter().map(|byte| format!("{byte:02x}")).collect();
+        Hash::of_texts("hoist secret", [key.as_str(), value])
+    }
+}
+
+/// A device's id as the name of a file: ids may hold characters that file systems don't like.
+fn file_name(id: &str) -> String {
+    id.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "_-.".contains(c) {
+                c.to_string()
+            } else {
+                format!("%{:02x}", u32::from(c))
+            }
+        })
+        .collect()
+}

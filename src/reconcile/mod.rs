@@ -1,0 +1,17 @@
+//! One comparison of all with all: what the fleet says, what the engines run, what is to be done, what
+//! became of it.
+//!
+//! Enters: a valid fleet at one revision, the store, a [`Gate`] to the engines. Leaves: a plan, its
+//! outcomes, and what the store now knows. Not here: how things look on a terminal, and who asks for it.
+
+mod gate;
+mod guard;
+mod record;
+mod status;
+mod survey;
+
+pub use gate::Gate;
+pub use guard::judge_plan;
+pub use record::{Ran, run_and_record};
+pub use status::{DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status};
+pub use survey::{Seen, Survey, SurveyInput, held_facts, survey};

@@ -1,0 +1,109 @@
+//! `hoist manifest`, `explain`, `query`, `init`, `stamp` and `help`.
+
+use crate::stage::Stage;
+
+#[test]
+fn manifests() {
+    let mut stage = Stage::new();
+    stage.hoist(&["manifest", "door"]);
+    stage.hoist(&["manifest", "till-1", "--format", "json"]);
+    stage.hoist(&["manifest", "till-1", "--revision", "HEAD"]);
+    stage.hoist(&["manifest", "lab"]);
+    stage.hoist(&["manifest", "tilt-1"]);
+    stage.hoist(&["manifest", "door", "--format", "text"]);
+    stage.done("manifest");
+}
+
+#[test]
+fn explanations() {
+    let mut stage = Stage::new();
+    stage.put(
+        "deployments/special.toml",
+        "target = \"tags.floor = 2\"\npriority = 30\n[modules.web]\nimage = \"web:3\"\n",
+    );
+    stage.hoist(&["explain", "door"]);
+    stage.hoist(&["explain", "till-2"]);
+    stage.hoist(&["explain", "door", "web.env"]);
+    stage.hoist(&["explain", "door", "web.image", "--format", "json"]);
+    stage.hoist(&["explain", "door", "web.volumes"]);
+    stage.hoist(&["explain", "lab"]);
+    stage.hoist(&["explain", "lap"]);
+    stage.hoist(&["explain", "door", "web.image", "--revision", "HEAD"]);
+    stage.done("explain");
+}
+
+#[test]
+fn queries() {
+    let mut stage = Stage::new();
+    stage.hoist(&["query", "tags.environment = 'prod' AND NOT deviceId = 'door'"]);
+    stage.hoist(&["query", "tags.floor > 1", "--format", "json"]);
+    stage.hoist(&["query", "tags.environment = 'prod' AND tags.floor > 7"]);
+    stage.hoist(&["query", "tags.floor > 7", "--format", "json"]);
+    stage.hoist(&["query", "tags.environment == 'prod'"]);
+    stage.hoist(&["query", "tag.environment = 'prod'"]);
+    stage.hoist(&["query", "*", "--revision", "HEAD"]);
+    stage.done("query");
+}
+
+#[test]
+fn a_new_fleet_works_at_once() {
+    let mut stage = Stage::empty();
+    stage.hoist(&["init", "--name", "My Fleet"]);
+    stage.hoist(&["init"]);
+    stage.hoist(&["init"]);
+    stage.hoist(&["init", "--format", "json"]);
+    stage.hoist(&["validate"]);
+    stage.git(&["init", "--quiet", "--initial-branch=main"]);
+    stage.commit("begin");
+    for arguments in [
+        &["apply", "--simulate", "--yes"][..],
+        &["status", "--simulate"],
+        &["plan", "--simulate"],
+        &["diff"],
+    ] {
+        let answer = stage.quiet_hoist(arguments);
+        // Compared with no parent everything in the first commit is a change.
+        let expected = if arguments == ["diff"] { 2 } else { 0 };
+        assert_eq!(answer.code, expected, "{arguments:?}: {}{}", answer.stdout, answer.stderr);
+    }
+    stage.hoist(&["manifest", "this-host"]);
+    stage.done("init");
+}
+
+#[test]
+fn stamps() {
+    let mut stage = Stage::new();
+    stage.hoist(&["stamp", "deployments/base.toml", "deployments/secure.toml"]);
+    assert!(stage.read("deployments/base.toml").contains("priority = 10\ncreated = 20"));
+    stage.hoist(&["validate"]);
+    stage.hoist(&["stamp", "deployments/base.toml"]);
+    let text = stage.read("deployments/base.toml");
+    assert_eq!(text.matches("created").count(), 1);
+    stage.write("deployments/wrong.toml", "target = \n");
+    stage.hoist(&["stamp", "deployments/base.toml", "deployments/wrong.toml"]);
+    stage.hoist(&["stamp", "deployments/none.toml"]);
+    stage.hoist(&["stamp"]);
+    stage.done("stamp");
+}
+
+#[test]
+fn help_on_every_command() {
+    let mut stage = Stage::empty();
+    stage.hoist(&["--version"]);
+    stage.hoist(&["--help"]);
+    for command in [
+        "validate", "diff", "manifest", "explain", "query", "init", "stamp", "plan", "apply",
+        "status", "help",
+    ] {
+        let asked = stage.hoist(&[command, "--help"]);
+        let told = stage.quiet_hoist(&["help", command]);
+        assert_eq!(asked.stdout, told.stdout, "both ways say the same");
+    }
+    stage.hoist(&["help", "mainfest"]);
+    stage.hoist(&["help", "weather"]);
+    stage.hoist(&["aply"]);
+    stage.hoist(&["plan", "--worktree", "--revision", "HEAD"]);
+    stage.done("help");
+    let conditions = stage.quiet_hoist(&["help", "conditions"]);
+    assert!(conditions.stdout.starts_with("# Target conditions\n"));
+}

@@ -1,0 +1,13 @@
+//! The built program from outside: what people type, what they see, and the exit code.
+//!
+//! Each test plays a story in a temporary repository and keeps all of it, commands and answers, in one
+//! snapshot. No engine is needed; what is applied goes to simulated ones.
+
+mod apply;
+mod diff;
+mod documents;
+mod look;
+mod plan;
+mod stage;
+mod status;
+mod validate;

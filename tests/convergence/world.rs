@@ -1,0 +1,243 @@
+//! One device with a simulated engine, and passes over it that can be cut off at any call.
+
+use hoist::apply::{Outcome, run_device};
+use hoist::engine::simulated::{Control, Simulated};
+use hoist::engine::{Engine, EngineError, EngineFuture, SecretValues, Wanted};
+use hoist::fleet::{FileTree, load};
+use hoist::model::{
+    ContainerState, DeviceId, EngineReport, Facts, Manifest, Observation, ObservedContainer, label,
+};
+use hoist::plan::{
+    DeviceMemory, DevicePlan, PlanInput, Purpose, Step, StepOutput, carries_our_labels,
+    images_wanted, plan_device, settings_to_remember,
+};
+use hoist::resolve::resolve;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// When a run is cut off: at which engine call, and whether the engine still did it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    pub(crate) call: usize,
+    pub(crate) after: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) engine: Simulated,
+    pub(crate) memory: DeviceMemory,
+    device: DeviceId,
+}
+
+/// What one pass did.
+pub(crate) struct Pass {
+    pub(crate) plan: DevicePlan,
+    pub(crate) outcomes: BTreeMap<usize, Outcome>,
+    pub(crate) calls: usize,
+    pub(crate) was_cut: bool,
+}
+
+impl Pass {
+    pub(crate) fn failed(&self) -> bool {
+        self.outcomes
+            .values()
+            .any(|outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
+    }
+}
+
+/// The manifest of device `d1` that a deployment file gives.
+pub(crate) fn manifest(deployment: &str) -> Arc<Manifest> {
+    let tree = FileTree::from_texts([
+        ("fleet.toml", "name = \"f\"\n"),
+        ("devices/d1.toml", "engine = \"unix:///run/d1.sock\"\n[tags]\na = 1\n"),
+        ("deployments/base.toml", deployment),
+    ]);
+    let loaded = load(&tree);
+    assert!(!loaded.diagnostics.has_errors(), "{:#?}", loaded.diagnostics);
+    let fleet = loaded.fleet.unwrap();
+    let resolution = resolve(&fleet, &Facts::none());
+    let device = DeviceId::parse("d1").unwrap();
+    Arc::new(resolution.manifest(&fleet, &device).unwrap().unwrap())
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let engine = Simulated::open(None, "d1").unwrap();
+        let device = DeviceId::parse("d1").unwrap();
+        Self { engine, memory: DeviceMemory::default(), device }
+    }
+
+    pub(crate) fn control(&self) -> Control {
+        self.engine.control()
+    }
+
+    pub(crate) async fn observe(&self, memory: &DeviceMemory) -> Observation {
+        let (fleets, devices) = (["f".to_owned()], ["d1".to_owned()]);
+        let known: BTreeSet<String> = memory.containers.keys().cloned().collect();
+        let details = move |c: &ObservedContainer| {
+            carries_our_labels(c, &fleets, &devices) && !known.contains(&c.id)
+        };
+        let networks_of = memory.networks.is_none().then_some("f");
+        self.engine.observe(&Wanted { details: &details, networks_of, images: &[] }).await.unwrap()
+    }
+
+    pub(crate) async fn plan(&self, manifest: &Arc<Manifest>) -> DevicePlan {
+        let fleet = hoist::model::FleetName::parse("f").unwrap();
+        let mut known = self.memory.clone();
+        // As a survey does: what is to change in place, and what goes, is looked at.
+        known.containers.retain(|_, remembered| {
+            manifest.modules.values().any(|module| {
+                let hashes = hoist::model::module_hashes(module, &manifest.routes);
+                settings_to_remember(module, &hashes.settings) == remembered.settings
+            })
+        });
+        let observation = self.observe(&known).await;
+        let (registries, secrets) = (BTreeMap::new(), BTreeMap::new());
+        let mut input = PlanInput {
+            fleet: &fleet,
+            fleet_formerly: &[],
+            device: &self.device,
+            device_formerly: &[],
+            manifest: Some(Arc::clone(manifest)),
+            retained: false,
+            revision: "r",
+            control: "c",
+            subnet: None,
+            registries: &registries,
+            secrets: &secrets,
+            observation: &observation,
+            memory: &self.memory,
+            now: 1_000_000,
+        };
+        let images = images_wanted(&input);
+        let wanted = Wanted { images: &images, ..Wanted::list_only() };
+        let with_images = Observation {
+            images: self.engine.observe(&wanted).await.unwrap().images,
+            ..observation.clone()
+        };
+        input.observation = &with_images;
+        plan_device(&input)
+    }
+
+    /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
+    pub(crate) async fn pass(&mut self, manifest: &Arc<Manifest>, cut: Option<Cut>) -> Pass {
+        let plan = self.plan(manifest).await;
+        self.memory = plan.kept_memory.clone();
+        if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
+            self.memory.networks = None;
+        }
+        let dying = Dying {
+            engine: self.engine.clone(),
+            cut,
+            calls: AtomicUsize::new(0),
+            dead: Notify::new(),
+        };
+        let secrets = SecretValues::default();
+        let run = tokio::select! {
+            run = run_device(&dying, &plan, &secrets, &|_| {}) => Some(run),
+            () = dying.dead.notified() => None,
+        };
+        let calls = dying.calls.load(Ordering::SeqCst);
+        let Some(run) = run else {
+            return Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true };
+        };
+        self.memory.containers.extend(run.remembered);
+        if !plan.works.is_empty() {
+            self.memory.networks = None;
+        }
+        Pass { plan, outcomes: run.outcomes, calls, was_cut: false }
+    }
+
+    /// Every container as `name state module`, ours and foreign.
+    pub(crate) async fn containers(&self) -> Vec<String> {
+        let observation = self.engine.observe(&Wanted::list_only()).await.unwrap();
+        let mut lines: Vec<String> = observation
+            .containers
+            .iter()
+            .map(|c| {
+                let state = match c.state {
+                    ContainerState::Exited(_) => "exited".to_owned(),
+                    other => format!("{other:?}").to_lowercase(),
+                };
+                format!("{} {state} {}", c.name, c.image)
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    pub(crate) async fn networks(&self) -> BTreeSet<String> {
+        let wanted = Wanted { details: &|_| false, networks_of: Some("f"), images: &[] };
+        self.engine.observe(&wanted).await.unwrap().networks.unwrap_or_default()
+    }
+}
+
+/// An engine whose caller dies at a call. It also holds, after every call, that no module runs twice.
+struct Dying {
+    engine: Simulated,
+    cut: Option<Cut>,
+    calls: AtomicUsize,
+    dead: Notify,
+}
+
+impl Dying {
+    async fn die<T>(&self) -> Result<T, EngineError> {
+        self.dead.notify_one();
+        std::future::pending().await
+    }
+}
+
+impl Engine for Dying {
+    fn facts(&self) -> EngineFuture<'_, EngineReport> {
+        self.engine.facts()
+    }
+
+    fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {
+        self.engine.observe(wanted)
+    }
+
+    fn execute<'a>(
+        &'a self,
+        step: &'a Step,
+        secrets: &'a SecretValues,
+    ) -> EngineFuture<'a, StepOutput> {
+        Box::pin(async move {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            let cut = self.cut.filter(|cut| cut.call == call);
+            if cut.is_some_and(|cut| !cut.after) {
+                return self.die().await;
+            }
+            let result = self.engine.execute(step, secrets).await;
+            assert_no_module_runs_twice(&self.engine, step).await;
+            if cut.is_some() {
+                return self.die().await;
+            }
+            result
+        })
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+        limit: usize,
+    ) -> EngineFuture<'a, Option<Vec<u8>>> {
+        self.engine.read_file(container, path, limit)
+    }
+}
+
+async fn assert_no_module_runs_twice(engine: &Simulated, step: &Step) {
+    let observation = engine.observe(&Wanted::list_only()).await.unwrap();
+    let mut running: BTreeMap<&str, &str> = BTreeMap::new();
+    for container in observation.containers.iter().filter(|c| c.state == ContainerState::Running) {
+        if let Some(module) = container.labels.get(label::MODULE) {
+            let other = running.insert(module, &container.name);
+            assert!(
+                other.is_none(),
+                "after `{step}` module {module} runs twice: {other:?} and {}",
+                container.name
+            );
+        }
+    }
+}
