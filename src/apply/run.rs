@@ -1,11 +1,12 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
 use super::{DeviceRun, Event, Outcome};
-use crate::engine::{Engine, SecretValues};
+use crate::engine::{Engine, EngineError, SecretValues};
 use crate::plan::{ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, When, Work};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use tracing::Instrument as _;
 
 /// Runs one device's plan to its end.
 pub async fn run_device(
@@ -80,7 +81,9 @@ async fn run_work(
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         events(Event::StepBegins { work: work.id, step });
-        let result = engine.execute(&names.resolved(step), secrets).await;
+        let span = tracing::info_span!("step", action = ?step.kind());
+        let result = engine.execute(&names.resolved(step), secrets).instrument(span.clone()).await;
+        span.in_scope(|| log_end(step, &result));
         events(Event::StepEnded { work: work.id, step, result: result.as_ref().map(|_| ()) });
         match result {
             Ok(output) => {
@@ -102,6 +105,13 @@ async fn run_work(
         .filter_map(|(container, remembered)| Some((names.id(container)?, remembered.clone())))
         .collect();
     (work.id, Outcome::Passed { warnings }, remembered)
+}
+
+fn log_end(step: &Step, result: &Result<StepOutput, EngineError>) {
+    match result {
+        Ok(_) => tracing::info!(%step, "step done"),
+        Err(error) => tracing::warn!(%step, kind = ?error.kind, %error, "step failed"),
+    }
 }
 
 /// Runs the undo steps that the failure of step `failed` asks for, all of them.

@@ -100,6 +100,7 @@ pub(super) fn start_logging() {
     let wanted = format!("{},bollard=off,hyper=off", wanted.to_string_lossy());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(wanted))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }

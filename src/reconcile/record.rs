@@ -18,6 +18,7 @@ use crate::store::{
 };
 use futures_util::stream::{self, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
+use tracing::Instrument as _;
 
 /// What became of one device.
 pub struct Ran {
@@ -61,7 +62,8 @@ struct Context<'a> {
 
 impl Context<'_> {
     async fn device(&self, plan: &DevicePlan) -> (DeviceId, Result<Ran, StoreError>) {
-        (plan.device.clone(), self.run_and_record(plan).await)
+        let span = tracing::info_span!("device", id = %plan.device);
+        (plan.device.clone(), self.run_and_record(plan).instrument(span).await)
     }
 
     async fn run_and_record(&self, plan: &DevicePlan) -> Result<Ran, StoreError> {

@@ -122,7 +122,10 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
     };
     let memory = input.memories.get(&device.id).cloned().unwrap_or_default();
     match observe(input, device, engine.as_ref(), manifest.as_ref(), &memory).await {
-        Err(error) => (idle(DeviceState::Pending(error.message)), None),
+        Err(error) => {
+            tracing::warn!(device = %device.id, %error, "device not reached");
+            (idle(DeviceState::Pending(error.message)), None)
+        }
         Ok((report, mut observation)) => {
             let reported = input.facts.reported(device);
             let secrets = input.gate.secrets(input.fleet, device, &reported, manifest.as_deref());
