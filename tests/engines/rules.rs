@@ -1,6 +1,9 @@
 //! What goes and what stays when deployments go; what one bad device or one bad file does to the others.
 
 use crate::site::{OBEDIENT, Site};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 
 fn deployment(kind: &str, priority: u32, module: &str) -> String {
     format!(
@@ -119,4 +122,29 @@ fn a_renamed_device_and_fleet_keep_their_containers() {
     site.apply().expect(0);
     assert_eq!(site.engines[0].inspect("app")["Id"], before);
     assert_eq!(site.device_status("lobby")["status"]["code"], 200);
+}
+
+#[test]
+fn an_engine_is_reached_over_loopback_tcp_too() {
+    let Some(site) = Site::new(1) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let socket = site.engines[0].socket();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let engine = UnixStream::connect(&socket).unwrap();
+            relay(client.try_clone().unwrap(), engine.try_clone().unwrap());
+            relay(engine, client);
+        }
+    });
+    site.write("devices/d1.toml", &format!("engine = \"tcp://127.0.0.1:{port}\"\n"));
+    site.write("deployments/base.toml", &deployment("", 10, "app"));
+    site.apply().expect(0);
+    assert_eq!(site.containers(1)["app"], "running test/app:1");
+    site.apply().expect(0);
+}
+
+/// Copies one direction until it ends.
+fn relay(mut from: impl Read + Send + 'static, mut to: impl Write + Send + 'static) {
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
 }
