@@ -12,6 +12,7 @@ mod module;
 mod networks;
 mod ownership;
 mod place;
+mod ports;
 mod repair;
 mod standing;
 mod step;

@@ -6,11 +6,12 @@
 use super::body::{BodyInput, body, engine_policy};
 use super::module::{Draft, id, is_up, stop_policy};
 use super::networks::{Networking, networking};
+use super::ports::published;
 use super::twin::files;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
 use crate::model::{
-    ContainerState, Duration, ENGINE_FILES, Manifest, Module, NetworkMode, ObservedContainer,
-    RestartPolicy, Status, Value, label,
+    ContainerState, Duration, ENGINE_FILES, Manifest, Module, ObservedContainer, RestartPolicy,
+    Status, Value, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,27 +220,17 @@ impl Draft<'_> {
     /// Foreign names and ports are looked up before anything is stopped: the engine itself tells of a taken
     /// port only at start, when the old container is down.
     pub(super) fn refuse_foreign(&self, names: &[&str]) -> Result<(), Block> {
+        let ports = match self.input.module.status {
+            Status::Running => published(self.input.module),
+            Status::Stopped => Vec::new(),
+        };
         for container in self.input.foreign {
-            if names.contains(&container.name.as_str()) {
-                let (name, id) = (container.name.clone(), container.id.clone());
-                return Err(Block::ForeignName { name, id });
+            let name = container.name.clone();
+            if names.contains(&name.as_str()) {
+                return Err(Block::ForeignName { name, id: container.id.clone() });
             }
-            if self.input.module.status == Status::Stopped
-                || self.input.module.network_mode == Some(NetworkMode::Host)
-            {
-                continue;
-            }
-            let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
-            let taken = self.input.module.ports.iter().find(|port| {
-                container.ports.iter().any(|seen| {
-                    seen.host.to_string() == port.host
-                        && seen.protocol == port.protocol.as_str()
-                        && (seen.ip == port.ip || any(&seen.ip) || any(&port.ip))
-                })
-            });
-            if let Some(port) = taken {
-                let port = format!("{}/{}", port.host, port.protocol);
-                return Err(Block::ForeignPort { port, name: container.name.clone() });
+            if let Some(port) = ports.iter().find(|port| port.is_taken_by(container)) {
+                return Err(Block::ForeignPort { port: port.name(), name });
             }
         }
         Ok(())

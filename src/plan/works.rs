@@ -6,6 +6,7 @@
 use super::device::{Draft, PlanInput, Sorted, known_networks};
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
+use super::ports::published;
 use super::{PlanAction, PlanReason, Purpose, Step, Undo, When, Work};
 use crate::model::{ContainerState, Manifest, Module, ModuleName, ObservedContainer, label};
 use std::collections::{BTreeMap, BTreeSet};
@@ -257,14 +258,11 @@ fn network_labels(input: &PlanInput<'_>, network: &str) -> BTreeMap<String, Stri
 /// Whether a module needs a port or a named volume that a container has. Between two restarts a container
 /// publishes nothing, and takes its ports again at any moment.
 fn shares_with(module: &Module, container: &ObservedContainer) -> bool {
-    if container.state == ContainerState::Restarting && !module.ports.is_empty() {
+    let ports = published(module);
+    if container.state == ContainerState::Restarting && !ports.is_empty() {
         return true;
     }
-    let port = module.ports.iter().any(|port| {
-        container.ports.iter().any(|seen| {
-            seen.host.to_string() == port.host && seen.protocol == port.protocol.as_str()
-        })
-    });
+    let port = ports.iter().any(|port| port.is_taken_by(container));
     let volume = module
         .volumes
         .iter()

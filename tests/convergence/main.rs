@@ -191,6 +191,9 @@ fn meddling() -> impl Strategy<Value = Meddling> {
         (0..4usize).prop_map(Meddling::Update),
         (0..4usize).prop_map(Meddling::Disconnect),
         "[a-z]{3,8}-foreign".prop_map(Meddling::Foreign),
+        // Under a name of ours, where that is free.
+        prop::sample::select(vec!["alpha", "epsilon", "hoist-new-alpha", "hoist-old-beta"])
+            .prop_map(|name| Meddling::Foreign(name.to_owned())),
     ]
 }
 
@@ -221,6 +224,9 @@ proptest! {
             }
             let pass = world.pass(&wanted, None).await;
             prop_assert!(!pass.failed(), "{deeds:?}: {:#?}", pass.outcomes);
+            let there = world.observe(&Default::default()).await;
+            let alive = |id: &String| there.containers.iter().any(|c| c.id == *id);
+            prop_assert!(foreign.iter().all(alive), "{deeds:?}: a foreign container is gone");
             // What can't be seen without its memory (a renamed container) is left alone and blocks nothing.
             let rest = world.plan(&wanted).await;
             prop_assert!(rest.works.is_empty(), "{deeds:?}: {:#?}", rest.works);
@@ -232,6 +238,7 @@ proptest! {
 async fn meddle(world: &World, deeds: &[Meddling]) -> Vec<String> {
     let names = ["alpha", "beta", "gamma", "delta"];
     let control = world.control();
+    control.load_image("foreign:1", &Default::default()).unwrap();
     for deed in deeds {
         // Somebody may meddle with what somebody else already took away.
         let _ = match deed {
@@ -316,5 +323,29 @@ fn a_module_that_was_stopped_gets_its_policy_back() {
         let seen = world.observe(&Default::default()).await;
         let alpha = seen.containers.iter().find(|c| c.name == "alpha").unwrap();
         assert_eq!(alpha.detail.as_ref().unwrap().restart_policy, "always");
+    });
+}
+
+/// A foreign container on a port is told before anything is stopped, however the port is written.
+#[test]
+fn a_foreign_port_blocks_before_anything_is_stopped() {
+    block_on(async {
+        let options = "[modules.web]\nimage = \"web:1\"\n[modules.web.create-options]\n\
+                       HostConfig = { PortBindings = { \"80/tcp\" = [{ HostPort = \"7070\" }] } }\n";
+        for module in ["[modules.web]\nimage = \"web:1\"\nports = [\"7070:80\"]\n", options] {
+            let mut world = World::new();
+            let plain = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n";
+            world.pass(&manifest(plain), None).await;
+            let body = serde_json::json!({
+                "Image": "foreign:1",
+                "ExposedPorts": {"80/tcp": {}},
+                "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "7070"}]}},
+            });
+            world.control().load_image("foreign:1", &Default::default()).unwrap();
+            world.control().run_foreign("stranger", &body).unwrap();
+            let plan = world.plan(&manifest(&format!("target = \"*\"\n{module}"))).await;
+            assert_eq!(plan.blocked.len(), 1, "{module}");
+            assert!(plan.works.iter().all(|work| work.steps.is_empty()), "{:#?}", plan.works);
+        }
     });
 }

@@ -1,0 +1,58 @@
+//! The ports of the device that a module publishes, by its own key or by create-options.
+
+use crate::model::{Module, NetworkMode, ObservedContainer, ObservedPort, Value};
+
+/// A port that a module publishes. One without a number is the engine's choice and is in nobody's way.
+pub(super) struct Published {
+    ip: String,
+    host: String,
+    protocol: String,
+}
+
+impl Published {
+    /// The port as people write it.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.host, self.protocol)
+    }
+
+    /// Whether a container publishes it now.
+    pub(super) fn is_taken_by(&self, container: &ObservedContainer) -> bool {
+        let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
+        container.ports.iter().any(|ObservedPort { ip, host, protocol }| {
+            host.to_string() == self.host
+                && *protocol == self.protocol
+                && (*ip == self.ip || any(ip) || any(&self.ip))
+        })
+    }
+}
+
+/// All ports that a module publishes.
+pub(super) fn published(module: &Module) -> Vec<Published> {
+    if module.network_mode == Some(NetworkMode::Host) {
+        return Vec::new();
+    }
+    let own = module.ports.iter().map(|port| Published {
+        ip: port.ip.clone(),
+        host: port.host.clone(),
+        protocol: port.protocol.to_string(),
+    });
+    let bindings = Value::lookup_option(&module.create_options, &["HostConfig", "PortBindings"]);
+    let bindings = bindings.and_then(Value::as_table).into_iter().flatten();
+    let by_options = bindings.flat_map(|(port, list)| {
+        let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol).to_owned();
+        let list = match list {
+            Value::List(items) => items.as_slice(),
+            _ => &[],
+        };
+        list.iter().filter_map(Value::as_table).filter_map(move |binding| {
+            let text = |key: &str| Value::lookup_option(binding, &[key]).and_then(Value::as_str);
+            let host = text("HostPort").filter(|port| !port.is_empty() && *port != "0")?;
+            Some(Published {
+                ip: text("HostIp").unwrap_or_default().to_owned(),
+                host: host.to_owned(),
+                protocol: protocol.clone(),
+            })
+        })
+    });
+    own.chain(by_options).collect()
+}
