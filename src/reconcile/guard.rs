@@ -2,7 +2,7 @@
 
 use crate::fleet::Guards;
 use crate::plan::{DevicePlan, Plan, PlanAction, Purpose};
-use crate::review::{Allowance, GuardVerdict, limit_of};
+use crate::review::{Allowance, GuardVerdict, judge_numbers};
 
 /// The guards' verdicts on a plan; `guards` are those of the accepted and of the new revision, the stricter
 /// counts.
@@ -12,22 +12,9 @@ pub fn judge_plan(
     devices: usize,
     allowances: &[Allowance],
 ) -> Vec<GuardVerdict> {
-    let strictest =
-        |limit: &dyn Fn(&Guards) -> u64| guards.iter().map(|g| limit(g)).min().unwrap_or(0);
     let disrupted = plan.devices.values().filter(|device| disrupts(device)).count() as u64;
     let removed = plan.devices.values().map(|d| count(d, PlanAction::Remove)).sum();
-    let limit = strictest(&|g| limit_of(g.max_devices_disrupted, devices as u64).max(5));
-    vec![
-        verdict("max-devices-disrupted", limit, disrupted, allowances),
-        verdict("max-modules-removed", strictest(&|g| g.max_modules_removed), removed, allowances),
-    ]
-}
-
-fn verdict(name: &'static str, limit: u64, actual: u64, allowances: &[Allowance]) -> GuardVerdict {
-    let plain = name.strip_prefix("max-").unwrap_or(name);
-    let lifted = allowances.iter().filter(|a| a.guard == plain).map(|a| a.limit).max();
-    let limit = limit.max(lifted.unwrap_or(0));
-    GuardVerdict { name, limit, actual, exceeded: actual > limit }
+    judge_numbers(guards, devices as u64, disrupted, removed, allowances)
 }
 
 fn disrupts(device: &DevicePlan) -> bool {

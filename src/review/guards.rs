@@ -16,6 +16,33 @@ pub struct GuardVerdict {
     pub exceeded: bool,
 }
 
+impl GuardVerdict {
+    fn new(name: &'static str, limit: u64, actual: u64, allowances: &[Allowance]) -> Self {
+        let plain = name.strip_prefix("max-").unwrap_or(name);
+        let lifted = allowances.iter().filter(|a| a.guard == plain).map(|a| a.limit).max();
+        let limit = limit.max(lifted.unwrap_or(0));
+        Self { name, limit, actual, exceeded: actual > limit }
+    }
+}
+
+/// The verdicts on so many devices disrupted and modules removed, in a fleet of so many devices. Of the
+/// guards given the strictest counts.
+pub fn judge_numbers(
+    guards: &[&Guards],
+    devices: u64,
+    disrupted: u64,
+    removed: u64,
+    allowances: &[Allowance],
+) -> Vec<GuardVerdict> {
+    let of_devices = |g: &&Guards| limit_of(g.max_devices_disrupted, devices).max(NEVER_BELOW);
+    let limit = guards.iter().map(of_devices).min().unwrap_or(0);
+    let modules = guards.iter().map(|g| g.max_modules_removed).min().unwrap_or(0);
+    vec![
+        GuardVerdict::new("max-devices-disrupted", limit, disrupted, allowances),
+        GuardVerdict::new("max-modules-removed", modules, removed, allowances),
+    ]
+}
+
 /// A number up to which a commit lifts a guard: `Hoist-Allow: modules-removed=120`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {
@@ -53,7 +80,7 @@ pub struct Loosened {
 const NEVER_BELOW: u64 = 5;
 
 /// How many devices an amount means, of so many.
-pub fn limit_of(amount: Amount, of: u64) -> u64 {
+fn limit_of(amount: Amount, of: u64) -> u64 {
     match amount {
         Amount::Count(n) => n,
         Amount::Share(hundredths) => of * u64::from(hundredths) / 10_000,
@@ -69,8 +96,6 @@ pub(super) fn judge(
 ) -> Vec<GuardVerdict> {
     let sides: Vec<&Guards> =
         [base, head].into_iter().filter_map(|side| Some(&side.fleet?.0.guards)).collect();
-    let strictest =
-        |limit: &dyn Fn(&Guards) -> u64| sides.iter().map(|g| limit(g)).min().unwrap_or(0);
     let devices = |side: &Side<'_>| side.fleet.map_or(0, |(fleet, _)| fleet.devices.len() as u64);
     let total = devices(base).max(devices(head));
 
@@ -83,24 +108,13 @@ pub(super) fn judge(
             removed as u64 * group.devices.len() as u64
         })
         .sum();
-    let limit = strictest(&|g| limit_of(g.max_devices_disrupted, total).max(NEVER_BELOW));
-    let mut verdicts = vec![
-        verdict("max-devices-disrupted", limit, disrupted, allowances),
-        verdict("max-modules-removed", strictest(&|g| g.max_modules_removed), removed, allowances),
-    ];
+    let mut verdicts = judge_numbers(&sides, total, disrupted, removed, allowances);
     let became_empty = became_empty(base, head);
     if became_empty {
-        let allowed = strictest(&|g| u64::from(g.allow_empty));
-        verdicts.push(verdict("allow-empty", allowed, 1, allowances));
+        let allowed = u64::from(sides.iter().all(|guards| guards.allow_empty));
+        verdicts.push(GuardVerdict::new("allow-empty", allowed, 1, allowances));
     }
     verdicts
-}
-
-fn verdict(name: &'static str, limit: u64, actual: u64, allowances: &[Allowance]) -> GuardVerdict {
-    let plain = name.strip_prefix("max-").unwrap_or(name);
-    let lifted = allowances.iter().filter(|a| a.guard == plain).map(|a| a.limit).max();
-    let limit = limit.max(lifted.unwrap_or(0));
-    GuardVerdict { name, limit, actual, exceeded: actual > limit }
 }
 
 fn is_disrupted(group: &Group) -> bool {

@@ -18,7 +18,7 @@ pub use escape::shown;
 pub use fields::{
     Action, Compared, FieldChange, ModuleChange, Reason, compare_modules, fields_of, lifts_a_limit,
 };
-pub use guards::{Allowance, GuardVerdict, Loosened, limit_of};
+pub use guards::{Allowance, GuardVerdict, Loosened, judge_numbers};
 pub use json::{json, warning_json};
 pub use text::{Tone, names, summary_line, text};
 
