@@ -30,9 +30,10 @@ struct Cutting {
     site: Site,
     /// What remains of each state when nothing is cut.
     whole: [String; 2],
-    /// How many calls that change something the way to each state takes; those that only look are like any
-    /// other moment.
+    /// How many calls that change something the way to each state takes.
     changes: [usize; 2],
+    /// How many calls it takes in all.
+    calls: [usize; 2],
     at: usize,
     /// The first of two ports that no other test uses: all engines share this machine's.
     port: u16,
@@ -41,14 +42,21 @@ struct Cutting {
 impl Cutting {
     fn begin(port: u16) -> Option<Self> {
         let site = Site::new(1)?;
-        let mut cutting =
-            Self { site, whole: [String::new(), String::new()], changes: [0, 0], at: 1, port };
+        let mut cutting = Self {
+            site,
+            whole: [String::new(), String::new()],
+            changes: [0, 0],
+            calls: [0, 0],
+            at: 1,
+            port,
+        };
         // The limit that state 1 sets is lifted again by state 0: a replace on the way back.
         for number in [0, 1, 0, 1] {
             cutting.site.write("deployments/base.toml", &state(number, port));
             cutting.site.forget_requests();
             cutting.site.apply().expect(0);
             cutting.changes[number] = changes(&cutting.site);
+            cutting.calls[number] = cutting.site.proxies[0].log().len();
             cutting.whole[number] = cutting.site.remains(1);
         }
         Some(cutting)
@@ -58,6 +66,21 @@ impl Cutting {
         self.at = 1 - self.at;
         self.site.write("deployments/base.toml", &state(self.at, self.port));
         self.at
+    }
+
+    /// Goes the way to the other state, killed at one call, and then whole.
+    fn cut(&mut self, nth: usize, when: When, matches: fn(&Request) -> bool) {
+        self.next();
+        let mut run = self.site.apply_on_signal(&[]);
+        let kill = Some(run.pid());
+        self.site.proxies[0].set_trap(Trap { nth, matches, when, kill });
+        run.go();
+        run.ended_by_itself();
+        self.site.proxies[0].set_trap(Trap { nth: 0, matches: |_| false, when, kill: None });
+        if nth.is_multiple_of(3) {
+            self.site.forget_state();
+        }
+        self.mend_and_check(&format!("killed {when:?} call {nth}"));
     }
 
     #[track_caller]
@@ -79,22 +102,15 @@ fn changes(site: &Site) -> usize {
 fn killed_before_and_after_every_call() {
     let Some(mut cutting) = Cutting::begin(18_300) else { return };
     let watch = Watch::over(&cutting.site);
-    let most = cutting.changes.into_iter().max().unwrap();
-    assert!(most > 20, "only {most} calls");
-    for nth in 1..=most {
-        for when in [When::Before, When::After] {
-            cutting.next();
-            let mut run = cutting.site.apply_on_signal(&[]);
-            let kill = Some(run.pid());
-            cutting.site.proxies[0].set_trap(Trap { nth, matches: Request::is_change, when, kill });
-            run.go();
-            run.ended_by_itself();
-            cutting.site.proxies[0].set_trap(Trap { nth: 0, matches: |_| false, when, kill: None });
-            if nth % 3 == 0 {
-                cutting.site.forget_state();
-            }
-            cutting.mend_and_check(&format!("killed {when:?} call {nth}"));
-        }
+    let most = |numbers: [usize; 2]| numbers.into_iter().max().unwrap();
+    let (calls, changes) = (most(cutting.calls), most(cutting.changes));
+    assert!(changes > 20, "only {changes} changes");
+    for nth in 1..=calls {
+        cutting.cut(nth, When::Before, |_| true);
+    }
+    // After a call that only looks is before the next one.
+    for nth in 1..=changes {
+        cutting.cut(nth, When::After, Request::is_change);
     }
     watch.end();
 }
