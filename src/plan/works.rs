@@ -111,6 +111,10 @@ impl Works {
             let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
             let number = self.add(purpose, reasons, vec![stop_policy(container), stop]);
             self.list[number].after.clone_from(&before);
+            // Where an image can't be had, what it would replace goes on undisturbed.
+            let comes = drafts.iter().filter(|draft| makes_room_for.contains(&draft.name));
+            self.list[number].when =
+                When::AllPassed(comes.filter_map(|draft| draft.pull).collect());
             early.push(EarlyStop {
                 container: id(container),
                 module: name,

@@ -181,7 +181,7 @@ impl Context<'_> {
             stored.status = StatusSince { code, description: words, since: self.now };
             return stored;
         };
-        // The first one seen stays: another engine behind the address is then still noticed.
+        // The first one seen stays; nothing compares it yet, and what is overwritten never can be.
         stored.engine_id.get_or_insert_with(|| seen.report.id.clone());
         stored.last_contact = Some(self.now);
         let reported = crate::model::Value::Table(seen.report.reported()).to_json();

@@ -194,8 +194,8 @@ fn wanted_manifest(
     }
 }
 
-/// One list call; an inspect only of containers that bear our labels and that the store does not know, or
-/// whose settings are to change.
+/// One list call; an inspect only of containers that bear our labels and that the store does not know, whose
+/// settings are to change, or that go.
 async fn observe(
     input: &SurveyInput<'_>,
     device: &Device,

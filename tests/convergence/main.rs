@@ -349,3 +349,46 @@ fn a_foreign_port_blocks_before_anything_is_stopped() {
         }
     });
 }
+
+/// What a module keeps in a volume that nobody named outlives its container.
+#[test]
+fn an_anonymous_volume_is_carried_over_to_the_next_container() {
+    block_on(async {
+        let text = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n\
+                    create-options = { Volumes = { \"/data\" = {} } }\n";
+        let mut world = World::new();
+        let mut volumes = Vec::new();
+        for text in
+            [text.to_owned(), text.replace("web:1", "web:2"), text.replace("web:1", "web:3")]
+        {
+            assert!(!world.pass(&manifest(&text), None).await.failed());
+            let seen = world.observe(&Default::default()).await;
+            let web = seen.containers.iter().find(|c| c.name == "web").unwrap();
+            let of =
+                |path: &str| web.mounts.iter().find(|m| m.target == path).unwrap().volume.clone();
+            volumes.push((of("/data"), of("/run/hoist")));
+        }
+        assert!(volumes.iter().all(|(data, _)| *data == volumes[0].0), "{volumes:?}");
+        assert_ne!(volumes[0].1, volumes[1].1, "the twin's volume is each container's own");
+        assert_eq!(world.control().volumes().unwrap().len(), 2, "nothing is left behind");
+    });
+}
+
+/// A module that makes room for another is not stopped for one whose image can't be had.
+#[test]
+fn nothing_makes_room_for_an_image_that_is_not_to_be_had() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&manifest(FIRST), None).await;
+        world.control().set_missing("epsilon:1", true).unwrap();
+        let delta = "delta running delta:1".to_owned();
+        let stops = |world: &World| {
+            let changes = world.control().changes();
+            changes.iter().filter(|change| change.starts_with("stop")).count()
+        };
+        world.control().forget_calls();
+        assert!(world.pass(&manifest(SECOND), None).await.failed());
+        assert!(world.containers().await.contains(&delta));
+        assert_eq!(stops(&world), 2, "alpha and beta: {:?}", world.control().changes());
+    });
+}
