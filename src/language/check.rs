@@ -7,7 +7,7 @@ use super::ast::{
     Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
     is_plain_key, quoted,
 };
-use super::condition::ConditionError;
+use super::error::LanguageError;
 use super::syntax::{Syntax, SyntaxKind, Word};
 use crate::diagnostic::{Span, closest, did_you_mean};
 
@@ -15,13 +15,13 @@ const ROOTS: &str = "a target condition knows `deviceId`, `tags.…` and `proper
 const FUNCTIONS: [&str; 4] = ["IS_DEFINED", "STARTSWITH", "ENDSWITH", "CONTAINS"];
 
 /// Checks a whole condition. Each error is added to `errors`.
-pub(super) fn check(text: &str, syntax: &Syntax, errors: &mut Vec<ConditionError>) -> Option<Expr> {
+pub(super) fn check(text: &str, syntax: &Syntax, errors: &mut Vec<LanguageError>) -> Option<Expr> {
     Checker { text, errors }.expr(syntax)
 }
 
 struct Checker<'c> {
     text: &'c str,
-    errors: &'c mut Vec<ConditionError>,
+    errors: &'c mut Vec<LanguageError>,
 }
 
 impl Checker<'_> {
@@ -31,7 +31,7 @@ impl Checker<'_> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Option<T> {
-        self.errors.push(ConditionError::new(span, message).help(help));
+        self.errors.push(LanguageError::new(span, message).help(help));
         None
     }
 

@@ -2,12 +2,12 @@
 
 use super::ast::Expr;
 use super::check::check;
+use super::error::LanguageError;
 use super::evaluate::{Subject, Truth, truth};
 use super::explain::{Leaf, explain};
-use super::parse::parse;
+use super::parse::parse_condition;
 use super::properties::{PropertyUse, properties};
 use super::scan::scan;
-use crate::diagnostic::Span;
 use std::fmt;
 
 /// A parsed and checked target condition. Two are equal when they say the same in the same order,
@@ -23,51 +23,18 @@ enum Meaning {
     Where(Expr),
 }
 
-/// What is wrong with a condition's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConditionError {
-    /// The bytes of the text that it is about.
-    pub span: Span,
-    /// One sentence in the user's words.
-    pub message: String,
-    /// What to write instead.
-    pub help: Option<String>,
-}
-
-impl ConditionError {
-    /// An error without advice.
-    pub(super) fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), help: None }
-    }
-
-    /// The same with advice.
-    #[must_use]
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-impl fmt::Display for ConditionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ConditionError {}
-
 impl Condition {
     /// Parses and checks a target condition. An empty or blank text is an error here: whoever holds the
     /// text decides what emptiness means.
     ///
     /// # Errors
     /// Everything that is wrong with it, at least one, in the order of the text.
-    pub fn parse(text: &str) -> Result<Self, Vec<ConditionError>> {
+    pub fn parse(text: &str) -> Result<Self, Vec<LanguageError>> {
         scan(text)?;
         if text.trim() == "*" {
             return Ok(Self(Meaning::Every));
         }
-        let (syntax, mut errors) = parse(text)?;
+        let (syntax, mut errors) = parse_condition(text)?;
         match check(text, &syntax, &mut errors) {
             Some(expr) if errors.is_empty() => Ok(Self(Meaning::Where(expr))),
             _ => {

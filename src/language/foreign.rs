@@ -4,12 +4,12 @@
 //! `parse` reads as what they were meant to be.
 
 use super::ast::TextTest;
-use super::condition::ConditionError;
+use super::error::LanguageError;
 use super::syntax::{Syntax, SyntaxKind};
 use crate::diagnostic::{Span, closest};
 
 /// `SELECT …`, `FROM …` or `WHERE …`: a query instead of a condition.
-pub(super) fn whole_query(text: &str, all: Span) -> ConditionError {
+pub(super) fn whole_query(text: &str, all: Span) -> LanguageError {
     let lower = text.to_ascii_lowercase();
     let end = lower
         .match_indices("where")
@@ -20,10 +20,10 @@ pub(super) fn whole_query(text: &str, all: Span) -> ConditionError {
         .map_or(all.end as usize, |(at, word)| at + word.len());
     let front = Span::new(all.start as usize, end);
     if lower[..end].contains("devices.modules") {
-        ConditionError::new(front, "this selects modules; a target selects devices")
+        LanguageError::new(front, "this selects modules; a target selects devices")
             .help("write only the condition behind WHERE, over `deviceId`, `tags.…` or `properties.reported.…`")
     } else {
-        ConditionError::new(front, "this is a query; a target is a condition alone")
+        LanguageError::new(front, "this is a query; a target is a condition alone")
             .help("write only the condition that stands behind WHERE")
     }
 }
@@ -49,7 +49,7 @@ pub(super) enum Joint {
 }
 
 /// What is wrong in a conjunction in which terms stand side by side.
-pub(super) fn gaps(text: &str, joined: &[(Joint, Syntax)]) -> Vec<ConditionError> {
+pub(super) fn gaps(text: &str, joined: &[(Joint, Syntax)]) -> Vec<LanguageError> {
     let mut gaps = Gaps { text, errors: Vec::new() };
     gaps.all(joined);
     gaps.errors
@@ -57,12 +57,12 @@ pub(super) fn gaps(text: &str, joined: &[(Joint, Syntax)]) -> Vec<ConditionError
 
 struct Gaps<'t> {
     text: &'t str,
-    errors: Vec<ConditionError>,
+    errors: Vec<LanguageError>,
 }
 
 impl Gaps<'_> {
     fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.errors.push(ConditionError::new(span, message).help(help));
+        self.errors.push(LanguageError::new(span, message).help(help));
     }
 
     fn slice(&self, span: Span) -> &str {

@@ -1,7 +1,7 @@
 //! The languages of fleet files: target conditions now; queries and routes are to share their core.
 //!
 //! Text enters, a checked [`Condition`] leaves, or all that is wrong with the text. The way: `scan` (length,
-//! quotes, brackets, nesting) → `parse` (the only file that names pest) → `syntax` (what was written) →
+//! quotes, brackets, nesting) → `parse` (the only folder that names pest) → `syntax` (what was written) →
 //! `check` (names, types, what is allowed where) → `ast` (what was meant; prints back) → `evaluate`,
 //! `explain`, `properties`. `grammar/README.md` is the reference for users.
 //!
@@ -10,6 +10,7 @@
 mod ast;
 mod check;
 mod condition;
+mod error;
 mod evaluate;
 mod explain;
 mod foreign;
@@ -21,7 +22,8 @@ mod syntax;
 mod tests;
 
 pub use ast::Root;
-pub use condition::{Condition, ConditionError};
+pub use condition::Condition;
+pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
 pub use explain::{Leaf, PropertyValue};
 pub use properties::PropertyUse;

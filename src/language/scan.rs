@@ -3,7 +3,7 @@
 //! A text that passes has closed quotes and matching brackets, and is nested so little that whatever walks
 //! it may recurse. Not here: anything about the order of words.
 
-use super::condition::ConditionError;
+use super::error::LanguageError;
 use crate::diagnostic::Span;
 
 /// How many characters a condition may have.
@@ -15,19 +15,19 @@ pub(super) const MAX_NESTING: usize = 100;
 ///
 /// # Errors
 /// The first thing that is wrong: what comes behind it would only be guessed at.
-pub(super) fn scan(text: &str) -> Result<(), Vec<ConditionError>> {
+pub(super) fn scan(text: &str) -> Result<(), Vec<LanguageError>> {
     outer_form(text).map_err(|error| vec![error])
 }
 
-fn outer_form(text: &str) -> Result<(), ConditionError> {
+fn outer_form(text: &str) -> Result<(), LanguageError> {
     let all = Span::new(0, text.len());
     if text.trim().is_empty() {
-        return Err(ConditionError::new(all, "the condition is empty").help(
+        return Err(LanguageError::new(all, "the condition is empty").help(
             "write a condition such as `tags.environment = 'prod'`, or `*` for every device",
         ));
     }
     if let Some((end, _)) = text.char_indices().nth(MAX_CHARACTERS) {
-        return Err(ConditionError::new(
+        return Err(LanguageError::new(
             Span::new(end, text.len()),
             format!("the condition has more than {MAX_CHARACTERS} characters"),
         )
@@ -59,7 +59,7 @@ fn outer_form(text: &str) -> Result<(), ConditionError> {
             }
             '!' if !text[next..].starts_with('=') => {}
             c if c.is_whitespace() || c.is_control() || is_invisible(c) => {
-                return Err(ConditionError::new(
+                return Err(LanguageError::new(
                     span,
                     format!("an invisible character (U+{:04X}) stands here", u32::from(c)),
                 )
@@ -74,7 +74,7 @@ fn outer_form(text: &str) -> Result<(), ConditionError> {
             nots = 0;
         }
         if depth + nots > MAX_NESTING {
-            return Err(ConditionError::new(
+            return Err(LanguageError::new(
                 span,
                 format!("parentheses and NOTs nest more than {MAX_NESTING} deep here"),
             )
@@ -83,7 +83,7 @@ fn outer_form(text: &str) -> Result<(), ConditionError> {
         at = next;
     }
     match open.last() {
-        Some(Open { bracket, at, .. }) => Err(ConditionError::new(
+        Some(Open { bracket, at, .. }) => Err(LanguageError::new(
             Span::new(*at, at + 1),
             format!("this `{bracket}` is never closed"),
         )
@@ -100,22 +100,22 @@ struct Open {
     weight: usize,
 }
 
-fn close(open: &mut Vec<Open>, bracket: char, span: Span) -> Result<usize, ConditionError> {
+fn close(open: &mut Vec<Open>, bracket: char, span: Span) -> Result<usize, LanguageError> {
     match open.pop() {
         Some(opened) if counterpart(opened.bracket) == bracket => Ok(opened.weight),
-        Some(opened) => Err(ConditionError::new(
+        Some(opened) => Err(LanguageError::new(
             span,
             format!("`{bracket}` can't close the `{}` before it", opened.bracket),
         )
         .help(format!("write `{}`", counterpart(opened.bracket)))),
-        None => Err(ConditionError::new(span, format!("this `{bracket}` closes nothing")).help(
+        None => Err(LanguageError::new(span, format!("this `{bracket}` closes nothing")).help(
             format!("leave it out, or add the `{}` that belongs to it", counterpart(bracket)),
         )),
     }
 }
 
 /// The byte behind the quote that closes the one at `at`.
-fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, ConditionError> {
+fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, LanguageError> {
     let start = at + quote.len_utf8();
     let closes = |c: char| match quote {
         '“' | '”' => matches!(c, '“' | '”'),
@@ -134,7 +134,7 @@ fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, ConditionEr
             return Ok(start + i + c.len_utf8());
         }
     }
-    let error = ConditionError::new(Span::new(at, start), "this quote is never closed");
+    let error = LanguageError::new(Span::new(at, start), "this quote is never closed");
     Err(if text[..at].contains("\\'") {
         error.help("a quote inside a text is written twice, `''`, and not as `\\'`")
     } else if quote == '\'' {
@@ -144,8 +144,8 @@ fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, ConditionEr
     })
 }
 
-fn double_quote_inside(at: usize) -> ConditionError {
-    ConditionError::new(
+fn double_quote_inside(at: usize) -> LanguageError {
+    LanguageError::new(
         Span::new(at, at + 1),
         "a double quote can't stand anywhere in a target condition",
     )

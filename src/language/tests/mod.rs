@@ -5,7 +5,7 @@ mod evaluation;
 mod examples;
 mod round_trip;
 
-use super::{Condition, ConditionError, Subject, Truth};
+use super::{Condition, LanguageError, Subject, Truth};
 use crate::diagnostic::Source;
 use crate::model::{Device, DeviceId, Table, Value};
 
@@ -15,7 +15,7 @@ fn condition(text: &str) -> Condition {
 }
 
 /// The errors of a condition that must be wrong.
-fn errors(text: &str) -> Vec<ConditionError> {
+fn errors(text: &str) -> Vec<LanguageError> {
     match Condition::parse(text) {
         Ok(condition) => panic!("{text} was read as {condition}"),
         Err(errors) => errors,

@@ -1,14 +1,14 @@
-//! Text to syntax tree. The only file that names pest; its rules' names never reach a user.
+//! The text of a condition to its syntax tree.
 //!
-//! A scanned text enters ([`scan`](super::scan)). Spellings of other languages become what they were meant to
+//! A scanned text enters ([`scan`](crate::language::scan)). Spellings of other languages become what they were meant to
 //! be, each with an error, so that one run tells everything. What the grammar can't read at all is one error.
 //! Not here: which names exist and what may stand where; that is `check`.
 
-use super::ast::{Literal, Operator, quoted};
-use super::condition::ConditionError;
-use super::foreign::{Joint, first_token, gaps, whole_query};
-use super::syntax::{Syntax, SyntaxKind, Word};
 use crate::diagnostic::Span;
+use crate::language::ast::{Literal, Operator, quoted};
+use crate::language::error::LanguageError;
+use crate::language::foreign::{Joint, first_token, gaps, whole_query};
+use crate::language::syntax::{Syntax, SyntaxKind, Word};
 use grammar::{ConditionParser, Rule};
 use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
@@ -24,7 +24,9 @@ mod grammar {
 ///
 /// # Errors
 /// The one error after which nothing can be read.
-pub(super) fn parse(text: &str) -> Result<(Syntax, Vec<ConditionError>), Vec<ConditionError>> {
+pub(in crate::language) fn parse(
+    text: &str,
+) -> Result<(Syntax, Vec<LanguageError>), Vec<LanguageError>> {
     let mut pairs = ConditionParser::parse(Rule::condition, text)
         .map_err(|error| vec![unreadable(text, &error)])?;
     let condition = pairs.next().expect("a condition is one pair");
@@ -40,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<(Syntax, Vec<ConditionError>), Vec<Con
 }
 
 /// What the grammar could not read, in the user's words.
-fn unreadable(text: &str, error: &Error<Rule>) -> ConditionError {
+fn unreadable(text: &str, error: &Error<Rule>) -> LanguageError {
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
@@ -62,7 +64,7 @@ fn unreadable(text: &str, error: &Error<Rule>) -> ConditionError {
     let token = first_token(text, offender(text, at));
     if token.start == token.end {
         let message = format!("the condition ends too early: expected {expected}");
-        return ConditionError::new(token, message).help(help);
+        return LanguageError::new(token, message).help(help);
     }
     let found = &text[token.start as usize..token.end as usize];
     let message = format!("unexpected `{found}`: expected {expected}");
@@ -71,7 +73,7 @@ fn unreadable(text: &str, error: &Error<Rule>) -> ConditionError {
         "not" => "write `NOT` before the whole comparison: `NOT tags.x = 'a'`",
         _ => help,
     };
-    ConditionError::new(token, message).help(help)
+    LanguageError::new(token, message).help(help)
 }
 
 /// Where what could not be read starts: the grammar notices a word in the wrong place at its end.
@@ -100,12 +102,12 @@ fn unquoted(text: &str) -> String {
 /// Makes the tree and collects what is wrong on the way.
 struct Builder<'t> {
     text: &'t str,
-    errors: Vec<ConditionError>,
+    errors: Vec<LanguageError>,
 }
 
 impl Builder<'_> {
     fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.errors.push(ConditionError::new(span, message).help(help));
+        self.errors.push(LanguageError::new(span, message).help(help));
     }
 
     fn slice(&self, span: Span) -> &str {

@@ -1,0 +1,6 @@
+//! Texts to syntax trees, one file a language. The only folder that names pest; its rules' names never reach
+//! a user.
+
+mod condition;
+
+pub(super) use condition::parse as parse_condition;
