@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod resolve;
 pub mod review;
 pub mod plan;
+pub mod generate;
 pub mod source;
 pub mod engine;
 pub mod store;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from the bottom up, each with its height. A layer names itself and what is lower; layers of
 /// one height don't know each other.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("diagnostic", 1),
     ("model", 2),
     ("language", 3),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("resolve", 5),
     ("review", 6),
     ("plan", 7),
+    ("generate", 7),
     ("source", 8),
     ("engine", 8),
     ("store", 8),

@@ -7,6 +7,7 @@ mod apply;
 mod diff;
 mod exit;
 mod explain;
+mod generate;
 mod help;
 mod init;
 mod manifest;
@@ -99,6 +100,8 @@ enum Command {
     Query(query::Arguments),
     /// Begin a fleet repository
     Init(init::Arguments),
+    /// Make up a fleet of any size, to measure with and to plan capacity
+    Generate(generate::Arguments),
     /// Write the present moment into deployment files as `created`
     Stamp(stamp::Arguments),
     /// Look at the engines and show what apply would do
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&global, &arguments),
         Command::Query(arguments) => query::run(&global, &arguments),
         Command::Init(arguments) => init::run(&global, &arguments),
+        Command::Generate(arguments) => generate::run(&global, &arguments),
         Command::Stamp(arguments) => stamp::run(&global, &arguments),
         Command::Plan(arguments) => plan::run(&global, &arguments),
         Command::Apply(arguments) => apply::run(&global, &arguments),

@@ -29,6 +29,11 @@ pub enum SourceError {
         /// The repository's folder.
         folder: PathBuf,
     },
+    /// A new repository was to be made in a folder that has something in it.
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The repository has no commit yet.
     NoCommits,
     /// No revision has that name.
@@ -108,6 +113,7 @@ impl SourceError {
             Self::NoFleet { .. }
             | Self::Unreadable { .. }
             | Self::NoRepository { .. }
+            | Self::NotEmpty { .. }
             | Self::NoCommits
             | Self::UnknownRevision { shallow: false, .. }
             | Self::AmbiguousRevision { .. }
@@ -139,6 +145,9 @@ impl fmt::Display for SourceError {
                 "the git repository {} belongs to another user, so git refuses to read it",
                 folder.display()
             ),
+            Self::NotEmpty { folder } => {
+                write!(f, "{} is not empty; nothing was written", folder.display())
+            }
             Self::NoCommits => f.write_str("the repository has no commit yet"),
             Self::UnknownRevision { spec, close, shallow } => {
                 write!(f, "there is no revision `{spec}`")?;

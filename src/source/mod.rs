@@ -1,11 +1,12 @@
 //! Where files come from: a folder as it lies, or a commit of a git repository.
 //!
 //! Enters: a folder, and the name of a revision. Leaves: a [`FileTree`](crate::fleet::FileTree) and, for
-//! commits, a [`Revision`]. Only this layer knows git. Nothing is ever written: not to the working tree, not
-//! to the index, not to the object database (merges happen in memory). Not here: what the files mean, and
+//! commits, a [`Revision`]. Only this layer knows git. A repository that exists is never written: not its working
+//! tree, not its index, not its object database (merges happen in memory). Not here: what the files mean, and
 //! fetching.
 
 mod compare;
+mod create;
 mod error;
 mod folder;
 mod interest;
@@ -14,6 +15,7 @@ mod repository;
 mod sandbox;
 
 pub use compare::{DefaultBase, Trailer};
+pub use create::create_repository;
 pub use error::SourceError;
 pub use folder::{find_fleet_folder, read_folder};
 pub use repository::{Cleanliness, Repository, Revision};

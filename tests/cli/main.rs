@@ -6,6 +6,7 @@
 mod apply;
 mod diff;
 mod documents;
+mod generate;
 mod look;
 mod plan;
 mod stage;
