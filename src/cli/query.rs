@@ -26,7 +26,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         .fleet
         .devices
         .values()
-        .map(|device| (device.as_ref(), facts.reported(device)))
+        .map(|device| (device.as_ref(), facts.reported(device).into_owned()))
         .collect();
     let subjects = devices.iter().map(|(device, reported)| Subject { device, reported });
     let met: Vec<&str> = subjects

@@ -165,6 +165,25 @@ impl TextTest {
     }
 }
 
+impl Expr {
+    /// Visits every property that it names, in the order of the text.
+    pub(super) fn for_each_property(&self, visit: &mut dyn FnMut(&Property)) {
+        match &self.kind {
+            ExprKind::Or(terms) | ExprKind::And(terms) => {
+                terms.iter().for_each(|term| term.for_each_property(visit));
+            }
+            ExprKind::Not(inner) => inner.for_each_property(visit),
+            ExprKind::Compare { left, operator: _, right } => {
+                left.properties().into_iter().for_each(&mut *visit);
+                right.properties().into_iter().for_each(visit);
+            }
+            ExprKind::Among { operand, negated: _, list: _ } | ExprKind::Bare(operand) => {
+                operand.properties().into_iter().for_each(visit);
+            }
+        }
+    }
+}
+
 impl Operand {
     /// All properties that it names.
     pub(super) fn properties(&self) -> Vec<&Property> {

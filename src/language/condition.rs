@@ -97,6 +97,14 @@ impl Condition {
         Some((terms[at].to_string(), met[at]))
     }
 
+    /// Its expression; `None` for `*`.
+    pub(super) fn expr(&self) -> Option<&Expr> {
+        match &self.0 {
+            Meaning::Every => None,
+            Meaning::Where(expr) => Some(expr),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn of(expr: Expr) -> Self {
         Self(Meaning::Where(expr))

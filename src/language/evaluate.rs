@@ -74,40 +74,47 @@ impl From<Option<bool>> for Truth {
     }
 }
 
-/// The truth of an expression for a device.
-pub(super) fn truth(expr: &Expr, subject: Subject<'_>) -> Truth {
+/// Where properties are looked up: a device, or a row of a query.
+pub(super) trait Lookup<'a>: Copy {
+    /// What is there; `None` where nothing is.
+    fn lookup(self, property: &Property) -> Option<Scalar<'a>>;
+}
+
+impl<'a, 's: 'a> Lookup<'a> for Subject<'s> {
+    fn lookup(self, property: &Property) -> Option<Scalar<'a>> {
+        let Property { root, path, span: _ } = property;
+        match root {
+            Root::DeviceId => Some(Scalar::Text(self.device.id.as_str())),
+            Root::Tags => Value::lookup(&self.device.tags, path).map(Scalar::of_value),
+            Root::Reported => Value::lookup(self.reported, path).map(Scalar::of_value),
+        }
+    }
+}
+
+/// The truth of an expression where `source` says what there is.
+pub(super) fn truth<'a>(expr: &'a Expr, source: impl Lookup<'a>) -> Truth {
     match &expr.kind {
         ExprKind::Or(terms) => {
-            terms.iter().fold(Truth::False, |so_far, term| so_far.or(truth(term, subject)))
+            terms.iter().fold(Truth::False, |so_far, term| so_far.or(truth(term, source)))
         }
         ExprKind::And(terms) => {
-            terms.iter().fold(Truth::True, |so_far, term| so_far.and(truth(term, subject)))
+            terms.iter().fold(Truth::True, |so_far, term| so_far.and(truth(term, source)))
         }
-        ExprKind::Not(inner) => truth(inner, subject).negated(),
+        ExprKind::Not(inner) => truth(inner, source).negated(),
         ExprKind::Compare { left, operator, right } => {
-            compare(value_of(left, subject), *operator, value_of(right, subject)).into()
+            compare(value_of(left, source), *operator, value_of(right, source)).into()
         }
         ExprKind::Among { operand, negated, list } => {
-            let value = value_of(operand, subject);
+            let value = value_of(operand, source);
             let found = list.iter().fold(Truth::False, |so_far, literal| {
                 so_far.or(equal(value, Scalar::of(literal)).into())
             });
             if *negated { found.negated() } else { found }
         }
-        ExprKind::Bare(operand) => match value_of(operand, subject) {
+        ExprKind::Bare(operand) => match value_of(operand, source) {
             Some(Scalar::Bool(value)) => Some(value).into(),
             _ => Truth::Undefined,
         },
-    }
-}
-
-/// What a device has at a property.
-pub(super) fn lookup<'a>(property: &Property, subject: Subject<'a>) -> Option<Scalar<'a>> {
-    let Property { root, path, span: _ } = property;
-    match root {
-        Root::DeviceId => Some(Scalar::Text(subject.device.id.as_str())),
-        Root::Tags => Value::lookup(&subject.device.tags, path).map(Scalar::of_value),
-        Root::Reported => Value::lookup(subject.reported, path).map(Scalar::of_value),
     }
 }
 
@@ -147,15 +154,15 @@ impl<'a> Scalar<'a> {
     }
 }
 
-fn value_of<'a>(operand: &'a Operand, subject: Subject<'a>) -> Option<Scalar<'a>> {
+fn value_of<'a>(operand: &'a Operand, source: impl Lookup<'a>) -> Option<Scalar<'a>> {
     match operand {
-        Operand::Property(property) => lookup(property, subject),
+        Operand::Property(property) => source.lookup(property),
         Operand::Literal(literal) => Scalar::of(literal),
         Operand::Call(Call::IsDefined(property)) => {
-            Some(Scalar::Bool(lookup(property, subject).is_some()))
+            Some(Scalar::Bool(source.lookup(property).is_some()))
         }
         Operand::Call(Call::Text { test, text, part }) => {
-            let (text, part) = (text_of(text, subject)?, text_of(part, subject)?);
+            let (text, part) = (text_of(text, source)?, text_of(part, source)?);
             Some(Scalar::Bool(match test {
                 TextTest::StartsWith => text.starts_with(part),
                 TextTest::EndsWith => text.ends_with(part),
@@ -165,10 +172,10 @@ fn value_of<'a>(operand: &'a Operand, subject: Subject<'a>) -> Option<Scalar<'a>
     }
 }
 
-fn text_of<'a>(argument: &'a Argument, subject: Subject<'a>) -> Option<&'a str> {
+fn text_of<'a>(argument: &'a Argument, source: impl Lookup<'a>) -> Option<&'a str> {
     match argument {
         Argument::Text(text) => Some(text),
-        Argument::Property(property) => match lookup(property, subject)? {
+        Argument::Property(property) => match source.lookup(property)? {
             Scalar::Text(text) => Some(text),
             _ => None,
         },

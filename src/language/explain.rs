@@ -1,7 +1,7 @@
 //! Why a device is not selected: the smallest part of a condition that decided, and what the device has there.
 
 use super::ast::{Expr, ExprKind, Property, quoted};
-use super::evaluate::{Scalar, Subject, lookup, truth};
+use super::evaluate::{Lookup as _, Scalar, Subject, truth};
 use crate::diagnostic::Span;
 use std::fmt;
 
@@ -72,7 +72,7 @@ fn leaf<'a>(
     for property in properties {
         let value = PropertyValue {
             property: property.to_string(),
-            value: lookup(property, subject).map(text_of),
+            value: subject.lookup(property).map(text_of),
         };
         if !values.contains(&value) {
             values.push(value);

@@ -3,7 +3,7 @@
 //! Text enters, a checked [`Condition`] leaves, or all that is wrong with the text. The way: `scan` (length,
 //! quotes, brackets, nesting) → `parse` (the only folder that names pest) → `syntax` (what was written) →
 //! `check` (names, types, what is allowed where) → `ast` (what was meant; prints back) → `evaluate`,
-//! `explain`, `properties`. `grammar/README.md` is the reference for users.
+//! `explain`, `properties`; or `index`, for all devices at once. `grammar/README.md` is the reference for users.
 //!
 //! Not here: what an empty text means, and lints over a fleet. They belong to whoever holds the text.
 
@@ -14,6 +14,7 @@ mod error;
 mod evaluate;
 mod explain;
 mod foreign;
+mod index;
 mod parse;
 mod properties;
 mod scan;
@@ -26,4 +27,5 @@ pub use condition::Condition;
 pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
 pub use explain::{Leaf, PropertyValue};
+pub use index::{Bitmap, Columns, bits};
 pub use properties::PropertyUse;

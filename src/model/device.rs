@@ -4,6 +4,7 @@ use super::address::EngineAddress;
 use super::name::{DeviceId, SecretName};
 use super::value::{Table, Value};
 use crate::diagnostic::Place;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A machine with a container engine, as one revision describes it.
@@ -39,12 +40,15 @@ impl Facts {
     }
 
     /// The device's declared reported properties with the live ones over them.
-    pub fn reported(&self, device: &Device) -> Table {
-        let mut merged = device.reported.clone();
-        if let Some(live) = self.0.get(&device.id) {
-            overlay(&mut merged, live);
+    pub fn reported<'d>(&self, device: &'d Device) -> Cow<'d, Table> {
+        match self.0.get(&device.id) {
+            None => Cow::Borrowed(&device.reported),
+            Some(live) => {
+                let mut merged = device.reported.clone();
+                overlay(&mut merged, live);
+                Cow::Owned(merged)
+            }
         }
-        merged
     }
 }
 

@@ -81,7 +81,7 @@ pub fn fleet_status(
         fleet.deployments.values().map(|d| (&d.id, empty_counts(d))).collect();
     for (id, resolved) in resolution.devices.iter().filter(|(id, _)| wanted(id)) {
         let reports = reports(fleet, resolution, id, stored.get(id));
-        for targeting in &resolved.targeted {
+        for targeting in &*resolved.targeted {
             let Some(count) = counts.get_mut(&targeting.deployment) else { continue };
             count.targeted += 1;
             if !matches!(targeting.standing, Standing::Base | Standing::Layer { .. }) {

@@ -49,8 +49,7 @@ pub fn explain_deployments(
     facts: &Facts,
     device: &Device,
 ) -> Vec<DeploymentExplanation> {
-    let targeted =
-        resolution.devices.get(&device.id).map(|d| d.targeted.as_slice()).unwrap_or_default();
+    let targeted = resolution.devices.get(&device.id).map(|d| &*d.targeted).unwrap_or_default();
     let reported = facts.reported(device);
     let subject = Subject { device, reported: &reported };
     let explanation = |id: &DeploymentId, outcome| {

@@ -11,37 +11,58 @@ mod fill;
 mod lint;
 mod merge;
 mod provenance;
+mod signature;
 mod target;
 
 pub use explain::{
     DeploymentExplanation, FieldExplanation, Miss, explain_deployments, explain_fields,
 };
 pub use fill::{FillError, fill};
-pub use lint::{Checked, check, lint, with_fleet_levels};
+pub use lint::{Checked, check, with_fleet_levels};
 
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
 pub use target::{LostBy, Standing, Targeting};
 
 use crate::fleet::Fleet;
-use crate::model::{Cohort, DeviceId, Facts, Manifest, Module, ModuleName, Route, RouteName};
-use std::collections::BTreeMap;
+use crate::language::{Columns, Condition, Subject};
+use crate::model::{
+    Cohort, Deployment, DeploymentId, DeviceId, Facts, Manifest, Module, ModuleName, Route,
+    RouteName, Table,
+};
+use signature::Signatures;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Which deployments target and apply to every device, and what they merge to.
 #[derive(Debug, Clone)]
 pub struct Resolution {
     /// Every device of the fleet.
     pub devices: BTreeMap<DeviceId, DeviceResolution>,
+    /// What devices that are targeted by the same deployments have in common, for whoever counts.
+    pub signatures: Vec<Signature>,
     /// Every cohort that has a device, in the order of base and layers.
     pub cohorts: Vec<ResolvedCohort>,
+}
+
+/// The devices that exactly the same deployments target.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// The deployments, as of each of the devices.
+    pub targeted: Arc<[Targeting]>,
+    /// Index of their cohort.
+    pub cohort: Option<usize>,
+    /// How many devices.
+    pub devices: usize,
 }
 
 /// What the fleet says for one device.
 #[derive(Debug, Clone)]
 pub struct DeviceResolution {
     /// The deployments that target it, with what became of each; the base first, then the layers upwards,
-    /// then those that are not applied.
-    pub targeted: Vec<Targeting>,
+    /// then those that are not applied. Shared by all devices that the same ones target.
+    pub targeted: Arc<[Targeting]>,
     /// Index of its cohort; `None` where no base targets it: what it has stays in force.
     pub cohort: Option<usize>,
 }
@@ -63,43 +84,88 @@ pub struct ResolvedCohort {
     pub has_templates: bool,
 }
 
-/// Resolves a fleet.
+/// Resolves a fleet. Conditions are evaluated for all devices at once, what becomes of deployments once for
+/// all devices that the same ones hit, and the merge runs once a cohort.
 pub fn resolve(fleet: &Fleet, facts: &Facts) -> Resolution {
-    let mut members: BTreeMap<Cohort, Vec<DeviceId>> = BTreeMap::new();
-    let mut targetings = BTreeMap::new();
-    for (id, device) in &fleet.devices {
-        let (targeted, cohort) = target::target(fleet, device, &facts.reported(device));
-        if let Some(cohort) = &cohort {
-            members.entry(cohort.clone()).or_default().push(id.clone());
+    let reported: Vec<Cow<'_, Table>> =
+        fleet.devices.values().map(|device| facts.reported(device)).collect();
+    resolve_with(fleet, &columns(fleet, &reported))
+}
+
+/// The columns of all properties that the fleet's targets name.
+fn columns<'a>(fleet: &'a Fleet, reported: &'a [Cow<'a, Table>]) -> Columns<'a> {
+    let subjects: Vec<Subject<'a>> = fleet
+        .devices
+        .values()
+        .zip(reported)
+        .map(|(device, reported)| Subject { device, reported })
+        .collect();
+    let targets = fleet.deployments.values().filter_map(|d| d.kind.target()?.condition.as_ref());
+    let phases = fleet.rollout.iter().flat_map(|rollout| &rollout.phases);
+    Columns::of(targets.chain(phases.filter_map(|phase| phase.target.as_ref())), &subjects)
+}
+
+fn resolve_with(fleet: &Fleet, columns: &Columns<'_>) -> Resolution {
+    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, columns));
+    let deployments: Vec<&Deployment<Condition>> = fleet.deployments.values().collect();
+    let standings: Vec<(Arc<[Targeting]>, Option<Cohort>)> = found
+        .all
+        .iter()
+        .map(|(hits, _)| {
+            let hits = hits.iter().map(|hit| deployments[*hit]).collect();
+            let (targeted, cohort) = target::standings(hits);
+            (targeted.into(), cohort)
+        })
+        .collect();
+    let numbers: BTreeSet<&Cohort> = standings.iter().filter_map(|(_, c)| c.as_ref()).collect();
+    let numbers: BTreeMap<&Cohort, usize> = numbers.into_iter().zip(0..).collect();
+    let signatures: Vec<Signature> = standings
+        .iter()
+        .zip(&found.all)
+        .map(|((targeted, cohort), (_, devices))| Signature {
+            targeted: Arc::clone(targeted),
+            cohort: cohort.as_ref().map(|cohort| numbers[cohort]),
+            devices: *devices,
+        })
+        .collect();
+    let mut members = vec![Vec::new(); numbers.len()];
+    let mut devices = Vec::with_capacity(fleet.devices.len());
+    for (id, number) in fleet.devices.keys().zip(&found.of_devices) {
+        let Signature { targeted, cohort, devices: _ } = &signatures[*number as usize];
+        if let Some(cohort) = cohort {
+            members[*cohort].push(id.clone());
         }
-        targetings.insert(id.clone(), (targeted, cohort));
+        let device = DeviceResolution { targeted: Arc::clone(targeted), cohort: *cohort };
+        devices.push((id.clone(), device));
     }
-    let index: BTreeMap<Cohort, usize> =
-        members.keys().enumerate().map(|(i, cohort)| (cohort.clone(), i)).collect();
-    let devices = targetings
-        .into_iter()
-        .map(|(id, (targeted, cohort))| {
-            let cohort = cohort.and_then(|cohort| index.get(&cohort).copied());
-            (id, DeviceResolution { targeted, cohort })
-        })
+    let cohorts = numbers
+        .into_keys()
+        .zip(members)
+        .map(|(cohort, devices)| resolve_cohort(fleet, cohort, devices))
         .collect();
-    let cohorts = members
+    Resolution { devices: devices.into_iter().collect(), signatures, cohorts }
+}
+
+fn resolve_cohort(fleet: &Fleet, cohort: &Cohort, devices: Vec<DeviceId>) -> ResolvedCohort {
+    let (merged, notes) = merge::merge(fleet, cohort);
+    let modules: BTreeMap<ModuleName, Module> = merged
+        .modules
         .into_iter()
-        .map(|(cohort, devices)| {
-            let (merged, notes) = merge::merge(fleet, &cohort);
-            let modules: BTreeMap<ModuleName, Module> = merged
-                .modules
-                .into_iter()
-                .map(|(name, module)| (name, defaults::finish(module, fleet)))
-                .collect();
-            let has_templates = fill::has_templates(&modules);
-            ResolvedCohort { cohort, devices, modules, routes: merged.routes, notes, has_templates }
-        })
+        .map(|(name, module)| (name, defaults::finish(module, fleet)))
         .collect();
-    Resolution { devices, cohorts }
+    let has_templates = fill::has_templates(&modules);
+    let (cohort, routes) = (cohort.clone(), merged.routes);
+    ResolvedCohort { cohort, devices, modules, routes, notes, has_templates }
 }
 
 impl Resolution {
+    /// On how many devices a deployment stands so that `stands` holds.
+    pub fn count(&self, deployment: &DeploymentId, stands: impl Fn(&Standing) -> bool) -> usize {
+        let is_so = |t: &Targeting| t.deployment == *deployment && stands(&t.standing);
+        let signatures = self.signatures.iter().filter(|s| s.targeted.iter().any(is_so));
+        signatures.map(|signature| signature.devices).sum()
+    }
+
     /// The cohort of a device, if a base targets it.
     pub fn cohort_of(&self, device: &DeviceId) -> Option<&ResolvedCohort> {
         self.cohorts.get(self.devices.get(device)?.cohort?)

@@ -1,8 +1,8 @@
 //! Who is targeted, which deployment is the base, which are layers, and what became of the others.
 
 use crate::fleet::Fleet;
-use crate::language::{Condition, Subject, Truth};
-use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind, Device, Table};
+use crate::language::{Bitmap, Columns, Condition};
+use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind};
 
 /// A deployment that targets a device, and what became of it there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +68,26 @@ impl Standing {
     }
 }
 
-/// The deployments that target a device, in order, and its cohort.
-pub(super) fn target(
-    fleet: &Fleet,
-    device: &Device,
-    reported: &Table,
-) -> (Vec<Targeting>, Option<Cohort>) {
-    let subject = Subject { device, reported };
-    let hits = fleet.deployments.values().filter(|deployment| is_hit(deployment, subject));
-    let (mut layers, mut bases): (Vec<_>, Vec<_>) = hits.partition(|d| d.kind.is_layer());
+/// By deployment, in the order of their ids, the devices that it hits.
+pub(super) fn hits(fleet: &Fleet, columns: &Columns<'_>) -> Vec<Bitmap> {
+    let hits = |deployment: &Deployment<Condition>| match &deployment.kind {
+        DeploymentKind::Device { device, .. } => {
+            columns.only(fleet.devices.keys().position(|id| id == device))
+        }
+        DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => {
+            match &target.condition {
+                Some(condition) => columns.matches(condition),
+                None => columns.only(None),
+            }
+        }
+    };
+    fleet.deployments.values().map(hits).collect()
+}
+
+/// What becomes of each of the deployments that hit a device, in order; and its cohort.
+pub(super) fn standings(hits: Vec<&Deployment<Condition>>) -> (Vec<Targeting>, Option<Cohort>) {
+    let (mut layers, mut bases): (Vec<_>, Vec<_>) =
+        hits.into_iter().partition(|deployment| deployment.kind.is_layer());
     bases.sort_by(|a, b| rank(b).cmp(&rank(a)));
     layers.sort_by(|a, b| rank(a).cmp(&rank(b)));
 
@@ -101,16 +112,6 @@ pub(super) fn target(
     }
     let layers = applied.iter().map(|layer| layer.id.clone()).collect();
     (targeted, Some(Cohort { base: base.id.clone(), layers }))
-}
-
-fn is_hit(deployment: &Deployment<Condition>, subject: Subject<'_>) -> bool {
-    match &deployment.kind {
-        DeploymentKind::Device { device, .. } => *device == subject.device.id,
-        DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => target
-            .condition
-            .as_ref()
-            .is_some_and(|condition| condition.evaluate(subject) == Truth::True),
-    }
 }
 
 fn is_own(deployment: &Deployment<Condition>) -> bool {

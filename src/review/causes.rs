@@ -102,11 +102,11 @@ pub(super) fn causes(
     else {
         return causes;
     };
-    let none = DeviceResolution { targeted: Vec::new(), cohort: None };
+    let none = DeviceResolution { targeted: [].into(), cohort: None };
     let old = before_resolution.devices.get(device).unwrap_or(&none);
     let new = after_resolution.devices.get(device).unwrap_or(&none);
     let ids: BTreeSet<&DeploymentId> =
-        old.targeted.iter().chain(&new.targeted).map(|targeting| &targeting.deployment).collect();
+        old.targeted.iter().chain(&*new.targeted).map(|targeting| &targeting.deployment).collect();
     for id in ids {
         let pair = Pair { before, after, device, old: standing(old, id), new: standing(new, id) };
         causes.extend(pair.cause(id, changes));

@@ -3,6 +3,7 @@
 mod errors;
 mod evaluation;
 mod examples;
+mod index;
 mod round_trip;
 
 use super::{Condition, LanguageError, Subject, Truth};

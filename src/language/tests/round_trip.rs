@@ -109,7 +109,7 @@ fn leaf() -> impl Strategy<Value = Expr> {
 }
 
 /// Any tree of the form that the parser makes: no `AND` in an `AND`, no `OR` in an `OR`.
-fn expr() -> impl Strategy<Value = Expr> {
+pub(super) fn expr() -> impl Strategy<Value = Expr> {
     leaf().prop_recursive(5, 40, 4, |inner| {
         let terms = prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![

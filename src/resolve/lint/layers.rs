@@ -6,7 +6,7 @@ use crate::fleet::Fleet;
 use crate::language::Condition;
 use crate::model::{Deployment, DeploymentId, DeploymentKind};
 use crate::resolve::provenance::trace_cohort;
-use crate::resolve::{LostBy, MergeNote, Resolution, SetterKind, Standing};
+use crate::resolve::{LostBy, MergeNote, Resolution, SetterKind, Standing, Targeting};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
@@ -20,27 +20,36 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
     lint_mixed_kinds(fleet, resolution, found);
 }
 
-type Standings<'a> = BTreeMap<&'a DeploymentId, Vec<&'a Standing>>;
+/// By deployment, how it stands and on how many devices.
+type Standings<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
 
 fn standings(resolution: &Resolution) -> Standings<'_> {
     let mut standings = Standings::new();
-    for targeting in resolution.devices.values().flat_map(|device| &device.targeted) {
-        standings.entry(&targeting.deployment).or_default().push(&targeting.standing);
+    for signature in &resolution.signatures {
+        for Targeting { deployment, standing } in &*signature.targeted {
+            standings.entry(deployment).or_default().push((standing, signature.devices));
+        }
     }
     standings
 }
 
-fn lint_layer(fleet: &Fleet, id: &DeploymentId, all: &[&Standing], found: &mut Diagnostics) {
-    let without = all.iter().filter(|s| ***s == Standing::WithoutBase).count();
+fn lint_layer(
+    fleet: &Fleet,
+    id: &DeploymentId,
+    all: &[(&Standing, usize)],
+    found: &mut Diagnostics,
+) {
+    let without = all.iter().filter(|(standing, _)| **standing == Standing::WithoutBase);
+    let without = without.map(|(_, devices)| devices).sum();
     if without > 0 {
         let message =
             format!("layer \"{id}\" does nothing on {} that no base targets", devices(without));
         found.push(about(fleet, id, Code::LayerWithoutBase, message).devices(without));
     }
     let mut below: BTreeMap<(&DeploymentId, i32), usize> = BTreeMap::new();
-    for standing in all {
+    for (standing, devices) in all {
         if let Standing::NotAboveBase { base, base_priority } = standing {
-            *below.entry((base, *base_priority)).or_default() += 1;
+            *below.entry((base, *base_priority)).or_default() += devices;
         }
     }
     let Some(deployment) = fleet.deployments.get(id) else { return };
@@ -62,29 +71,35 @@ fn lint_layer(fleet: &Fleet, id: &DeploymentId, all: &[&Standing], found: &mut D
     }
 }
 
-fn lint_base(fleet: &Fleet, id: &DeploymentId, all: &[&Standing], found: &mut Diagnostics) {
-    let lost: Vec<(&DeploymentId, LostBy)> = all
+fn lint_base(
+    fleet: &Fleet,
+    id: &DeploymentId,
+    all: &[(&Standing, usize)],
+    found: &mut Diagnostics,
+) {
+    let lost: Vec<(&DeploymentId, LostBy, usize)> = all
         .iter()
-        .filter_map(|standing| match standing {
-            Standing::Lost { to, by } => Some((to, *by)),
+        .filter_map(|(standing, devices)| match standing {
+            Standing::Lost { to, by } => Some((to, *by, *devices)),
             _ => None,
         })
         .collect();
     if !lost.is_empty() && lost.len() == all.len() {
-        let winners: BTreeSet<String> = lost.iter().map(|(to, _)| format!("\"{to}\"")).collect();
+        let count = lost.iter().map(|(_, _, devices)| devices).sum();
+        let winners: BTreeSet<String> = lost.iter().map(|(to, _, _)| format!("\"{to}\"")).collect();
         let winners: Vec<String> = winners.into_iter().take(3).collect();
         let message = format!(
             "\"{id}\" loses on all {} that it targets, to {}",
-            devices(lost.len()),
+            devices(count),
             winners.join(", ")
         );
-        found.push(about(fleet, id, Code::NeverWins, message).devices(lost.len()));
+        found.push(about(fleet, id, Code::NeverWins, message).devices(count));
     }
     for (by, code) in [(LostBy::Created, Code::PriorityTie), (LostBy::Nothing, Code::UndecidedTie)]
     {
         let mut rivals: BTreeMap<&DeploymentId, usize> = BTreeMap::new();
-        for (to, _) in lost.iter().filter(|(_, how)| *how == by) {
-            *rivals.entry(to).or_default() += 1;
+        for (to, _, devices) in lost.iter().filter(|(_, how, _)| *how == by) {
+            *rivals.entry(to).or_default() += devices;
         }
         for (rival, count) in rivals {
             push_tie(fleet, rival, id, code, count, found);

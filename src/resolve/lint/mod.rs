@@ -12,9 +12,10 @@ mod targets;
 
 pub(crate) use credential::is_credential_at;
 
-use super::{Resolution, resolve};
+use super::{Resolution, columns, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
 use crate::fleet::{FileTree, Fleet, load};
+use crate::language::Columns;
 use crate::model::{DeploymentId, Facts};
 
 /// All files of a revision, loaded, resolved and looked at.
@@ -33,8 +34,13 @@ pub fn check(tree: &FileTree) -> Checked {
     let Some(fleet) = loaded.fleet else {
         return Checked { fleet: None, diagnostics: diagnostics.sorted() };
     };
-    let resolution = resolve(&fleet, &Facts::none());
-    let found = lint(&fleet, &resolution);
+    let facts = Facts::none();
+    let reported: Vec<_> = fleet.devices.values().map(|device| facts.reported(device)).collect();
+    let columns = columns(&fleet, &reported);
+    let resolution = resolve_with(&fleet, &columns);
+    let found = lint(&fleet, &resolution, &columns);
+    drop(columns);
+    drop(reported);
     if diagnostics.has_errors() {
         // Devices and deployments with errors are left out, so counts and absences mean nothing; what
         // refuses the revision still does.
@@ -52,9 +58,9 @@ pub fn check(tree: &FileTree) -> Checked {
 }
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
-pub fn lint(fleet: &Fleet, resolution: &Resolution) -> Diagnostics {
+fn lint(fleet: &Fleet, resolution: &Resolution, columns: &Columns<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
-    targets::lint(fleet, resolution, &mut found);
+    targets::lint(fleet, resolution, columns, &mut found);
     layers::lint(fleet, resolution, &mut found);
     modules::lint(fleet, resolution, &mut found);
     power::lint(fleet, resolution, &mut found);

@@ -9,15 +9,12 @@ use crate::model::{
     DeploymentId, EntryKind, EnvValue, ImageReference, ModuleEntry, ModuleName, NetworkMode, Table,
     Value,
 };
-use crate::resolve::Resolution;
+use crate::resolve::{Resolution, Standing};
 use std::collections::BTreeMap;
 
 pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     for (id, deployment) in &fleet.deployments {
-        let hits = resolution.devices.values();
-        let applied =
-            |t: &crate::resolve::Targeting| t.deployment == *id && t.standing.is_applied();
-        let hits = hits.filter(|device| device.targeted.iter().any(applied)).count();
+        let hits = resolution.count(id, Standing::is_applied);
         for (name, entry) in &deployment.modules {
             let of = Some((id, name));
             Finds { of, who: format!("module \"{name}\""), entry, hits, found }.all();
@@ -32,7 +29,7 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
         place: fleet.place.clone(),
         places: fleet.default_places.clone(),
     };
-    let hits = resolution.devices.values().filter(|device| device.cohort.is_some()).count();
+    let hits = resolution.cohorts.iter().map(|cohort| cohort.devices.len()).sum();
     let who = "every module ([defaults])".to_owned();
     Finds { of: None, who, entry: &defaults, hits, found }.all();
 }

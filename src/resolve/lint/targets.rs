@@ -3,8 +3,8 @@
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::fleet::Fleet;
-use crate::language::{Condition, PropertyUse, Root, Subject, Truth};
-use crate::model::{DeploymentId, Device, Facts, Table, Value};
+use crate::language::{Columns, Condition, PropertyUse, Root};
+use crate::model::{DeploymentId, Table, Value};
 use crate::resolve::Resolution;
 use std::collections::BTreeSet;
 
@@ -12,7 +12,12 @@ use std::collections::BTreeSet;
 const VOLATILE: [&str; 5] =
     ["engine.version", "kernel", "lastContact", "lastDesiredStatus", "modules"];
 
-pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+pub(super) fn lint(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    columns: &Columns<'_>,
+    found: &mut Diagnostics,
+) {
     let tag_paths = all_tag_paths(fleet);
     for (id, deployment) in &fleet.deployments {
         let Some(target) = deployment.kind.target() else { continue };
@@ -24,10 +29,11 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
             );
             continue;
         };
-        lint_properties(fleet, id, condition, &target.place, &tag_paths, found);
-        let hits = resolution.devices.values();
-        let hits = hits.filter(|d| d.targeted.iter().any(|t| t.deployment == *id)).count();
-        if hits == 0 && !fleet.devices.is_empty() {
+        let all = fleet.devices.len();
+        let lacking =
+            |property: &PropertyUse| all - columns.defined(property.root, &property.path).count();
+        lint_properties(id, condition, &target.place, (all, &lacking), &tag_paths, found);
+        if resolution.count(id, |_| true) == 0 && all > 0 {
             let message = format!("no device meets the target of \"{id}\"");
             found.push(
                 Diagnostic::new(Code::MatchesNothing, message)
@@ -39,14 +45,14 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
             );
         }
     }
-    lint_phases(fleet, found);
+    lint_phases(fleet, columns, found);
 }
 
 fn lint_properties(
-    fleet: &Fleet,
     id: &DeploymentId,
     condition: &Condition,
     place: &Place,
+    (all, lacking): (usize, &dyn Fn(&PropertyUse) -> usize),
     tag_paths: &BTreeSet<String>,
     found: &mut Diagnostics,
 ) {
@@ -59,8 +65,7 @@ fn lint_properties(
         let report = |code, message: String| {
             Diagnostic::new(code, message).at(place.clone()).of_deployment(id).of_path(&path)
         };
-        let lacking = fleet.devices.values().filter(|device| !has(device, &property)).count();
-        let all = fleet.devices.len();
+        let lacking = lacking(&property);
         if property.root == Root::Tags && lacking == all && all > 0 {
             let help = did_you_mean(&path, tag_paths.iter().map(String::as_str));
             let message = format!("no device has the tag `{path}`");
@@ -96,14 +101,6 @@ fn property_name(property: &PropertyUse) -> String {
     }
 }
 
-fn has(device: &Device, property: &PropertyUse) -> bool {
-    match property.root {
-        Root::DeviceId => true,
-        Root::Tags => Value::lookup(&device.tags, &property.path).is_some(),
-        Root::Reported => Value::lookup(&device.reported, &property.path).is_some(),
-    }
-}
-
 fn all_tag_paths(fleet: &Fleet) -> BTreeSet<String> {
     fn collect(table: &Table, above: &str, paths: &mut BTreeSet<String>) {
         for (key, value) in table {
@@ -121,15 +118,10 @@ fn all_tag_paths(fleet: &Fleet) -> BTreeSet<String> {
     paths
 }
 
-fn lint_phases(fleet: &Fleet, found: &mut Diagnostics) {
+fn lint_phases(fleet: &Fleet, columns: &Columns<'_>, found: &mut Diagnostics) {
     for phase in fleet.rollout.iter().flat_map(|rollout| &rollout.phases) {
         let Some(target) = &phase.target else { continue };
-        let facts = Facts::none();
-        let met = fleet.devices.values().any(|device| {
-            let reported = facts.reported(device);
-            target.evaluate(Subject { device, reported: &reported }) == Truth::True
-        });
-        if !met {
+        if columns.matches(target).is_empty() {
             let message = format!("no device can be in the rollout phase \"{}\"", phase.name);
             found.push(
                 Diagnostic::new(Code::EmptyPhase, message)

@@ -1,0 +1,130 @@
+//! Sets of devices by their number, one bit each.
+
+/// A set of numbers below a length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bitmap {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bitmap {
+    /// No number below `len`.
+    pub(super) fn none(len: usize) -> Self {
+        Self { words: vec![0; len.div_ceil(64)], len }
+    }
+
+    /// Every number below `len`.
+    pub(super) fn all(len: usize) -> Self {
+        let mut all = Self { words: vec![u64::MAX; len.div_ceil(64)], len };
+        all.clear_beyond();
+        all
+    }
+
+    /// The numbers for which `is_in` holds.
+    pub(super) fn where_true(len: usize, is_in: impl Fn(usize) -> bool) -> Self {
+        let word = |first: usize| {
+            (first..len.min(first + 64)).rev().fold(0, |word, n| word << 1 | u64::from(is_in(n)))
+        };
+        Self { words: (0..len).step_by(64).map(word).collect(), len }
+    }
+
+    /// Keeps what is in both.
+    pub(super) fn keep(&mut self, other: &Self) {
+        for (mine, others) in self.words.iter_mut().zip(&other.words) {
+            *mine &= others;
+        }
+    }
+
+    /// Adds what is in the other.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (mine, others) in self.words.iter_mut().zip(&other.words) {
+            *mine |= others;
+        }
+    }
+
+    /// Everything that was not in it.
+    pub(super) fn invert(&mut self) {
+        for word in &mut self.words {
+            *word = !*word;
+        }
+        self.clear_beyond();
+    }
+
+    pub(super) fn insert(&mut self, n: usize) {
+        self.words[n / 64] |= 1 << (n % 64);
+    }
+
+    /// Whether a number is in it.
+    pub fn contains(&self, n: usize) -> bool {
+        self.words.get(n / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
+    }
+
+    /// How many numbers are in it.
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// The numbers in it, ascending.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.words
+            .iter()
+            .enumerate()
+            .flat_map(|(at, word)| bits(*word).map(move |bit| at * 64 + bit))
+    }
+
+    /// 64 bits: the numbers from `64 × at` on.
+    pub fn word(&self, at: usize) -> u64 {
+        self.words.get(at).copied().unwrap_or_default()
+    }
+
+    fn clear_beyond(&mut self) {
+        let used = self.len % 64;
+        if used > 0
+            && let Some(last) = self.words.last_mut()
+        {
+            *last &= (1 << used) - 1;
+        }
+    }
+}
+
+/// The positions of the bits that are set, ascending.
+pub fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let bit = word.trailing_zeros() as usize;
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bitmap;
+
+    #[test]
+    fn holds_what_was_put_in_at_any_length() {
+        for len in [0, 1, 63, 64, 65, 200] {
+            let third = Bitmap::where_true(len, |n| n % 3 == 0);
+            let numbers: Vec<usize> = (0..len).filter(|n| n % 3 == 0).collect();
+            assert_eq!(third.numbers().collect::<Vec<_>>(), numbers);
+            assert_eq!(third.count(), numbers.len());
+            assert!((0..len + 70).all(|n| third.contains(n) == (n < len && n % 3 == 0)));
+            let mut rest = third.clone();
+            rest.invert();
+            assert_eq!(rest.count() + third.count(), len);
+            rest.add(&third);
+            assert_eq!(rest, Bitmap::all(len));
+            rest.invert();
+            rest.keep(&third);
+            assert_eq!(rest, Bitmap::none(len));
+            assert!(rest.is_empty());
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One property of all devices: every different value once, and a small number a device.
+
+use super::Truths;
+use super::bitmap::Bitmap;
+use crate::language::evaluate::{Scalar, Truth};
+use std::collections::BTreeMap;
+
+/// Up to so many different values, the devices of each are kept as a bitmap.
+const FEW: usize = 64;
+
+/// The values of one property.
+pub(super) struct Column<'a> {
+    /// Which of `values` each device has.
+    codes: Vec<u32>,
+    /// Every different value, the first of them `None`: nothing is there.
+    values: Vec<Option<Scalar<'a>>>,
+    /// By code, the devices that have it; only where there are few values.
+    devices: Option<Vec<Bitmap>>,
+}
+
+/// What tells values apart. A list or table can only be asked whether it is there.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Real(u64),
+    Text(&'a str),
+    Whole,
+}
+
+impl<'a> Column<'a> {
+    /// The column of what each device has at a property.
+    pub(super) fn of(values_of_devices: impl Iterator<Item = Option<Scalar<'a>>>) -> Self {
+        let mut values = vec![None];
+        let mut known: BTreeMap<Key<'a>, u32> = BTreeMap::new();
+        let codes: Vec<u32> = values_of_devices
+            .map(|value| {
+                let Some(value) = value else { return 0 };
+                *known.entry(key(value)).or_insert_with(|| {
+                    values.push(Some(value));
+                    u32::try_from(values.len() - 1).expect("a fleet has fewer devices than 2^32")
+                })
+            })
+            .collect();
+        let devices = (values.len() <= FEW).then(|| {
+            let mut devices = vec![Bitmap::none(codes.len()); values.len()];
+            for (device, code) in codes.iter().enumerate() {
+                devices[*code as usize].insert(device);
+            }
+            devices
+        });
+        Self { codes, values, devices }
+    }
+
+    /// What a device has.
+    pub(super) fn value(&self, device: usize) -> Option<Scalar<'a>> {
+        self.values[self.codes[device] as usize]
+    }
+
+    /// The devices that have anything there.
+    pub(super) fn defined(&self) -> Bitmap {
+        self.truths(|value| Truth::from(Some(value.is_some()))).yes
+    }
+
+    /// Where something is true and where it is false, asked once for every different value.
+    pub(super) fn truths(&self, truth: impl Fn(Option<Scalar<'a>>) -> Truth) -> Truths {
+        let truths: Vec<Truth> = self.values.iter().map(|value| truth(*value)).collect();
+        match &self.devices {
+            None => Truths::of(self.codes.len(), |device| truths[self.codes[device] as usize]),
+            Some(devices) => Truths {
+                yes: self.joined(devices, &truths, Truth::True),
+                no: self.joined(devices, &truths, Truth::False),
+            },
+        }
+    }
+
+    /// The devices of all values for which it is so; or without those for which it is not, if these are
+    /// fewer.
+    fn joined(&self, devices: &[Bitmap], truths: &[Truth], wanted: Truth) -> Bitmap {
+        let most = truths.iter().filter(|truth| **truth == wanted).count() * 2 > truths.len();
+        let mut found = Bitmap::none(self.codes.len());
+        for (truth, of_value) in truths.iter().zip(devices) {
+            if (*truth == wanted) != most {
+                found.add(of_value);
+            }
+        }
+        if most {
+            found.invert();
+        }
+        found
+    }
+}
+
+fn key(value: Scalar<'_>) -> Key<'_> {
+    match value {
+        Scalar::Null => Key::Null,
+        Scalar::Bool(value) => Key::Bool(value),
+        Scalar::Integer(value) => Key::Integer(value),
+        Scalar::Real(value) => Key::Real(value.to_bits()),
+        Scalar::Text(text) => Key::Text(text),
+        Scalar::List | Scalar::Table => Key::Whole,
+    }
+}
