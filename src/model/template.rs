@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::value::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A text with places for facts of a device.
@@ -104,25 +105,38 @@ impl Template {
     pub fn fill(&self, device: &Device) -> Result<String, TemplateError> {
         let mut out = String::new();
         for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::DeviceId => out.push_str(device.id.as_str()),
-                Piece::Tag { path, default } => match Value::lookup(&device.tags, path) {
-                    Some(Value::String(text)) => out.push_str(text),
-                    Some(Value::Integer(n)) => out.push_str(&n.to_string()),
-                    Some(Value::Float(n)) => out.push_str(&n.to_string()),
-                    Some(Value::Bool(b)) => out.push_str(&b.to_string()),
-                    Some(Value::List(_) | Value::Table(_)) => {
-                        return Err(TemplateError::NotScalar(path.join(".")));
-                    }
-                    None => match default {
-                        Some(default) => out.push_str(default),
-                        None => return Err(TemplateError::MissingTag(path.join("."))),
-                    },
-                },
-            }
+            out.push_str(&piece.text(device)?);
         }
         Ok(out)
+    }
+
+    /// Whether it can be filled for a device.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, device: &Device) -> Result<(), TemplateError> {
+        self.pieces.iter().try_for_each(|piece| piece.text(device).map(drop))
+    }
+}
+
+impl Piece {
+    fn text<'a>(&'a self, device: &'a Device) -> Result<Cow<'a, str>, TemplateError> {
+        let (path, default) = match self {
+            Self::Text(text) => return Ok(text.into()),
+            Self::DeviceId => return Ok(device.id.as_str().into()),
+            Self::Tag { path, default } => (path, default),
+        };
+        match (Value::lookup(&device.tags, path), default) {
+            (Some(Value::String(text)), _) => Ok(text.into()),
+            (Some(Value::Integer(n)), _) => Ok(n.to_string().into()),
+            (Some(Value::Float(n)), _) => Ok(n.to_string().into()),
+            (Some(Value::Bool(b)), _) => Ok(b.to_string().into()),
+            (Some(Value::List(_) | Value::Table(_)), _) => {
+                Err(TemplateError::NotScalar(path.join(".")))
+            }
+            (None, Some(default)) => Ok(default.into()),
+            (None, None) => Err(TemplateError::MissingTag(path.join("."))),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl fmt::Display for FillError {
 pub fn fill(cohort: &ResolvedCohort, device: &Device) -> Result<Manifest, Vec<FillError>> {
     let mut modules = cohort.modules.clone();
     let mut errors = Vec::new();
-    if cohort.has_templates {
+    if cohort.has_templates() {
         for (name, module) in &mut modules {
             module.for_each_text(&mut |_: TextUse, path, text| {
                 if !Template::is_needed(text) {
@@ -71,12 +71,36 @@ pub fn fill(cohort: &ResolvedCohort, device: &Device) -> Result<Manifest, Vec<Fi
     Ok(Manifest { device, cohort, modules, routes })
 }
 
-pub(super) fn has_templates(modules: &BTreeMap<ModuleName, Module>) -> bool {
-    modules.values().any(|module| {
-        let mut found = false;
-        module.clone().for_each_text(&mut |_, _, text| found |= Template::is_needed(text));
-        found
-    })
+/// A text of a cohort's modules that is filled per device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilledText {
+    /// In which module.
+    pub module: ModuleName,
+    /// In which field.
+    pub path: String,
+    /// What is filled, or why it never can be.
+    pub template: Result<Template, TemplateError>,
+}
+
+impl FilledText {
+    /// Whether nothing but a tag that is missing can be wrong with its filled form.
+    pub(super) fn may_be_any_text(&self) -> bool {
+        let field = self.path.split('.').next().unwrap_or_default();
+        !["image", "ports", "volumes", "host-devices", "networks", "desired"].contains(&field)
+    }
+}
+
+pub(super) fn filled_texts(modules: &BTreeMap<ModuleName, Module>) -> Vec<FilledText> {
+    let mut texts = Vec::new();
+    for (name, module) in modules {
+        module.clone().for_each_text(&mut |_, path, text| {
+            if Template::is_needed(text) {
+                let (module, path) = (name.clone(), path.to_owned());
+                texts.push(FilledText { module, path, template: Template::parse(text) });
+            }
+        });
+    }
+    texts
 }
 
 /// The value was parsed first and filled second; what a tag put in must still be a value of its kind.

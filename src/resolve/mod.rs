@@ -17,7 +17,7 @@ mod target;
 pub use explain::{
     DeploymentExplanation, FieldExplanation, Miss, explain_deployments, explain_fields,
 };
-pub use fill::{FillError, fill};
+pub use fill::{FillError, FilledText, fill};
 pub use lint::{Checked, check, with_fleet_levels};
 
 pub use merge::MergeNote;
@@ -80,8 +80,15 @@ pub struct ResolvedCohort {
     pub routes: BTreeMap<RouteName, Route>,
     /// What the merge noticed.
     pub notes: Vec<MergeNote>,
-    /// Whether any text holds a template.
-    pub has_templates: bool,
+    /// The texts that are filled per device.
+    pub filled_texts: Vec<FilledText>,
+}
+
+impl ResolvedCohort {
+    /// Whether any text is filled per device.
+    pub fn has_templates(&self) -> bool {
+        !self.filled_texts.is_empty()
+    }
 }
 
 /// Resolves a fleet. Conditions are evaluated for all devices at once, what becomes of deployments once for
@@ -153,9 +160,9 @@ fn resolve_cohort(fleet: &Fleet, cohort: &Cohort, devices: Vec<DeviceId>) -> Res
         .into_iter()
         .map(|(name, module)| (name, defaults::finish(module, fleet)))
         .collect();
-    let has_templates = fill::has_templates(&modules);
+    let filled_texts = fill::filled_texts(&modules);
     let (cohort, routes) = (cohort.clone(), merged.routes);
-    ResolvedCohort { cohort, devices, modules, routes, notes, has_templates }
+    ResolvedCohort { cohort, devices, modules, routes, notes, filled_texts }
 }
 
 impl Resolution {

@@ -145,7 +145,7 @@ impl<'a> State<'a> {
     /// The number of a cohort whose devices all have the same manifest.
     fn shared(&self) -> Option<usize> {
         match self {
-            Self::Targeted { cohort, index, .. } if !cohort.has_templates => Some(*index),
+            Self::Targeted { cohort, index, .. } if !cohort.has_templates() => Some(*index),
             _ => None,
         }
     }

@@ -4,10 +4,14 @@
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::fleet::Fleet;
-use crate::model::{DeploymentId, DeviceId, Manifest, Module, ModuleName, RouteName, Value};
+use crate::model::{
+    DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, RouteName, Value,
+};
 use crate::resolve::merge::last_to_touch;
 use crate::resolve::provenance::trace_cohort;
-use crate::resolve::{FillError, MergeNote, Resolution, ResolvedCohort, SetterKind, fill};
+use crate::resolve::{
+    FillError, FilledText, MergeNote, Resolution, ResolvedCohort, SetterKind, fill,
+};
 use std::collections::BTreeMap;
 
 pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
@@ -136,11 +140,17 @@ const LARGEST_DESIRED: usize = 32 << 10;
 
 impl Seen {
     fn look_at(&mut self, fleet: &Fleet, cohort: &ResolvedCohort) {
+        // Of devices whose manifests differ only in texts that may be any, one stands for all.
+        let mut alike: Option<(&Device, usize)> = None;
+        let any_text = cohort.filled_texts.iter().all(FilledText::may_be_any_text);
         for id in &cohort.devices {
             let Some(device) = fleet.devices.get(id) else { continue };
-            let others = if cohort.has_templates { 1 } else { cohort.devices.len() };
+            if any_text && can_fill(cohort, device) {
+                alike.get_or_insert((device, 0)).1 += 1;
+                continue;
+            }
             match fill(cohort, device) {
-                Ok(manifest) => self.look_at_manifest(fleet, &manifest, others),
+                Ok(manifest) => self.look_at_manifest(fleet, &manifest, 1),
                 Err(errors) => {
                     for error in errors {
                         let failure = Failure::of(fleet, cohort, error);
@@ -148,9 +158,11 @@ impl Seen {
                     }
                 }
             }
-            if !cohort.has_templates {
-                return;
-            }
+        }
+        if let Some((device, times)) = alike
+            && let Ok(manifest) = fill(cohort, device)
+        {
+            self.look_at_manifest(fleet, &manifest, times);
         }
     }
 
@@ -170,6 +182,13 @@ impl Seen {
             }
         }
     }
+}
+
+fn can_fill(cohort: &ResolvedCohort, device: &Device) -> bool {
+    let fills = |text: &FilledText| {
+        text.template.as_ref().is_ok_and(|template| template.check(device).is_ok())
+    };
+    cohort.filled_texts.iter().all(fills)
 }
 
 impl Failure {
