@@ -1,0 +1,223 @@
+//! How the cost of looking at a fleet grows with its size, each figure beside one of something else that was
+//! measured in the same run. `cargo bench --bench fleet` prints the table that `docs/performance.md` keeps;
+//! `HOIST_BENCH_DEVICES=1000000` adds a fleet of that size, in lists of 500 devices a file.
+//!
+//! Without `--bench`, as `cargo test` runs it, it takes a tiny fleet once and checks that everything works.
+
+use hoist::fleet::{FileTree, Fleet, TreeEntry, load};
+use hoist::generate::FleetSize;
+use hoist::language::{Condition, Subject, Truth};
+use hoist::model::Facts;
+use hoist::resolve::resolve;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn main() {
+    let measured = std::env::args().any(|argument| argument == "--bench");
+    let scale = if measured {
+        Scale { devices: 100_000, runs: 5 }
+    } else {
+        Scale { devices: 300, runs: 1 }
+    };
+    let mut table = Table::default();
+    diff_against_git(scale, &mut table);
+    conditions_in_memory(scale, &mut table);
+    growth(scale, &mut table);
+    print!("{}", table.0);
+}
+
+#[derive(Clone, Copy)]
+struct Scale {
+    devices: u32,
+    runs: usize,
+}
+
+/// Lines of Markdown.
+struct Table(String);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self("| what | takes | beside | ratio |\n| --- | --- | --- | --- |\n".to_owned())
+    }
+}
+
+impl Table {
+    fn line(&mut self, what: &str, takes: Duration, beside: &str, other: Duration) {
+        let ratio = takes.as_secs_f64() / other.as_secs_f64();
+        self.0.push_str(&format!(
+            "| {what} | {} | {beside}: {} | {ratio:.2} |\n",
+            shown(takes),
+            shown(other)
+        ));
+    }
+
+    fn note(&mut self, what: &str, takes: &str) {
+        self.0.push_str(&format!("| {what} | {takes} | | |\n"));
+    }
+}
+
+fn shown(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
+        seconds => format!("{:.1} ms", seconds * 1e3),
+    }
+}
+
+/// The median of several runs.
+fn median(runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
+    let mut times: Vec<Duration> = (0..runs).map(|_| run()).collect();
+    times.sort();
+    times[runs / 2]
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
+fn timed<T>(run: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    black_box(run());
+    start.elapsed()
+}
+
+/// One condition edited in a packed repository, against git printing all of its files.
+fn diff_against_git(scale: Scale, table: &mut Table) {
+    let devices = scale.devices;
+    let (_folder, repository) = repository(devices, 1);
+    edit_a_condition(&repository);
+    let git = median(scale.runs, || {
+        let list =
+            "git ls-tree -r HEAD | cut -d ' ' -f 3 | cut -f 1 | git cat-file --batch >/dev/null";
+        timed(|| shell(&repository, list))
+    });
+    let mut peak = 0;
+    let diff = median(scale.runs, || {
+        timed(|| peak = peak.max(hoist(&repository, &["diff", "HEAD~1", "HEAD"], &[2, 3])))
+    });
+    let what = format!("`hoist diff HEAD~1 HEAD`, {devices} device files, 200 deployments");
+    table.line(&what, diff, "`git ls-tree -r` into `git cat-file --batch`", git);
+    table.note("its peak memory", &format!("{} MiB", peak >> 10));
+    let validate = median(scale.runs, || timed(|| hoist(&repository, &["validate"], &[0])));
+    table.line("`hoist validate` of the same", validate, "the same", git);
+}
+
+/// The index against one evaluation after the other, loading left out.
+fn conditions_in_memory(scale: Scale, table: &mut Table) {
+    let devices = scale.devices.min(10_000);
+    let fleet = fleet(devices, 50);
+    let index = median(scale.runs, || timed(|| resolve(&fleet, &Facts::none())));
+    let naive = median(scale.runs, || timed(|| evaluate_each(&fleet)));
+    let what = format!("targets of 50 deployments over {devices} devices, and the merge");
+    table.line(&what, index, "each condition on each device", naive);
+}
+
+fn evaluate_each(fleet: &Fleet) -> usize {
+    let conditions: Vec<&Condition> = fleet
+        .deployments
+        .values()
+        .filter_map(|deployment| deployment.kind.target()?.condition.as_ref())
+        .collect();
+    let met = |condition: &Condition| {
+        let devices = fleet.devices.values();
+        devices
+            .filter(|device| {
+                let subject = Subject { device, reported: &device.reported };
+                condition.evaluate(subject) == Truth::True
+            })
+            .count()
+    };
+    conditions.into_iter().map(met).sum()
+}
+
+/// The cost of a device in a small and in a large fleet.
+fn growth(scale: Scale, table: &mut Table) {
+    let large = std::env::var("HOIST_BENCH_DEVICES").ok().and_then(|n| n.parse().ok());
+    let sizes = [scale.devices / 10, large.unwrap_or(scale.devices)];
+    let [small, large] = sizes.map(|devices| {
+        let (_folder, repository) = repository(devices, 500);
+        edit_a_condition(&repository);
+        let mut peak = 0;
+        let diff = median(scale.runs, || {
+            timed(|| peak = peak.max(hoist(&repository, &["diff", "HEAD~1", "HEAD"], &[2, 3])))
+        });
+        (devices, diff, peak)
+    });
+    let per_device = |(devices, time, _): (u32, Duration, u64)| time / devices;
+    table.0.push_str(&format!(
+        "| `hoist diff` a device, {} devices in lists | {:.2} µs | {} devices: {:.2} µs | {:.2} |\n",
+        large.0,
+        per_device(large).as_secs_f64() * 1e6,
+        small.0,
+        per_device(small).as_secs_f64() * 1e6,
+        per_device(large).as_secs_f64() / per_device(small).as_secs_f64(),
+    ));
+    table.note("its peak memory", &format!("{} MiB", large.2 >> 10));
+}
+
+fn fleet(devices: u32, deployments: u32) -> Fleet {
+    let size = FleetSize { devices, deployments, devices_per_file: 1, seed: 1 };
+    let files = size.files().map(|(path, text)| (path, TreeEntry::File(text.into_bytes().into())));
+    load(&FileTree(files.collect())).fleet.expect("a made-up fleet is valid")
+}
+
+fn repository(devices: u32, per_file: u32) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let repository = folder.path().join("fleet.git");
+    let size = FleetSize { devices, deployments: 200, devices_per_file: per_file, seed: 1 };
+    hoist::source::create_repository(&repository, true, "a fleet", size.files())
+        .expect("git makes a repository");
+    (folder, repository)
+}
+
+/// A second commit in which one layer hits fewer devices.
+fn edit_a_condition(repository: &Path) {
+    let script = r#"
+        set -eu
+        export GIT_INDEX_FILE="$PWD/edit-index" GIT_AUTHOR_NAME=b GIT_AUTHOR_EMAIL=b@fleet.example
+        export GIT_COMMITTER_NAME=b GIT_COMMITTER_EMAIL=b@fleet.example
+        path=$(git ls-tree --name-only HEAD deployments/ | grep -- '-0001.toml$')
+        blob=$(git show "HEAD:$path" | sed "s/^target = \"\(.*\)\"/target = \"\1 AND tags.ring = 'canary'\"/" | git hash-object -w --stdin)
+        git read-tree HEAD
+        git update-index --cacheinfo "100644,$blob,$path"
+        commit=$(git commit-tree "$(git write-tree)" -p HEAD -m 'edit a condition')
+        git update-ref HEAD "$commit"
+        rm "$GIT_INDEX_FILE"
+    "#;
+    shell(repository, script);
+}
+
+fn shell(folder: &Path, script: &str) {
+    let status = Command::new("bash")
+        .args(["-c", script])
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .status()
+        .expect("bash runs");
+    assert!(status.success(), "{script}");
+}
+
+/// Runs the program; gives its peak memory in KiB.
+fn hoist(repository: &Path, arguments: &[&str], good: &[i32]) -> u64 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hoist"))
+        .arg("-C")
+        .arg(repository)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let code = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            break status.code();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(code.is_some_and(|code| good.contains(&code)), "{arguments:?}: {code:?}");
+    peak
+}
