@@ -1,4 +1,4 @@
-//! What a condition means, as a tree: every name is known, every operand is of a kind that may stand there.
+//! What a condition means, alone or in a query, as a tree: every name is known, every operand is of a kind that may stand there.
 //!
 //! It prints back to text that parses to the same tree, with the parentheses that are needed and no others.
 //! Nested `AND`s are one `AND`, nested `OR`s one `OR`. Spans say where a part was written; two trees are equal
@@ -67,16 +67,16 @@ pub(super) enum TextTest {
     Contains,
 }
 
-/// A fact about a device.
+/// A fact about a device or a module.
 #[derive(Debug, Clone)]
 pub(super) struct Property {
     pub(super) root: Root,
-    /// Empty for `deviceId`, and only there.
+    /// The keys below the root; of a configuration its id. Empty exactly where the root is no table.
     pub(super) path: Vec<String>,
     pub(super) span: Span,
 }
 
-/// Where a property of a device is looked up.
+/// Where a property is looked up. Target conditions know the first three, queries the others too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Root {
     /// `deviceId`.
@@ -85,6 +85,22 @@ pub enum Root {
     Tags,
     /// `properties.reported.…`.
     Reported,
+    /// `configurations.[[ID]].status`.
+    Configurations,
+    /// `connectionState`.
+    ConnectionState,
+    /// `capabilities.iotEdge`.
+    IotEdge,
+    /// `moduleId`.
+    ModuleId,
+    /// `properties.desired.…`.
+    Desired,
+    /// `runtimeStatus`.
+    RuntimeStatus,
+    /// `exitCode`.
+    ExitCode,
+    /// `restartCount`.
+    RestartCount,
 }
 
 /// A value written in a condition.
@@ -208,6 +224,14 @@ pub(super) fn is_plain_key(key: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// The same below a root: the version of desired properties is a plain name too.
+pub(super) fn is_plain_below(root: Root, key: &str) -> bool {
+    is_plain_key(key) || root == Root::Desired && key == VERSION
+}
+
+/// The key of the version of desired properties.
+pub(super) const VERSION: &str = "$version";
+
 /// A text in quotes.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -276,8 +300,15 @@ impl fmt::Display for Argument {
 impl fmt::Display for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.root.fmt(f)?;
+        if self.root == Root::Configurations {
+            return self.path.iter().try_for_each(|id| write!(f, ".[[{id}]].status"));
+        }
         for key in &self.path {
-            if is_plain_key(key) { write!(f, ".{key}")? } else { write!(f, "[{}]", quoted(key))? }
+            if is_plain_below(self.root, key) {
+                write!(f, ".{key}")?
+            } else {
+                write!(f, "[{}]", quoted(key))?
+            }
         }
         Ok(())
     }
@@ -289,6 +320,14 @@ impl fmt::Display for Root {
             Self::DeviceId => "deviceId",
             Self::Tags => "tags",
             Self::Reported => "properties.reported",
+            Self::Configurations => "configurations",
+            Self::ConnectionState => "connectionState",
+            Self::IotEdge => "capabilities.iotEdge",
+            Self::ModuleId => "moduleId",
+            Self::Desired => "properties.desired",
+            Self::RuntimeStatus => "runtimeStatus",
+            Self::ExitCode => "exitCode",
+            Self::RestartCount => "restartCount",
         })
     }
 }

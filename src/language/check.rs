@@ -5,27 +5,25 @@
 
 use super::ast::{
     Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
-    is_plain_key, quoted,
+    is_plain_below, quoted,
 };
 use super::error::LanguageError;
-use super::syntax::{Syntax, SyntaxKind, Word};
-use crate::diagnostic::{Span, closest, did_you_mean};
+use super::names::{Scope, root_of};
+use super::syntax::{Syntax, SyntaxKind, Word, WordForm};
+use crate::diagnostic::{Span, did_you_mean};
+use crate::model::DeploymentId;
 
-const ROOTS: &str = "a target condition knows `deviceId`, `tags.…` and `properties.reported.…`";
 const FUNCTIONS: [&str; 4] = ["IS_DEFINED", "STARTSWITH", "ENDSWITH", "CONTAINS"];
 
-/// Checks a whole condition. Each error is added to `errors`.
-pub(super) fn check(text: &str, syntax: &Syntax, errors: &mut Vec<LanguageError>) -> Option<Expr> {
-    Checker { text, errors }.expr(syntax)
-}
-
-struct Checker<'c> {
-    text: &'c str,
-    errors: &'c mut Vec<LanguageError>,
+/// Checks what is written in a text about what `scope` says. Each error is added to `errors`.
+pub(super) struct Checker<'c> {
+    pub(super) text: &'c str,
+    pub(super) scope: Scope,
+    pub(super) errors: &'c mut Vec<LanguageError>,
 }
 
 impl Checker<'_> {
-    fn error<T>(
+    pub(super) fn error<T>(
         &mut self,
         span: Span,
         message: impl Into<String>,
@@ -35,12 +33,12 @@ impl Checker<'_> {
         None
     }
 
-    fn slice(&self, span: Span) -> &str {
+    pub(super) fn slice(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
     }
 
     /// Something that is true, false or undefined.
-    fn expr(&mut self, syntax: &Syntax) -> Option<Expr> {
+    pub(super) fn expr(&mut self, syntax: &Syntax) -> Option<Expr> {
         let span = syntax.span;
         let kind = match &syntax.kind {
             SyntaxKind::Or(terms) => ExprKind::Or(self.exprs(terms)?),
@@ -59,7 +57,7 @@ impl Checker<'_> {
                     if matches!(literal, Literal::Text(_)) { "deviceId" } else { "tags.x" };
                 return self.error(
                     span,
-                    format!("the value {value} alone says nothing about a device"),
+                    format!("the value {value} alone says nothing about a {}", self.scope.noun()),
                     format!("compare a property with it: `{property} = {value}`"),
                 );
             }
@@ -87,11 +85,15 @@ impl Checker<'_> {
     }
 
     fn misplaced_every<T>(&mut self, span: Span) -> Option<T> {
-        self.error(
-            span,
-            "`*` stands for every device, and only alone",
-            "leave it out; to ask whether a property is there, write `IS_DEFINED(tags.x)`",
-        )
+        let help = match self.scope {
+            Scope::Target => {
+                "leave it out; to ask whether a property is there, write `IS_DEFINED(tags.x)`"
+            }
+            Scope::Devices | Scope::Modules => {
+                "leave WHERE out to get every row; to ask whether a property is there, write `IS_DEFINED(tags.x)`"
+            }
+        };
+        self.error(span, "`*` stands for every device, and only alone", help)
     }
 
     fn compare(
@@ -107,7 +109,11 @@ impl Checker<'_> {
         let (left_operand, right_operand) = (checked_left?, checked_right?);
         let sides = [(&left_operand, left.span), (&right_operand, right.span)];
         if sides.iter().all(|(operand, _)| matches!(operand, Operand::Literal(_))) {
-            return self.error(span, "neither side of this comparison is a property", ROOTS);
+            return self.error(
+                span,
+                "neither side of this comparison is a property",
+                self.scope.sentence(),
+            );
         }
         let unordered = sides.iter().find(|(operand, _)| {
             matches!(operand, Operand::Literal(Literal::Null | Literal::Bool(_)) | Operand::Call(_))
@@ -124,15 +130,15 @@ impl Checker<'_> {
 
     fn side(&mut self, syntax: &Syntax, other: Option<&Syntax>) -> Option<Operand> {
         let beside_a_path = other.is_some_and(
-            |other| matches!(&other.kind, SyntaxKind::Path(words) if known_root(words).is_some()),
+            |other| matches!(&other.kind, SyntaxKind::Path(words) if self.scope.root_of(words).is_some()),
         );
         match &syntax.kind {
-            SyntaxKind::Path(words) if beside_a_path && known_root(words).is_none() => {
+            SyntaxKind::Path(words) if beside_a_path && self.scope.root_of(words).is_none() => {
                 let word = self.slice(syntax.span).to_owned();
                 if word.eq_ignore_ascii_case("undefined") {
                     return self.undefined(syntax.span);
                 }
-                if suggested_property(words).is_some() {
+                if self.scope.suggestion(words).is_some() || root_of(words).is_some() {
                     return self.operand(syntax);
                 }
                 let right = quoted(&word);
@@ -172,7 +178,11 @@ impl Checker<'_> {
         let operand_span = operand.span;
         let operand = checked?;
         if matches!(operand, Operand::Literal(_)) {
-            return self.error(operand_span, "what is looked for in a list is a property", ROOTS);
+            return self.error(
+                operand_span,
+                "what is looked for in a list is a property",
+                self.scope.sentence(),
+            );
         }
         Some(ExprKind::Among { operand, negated, list: literals? })
     }
@@ -235,7 +245,11 @@ impl Checker<'_> {
         let (text, part) = (self.argument(test, text), self.argument(test, part));
         let (text, part) = (text?, part?);
         if let (Argument::Text(_), Argument::Text(_)) = (&text, &part) {
-            return self.error(span, format!("{} is given no property", test.name()), ROOTS);
+            return self.error(
+                span,
+                format!("{} is given no property", test.name()),
+                self.scope.sentence(),
+            );
         }
         Some(Call::Text { test, text, part })
     }
@@ -298,25 +312,35 @@ impl Checker<'_> {
 
     /// A property that stands for itself.
     fn alone(&mut self, words: &[Word], span: Span) -> Option<Property> {
-        match words {
-            [word] if known_root(words).is_none() && suggested_property(words).is_none() => {
-                if word.text.eq_ignore_ascii_case("undefined") {
-                    return self.undefined(span);
-                }
-                let right = quoted(&word.text);
-                self.error(
-                    span,
-                    format!("`{}` is no condition: {ROOTS}", word.text),
-                    format!("to select the device of that name, write `deviceId = {right}`"),
-                )
+        let root = root_of(words).map(|(root, _)| root);
+        if let ([word], None, None) = (words, root, self.scope.suggestion(words)) {
+            if word.text.eq_ignore_ascii_case("undefined") {
+                return self.undefined(span);
             }
-            [word] if known_root(words) == Some(Root::DeviceId) => self.error(
-                word.span,
-                "`deviceId` alone is no condition",
-                "compare it: `deviceId = 'press-01'`; every device is `*`",
-            ),
-            _ => self.property(words, span),
+            let (right, noun) = (quoted(&word.text), self.scope.noun());
+            let known = self.scope.sentence();
+            return self.error(
+                span,
+                format!("`{}` is no condition: {known}", word.text),
+                format!("to select the {noun} of that name, write `{noun}Id = {right}`"),
+            );
         }
+        let property = self.property(words, span)?;
+        let example = match property.root {
+            Root::Tags | Root::Reported | Root::Desired | Root::IotEdge => return Some(property),
+            Root::DeviceId => "`deviceId = 'press-01'`; every device is `*`",
+            Root::ModuleId => "`moduleId = 'camera'`",
+            Root::Configurations => "`configurations.[[base]].status = 'Applied'`",
+            Root::ConnectionState => "`connectionState = 'Connected'`",
+            Root::RuntimeStatus => "`runtimeStatus = 'running'`",
+            Root::ExitCode => "`exitCode != 0`",
+            Root::RestartCount => "`restartCount > 3`",
+        };
+        self.error(
+            property.span,
+            format!("`{property}` alone is no condition"),
+            format!("compare it: {example}"),
+        )
     }
 
     fn undefined<T>(&mut self, span: Span) -> Option<T> {
@@ -327,34 +351,64 @@ impl Checker<'_> {
         )
     }
 
-    fn property(&mut self, words: &[Word], span: Span) -> Option<Property> {
+    pub(super) fn property(&mut self, words: &[Word], span: Span) -> Option<Property> {
         // Without the parentheses that may stand around it.
         let span = words
             .last()
             .map_or(span, |last| Span { start: words[0].span.start, end: last.span.end });
-        let Some(root) = known_root(words) else { return self.unknown_root(words, span) };
-        let written = self.slice(span).to_owned();
-        let skipped = if root == Root::Reported { 2 } else { 1 };
+        let Some((root, skipped)) = self.scope.root_of(words) else {
+            return self.unknown_root(words, span);
+        };
         let keys = &words[skipped..];
-        match (root, keys.is_empty()) {
-            (Root::DeviceId, false) => {
-                return self.error(span, "`deviceId` has no parts", "write `deviceId` alone");
+        match root {
+            Root::Tags | Root::Reported | Root::Desired => {
+                if keys.is_empty() {
+                    let written = self.slice(span).to_owned();
+                    return self.error(
+                        span,
+                        format!("`{written}` needs the name of a property behind it"),
+                        format!("write `{root}.x`"),
+                    );
+                }
+                let path: Vec<_> = keys.iter().map(|key| self.key(root, key)).collect();
+                Some(Property { root, path: path.into_iter().collect::<Option<_>>()?, span })
             }
-            (Root::Tags | Root::Reported, true) => {
-                return self.error(
-                    span,
-                    format!("`{written}` needs the name of a property behind it"),
-                    format!("write `{root}.x`"),
-                );
+            Root::Configurations => self.configuration(keys, span),
+            Root::DeviceId
+            | Root::ConnectionState
+            | Root::IotEdge
+            | Root::ModuleId
+            | Root::RuntimeStatus
+            | Root::ExitCode
+            | Root::RestartCount => {
+                if keys.is_empty() {
+                    return Some(Property { root, path: Vec::new(), span });
+                }
+                let message = format!("`{root}` has no parts");
+                self.error(span, message, format!("write `{root}` alone"))
             }
-            _ => {}
         }
-        let path: Vec<_> = keys.iter().map(|key| self.key(key)).collect();
-        Some(Property { root, path: path.into_iter().collect::<Option<_>>()?, span })
     }
 
-    fn key(&mut self, word: &Word) -> Option<String> {
-        let Word { text, quoted: in_brackets, span } = word;
+    /// `configurations.[[ID]].status`.
+    fn configuration(&mut self, keys: &[Word], span: Span) -> Option<Property> {
+        let help = "write `configurations.[[base]].status`, which is 'Targeted' or 'Applied'";
+        let [id, status] = keys else {
+            let message = "`configurations` is asked for the status of one deployment";
+            return self.error(span, message, help);
+        };
+        if let Err(error) = DeploymentId::parse(&id.text) {
+            return self.error(id.span, format!("`{}` is {error}", id.text), help);
+        }
+        if status.text != "status" {
+            let message = format!("a configuration has no `{}`, only `status`", status.text);
+            return self.error(status.span, message, help);
+        }
+        Some(Property { root: Root::Configurations, path: vec![id.text.clone()], span })
+    }
+
+    fn key(&mut self, root: Root, word: &Word) -> Option<String> {
+        let Word { text, form, span } = word;
         if text.is_empty() {
             return self.error(*span, "a key can't be empty", "write the key's name");
         }
@@ -365,36 +419,64 @@ impl Checker<'_> {
                 "rename the property: `/` and `;` stand in no key",
             );
         }
-        if !in_brackets && !is_plain_key(text) {
-            let right = quoted(text);
-            return self.error(
+        let right = quoted(text);
+        match form {
+            WordForm::Quoted => Some(text.clone()),
+            WordForm::Plain if is_plain_below(root, text) => Some(text.clone()),
+            WordForm::Plain => self.error(
                 *span,
                 format!("`{text}` is no plain name"),
                 format!("names start with a letter or `_` and go on with letters, digits, `_` and `-`; write `[{right}]` without the dot"),
-            );
+            ),
+            WordForm::Deployment => self.error(
+                *span,
+                "`[[…]]` holds the id of a deployment, behind `configurations`",
+                format!("for a key write `[{right}]` without a dot"),
+            ),
         }
-        Some(text.clone())
     }
 
     fn unknown_root<T>(&mut self, words: &[Word], span: Span) -> Option<T> {
         let first = words[0].text.to_ascii_lowercase();
         let second = words.get(1).map(|word| word.text.to_ascii_lowercase());
-        let is_desired = first == "desired" || second.as_deref() == Some("desired");
+        let is_desired =
+            first == "desired" || first == "properties" && second.as_deref() == Some("desired");
         let written = self.slice(span).to_owned();
-        if is_desired && (first == "desired" || first == "properties") {
-            return self.error(
-                span,
+        let known = self.scope.sentence();
+        let is_elsewhere = root_of(words).is_some() || is_desired;
+        let (message, help) = match self.scope {
+            Scope::Target if is_desired => (
                 format!(
                     "`{written}` can't be targeted: desired properties are what a deployment sets"
                 ),
-                format!("{ROOTS}; put the fact into a tag"),
-            );
-        }
-        let help = match suggested_property(words) {
-            Some(right) => format!("did you mean `{right}`?"),
-            None => format!("if it is a tag, write `tags.{}`", words[words.len() - 1].text),
+                format!("{known}; put the fact into a tag"),
+            ),
+            Scope::Target if is_elsewhere => (
+                format!("`{written}` is unknown here: {known}"),
+                match root_of(words) {
+                    Some((Root::IotEdge, _)) => {
+                        "leave it out: it is true of every device".to_owned()
+                    }
+                    _ => "only queries know it: `hoist help queries`".to_owned(),
+                },
+            ),
+            Scope::Devices if is_elsewhere => (
+                format!("`{written}` is known in `devices.modules` only: {known}"),
+                "write `SELECT deviceId FROM devices.modules WHERE …`".to_owned(),
+            ),
+            Scope::Modules if is_elsewhere && !is_desired => (
+                format!("`{written}` is known in `devices` only: {known}"),
+                "write `SELECT deviceId FROM devices WHERE …`".to_owned(),
+            ),
+            _ => (
+                format!("`{written}` is unknown here: {known}"),
+                match self.scope.suggestion(words) {
+                    Some(right) => format!("did you mean `{right}`?"),
+                    None => format!("if it is a tag, write `tags.{}`", words[words.len() - 1].text),
+                },
+            ),
         };
-        self.error(span, format!("`{written}` is unknown here: {ROOTS}"), help)
+        self.error(span, message, help)
     }
 }
 
@@ -403,62 +485,5 @@ fn count(arguments: &[Syntax]) -> String {
         0 => "nothing".to_owned(),
         1 => "one argument".to_owned(),
         n => format!("{n} arguments"),
-    }
-}
-
-/// The root, if the path starts with one.
-fn known_root(words: &[Word]) -> Option<Root> {
-    let plain =
-        |at: usize| words.get(at).filter(|word| !word.quoted).map(|word| word.text.as_str());
-    match (plain(0)?, plain(1)) {
-        ("deviceId" | "deviceid", _) => Some(Root::DeviceId),
-        ("tags", _) => Some(Root::Tags),
-        ("properties", Some("reported")) => Some(Root::Reported),
-        _ => None,
-    }
-}
-
-/// The property that was probably meant by a path with an unknown root.
-fn suggested_property(words: &[Word]) -> Option<String> {
-    let first = words[0].text.to_ascii_lowercase();
-    let rest = |from: usize| {
-        words[from.min(words.len())..]
-            .iter()
-            .map(|word| {
-                if is_plain_key(&word.text) {
-                    format!(".{}", word.text)
-                } else {
-                    format!("[{}]", quoted(&word.text))
-                }
-            })
-            .collect::<String>()
-    };
-    let has_rest = words.len() > 1;
-    match first.as_str() {
-        "device" | "devices" | "twin" | "thing" if has_rest => {
-            let inner = &words[1..];
-            match known_root(inner) {
-                Some(Root::DeviceId) => Some("deviceId".to_owned()),
-                Some(_) => Some(rest(1)[1..].to_owned()),
-                None => suggested_property(inner),
-            }
-        }
-        "id" | "name" | "device" | "deviceid" | "device_id" | "device-id" | "devicename" => {
-            Some("deviceId".to_owned())
-        }
-        "reported" if has_rest => Some(format!("properties.reported{}", rest(1))),
-        "properties" | "property" if has_rest => {
-            let second = words[1].text.to_ascii_lowercase();
-            match closest(&second, ["reported"]) {
-                Some(_) if words.len() > 2 => Some(format!("properties.reported{}", rest(2))),
-                _ => Some(format!("properties.reported{}", rest(1))),
-            }
-        }
-        _ if has_rest => match closest(&first, ["tags", "reported"]) {
-            Some("tags") => Some(format!("tags{}", rest(1))),
-            Some(_) => Some(format!("properties.reported{}", rest(1))),
-            None => None,
-        },
-        _ => None,
     }
 }

@@ -1,13 +1,15 @@
 //! A target condition as the layers above hold it.
 
 use super::ast::Expr;
-use super::check::check;
-use super::error::LanguageError;
+use super::check::Checker;
+use super::error::{LanguageError, in_order};
 use super::evaluate::{Subject, Truth, truth};
 use super::explain::{Leaf, explain};
+use super::names::Scope;
 use super::parse::parse_condition;
 use super::properties::{PropertyUse, properties};
-use super::scan::scan;
+use super::scan::{TextKind, scan};
+use super::terms::Terms;
 use std::fmt;
 
 /// A parsed and checked target condition. Two are equal when they say the same in the same order,
@@ -30,18 +32,15 @@ impl Condition {
     /// # Errors
     /// Everything that is wrong with it, at least one, in the order of the text.
     pub fn parse(text: &str) -> Result<Self, Vec<LanguageError>> {
-        scan(text)?;
+        scan(text, TextKind::Condition)?;
         if text.trim() == "*" {
             return Ok(Self(Meaning::Every));
         }
         let (syntax, mut errors) = parse_condition(text)?;
-        match check(text, &syntax, &mut errors) {
+        let mut checker = Checker { text, scope: Scope::Target, errors: &mut errors };
+        match checker.expr(&syntax) {
             Some(expr) if errors.is_empty() => Ok(Self(Meaning::Where(expr))),
-            _ => {
-                errors.sort_by_key(|error| error.span);
-                errors.dedup();
-                Err(errors)
-            }
+            _ => Err(in_order(errors)),
         }
     }
 
@@ -84,17 +83,11 @@ impl Condition {
         subjects: impl IntoIterator<Item = Subject<'a>>,
     ) -> Option<(String, usize)> {
         let Meaning::Where(expr) = &self.0 else { return None };
-        let terms = expr.and_terms();
-        // met[n]: how many devices meet the first n terms.
-        let mut met = vec![0_usize; terms.len() + 1];
+        let mut terms = Terms::new(expr);
         for subject in subjects {
-            let first = terms.iter().take_while(|term| truth(term, subject) == Truth::True).count();
-            for count in &mut met[..=first] {
-                *count += 1;
-            }
+            terms.meets(subject);
         }
-        let at = met.iter().position(|count| *count == 0)?.checked_sub(1)?;
-        Some((terms[at].to_string(), met[at]))
+        terms.emptying()
     }
 
     /// Its expression; `None` for `*`.

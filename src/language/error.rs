@@ -28,6 +28,13 @@ impl LanguageError {
     }
 }
 
+/// Errors in the order of the text, each once.
+pub(super) fn in_order(mut errors: Vec<LanguageError>) -> Vec<LanguageError> {
+    errors.sort_by_key(|error| error.span);
+    errors.dedup();
+    errors
+}
+
 impl fmt::Display for LanguageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -1,7 +1,7 @@
-//! The reference evaluator: short, obvious, one device at a time.
+//! The reference evaluator: short, obvious, one device or row at a time.
 //!
-//! A checked condition and a device's facts enter, one of three truths leaves. Whatever evaluates faster
-//! has to agree with this. The choices that the language leaves to it:
+//! A checked condition and something in which properties are looked up enter, one of three truths leaves.
+//! Whatever evaluates faster has to agree with this. The choices that the language leaves to it:
 //! a whole table or list is undefined in every comparison but the one with `null`, which asks whether the
 //! property is there; `true` and `false` have no order; a text function over something that is no text is
 //! undefined; so is a bare property that is no Boolean, so that neither it nor its `NOT` selects a device.
@@ -23,7 +23,7 @@ pub enum Truth {
     Undefined,
 }
 
-/// What a condition is evaluated over.
+/// What a target condition is evaluated over.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The device, for its id and tags.
@@ -87,6 +87,15 @@ impl<'a, 's: 'a> Lookup<'a> for Subject<'s> {
             Root::DeviceId => Some(Scalar::Text(self.device.id.as_str())),
             Root::Tags => Value::lookup(&self.device.tags, path).map(Scalar::of_value),
             Root::Reported => Value::lookup(self.reported, path).map(Scalar::of_value),
+            // No target condition names them.
+            Root::Configurations
+            | Root::ConnectionState
+            | Root::IotEdge
+            | Root::ModuleId
+            | Root::Desired
+            | Root::RuntimeStatus
+            | Root::ExitCode
+            | Root::RestartCount => None,
         }
     }
 }
@@ -126,9 +135,9 @@ pub(super) enum Scalar<'a> {
     Integer(i64),
     Real(f64),
     Text(&'a str),
-    /// A list or a table, of which can only be said that it is there.
-    List,
-    Table,
+    /// Of a list or a table can only be said that it is there.
+    List(&'a [Value]),
+    Table(&'a Table),
 }
 
 impl<'a> Scalar<'a> {
@@ -142,15 +151,28 @@ impl<'a> Scalar<'a> {
         })
     }
 
-    fn of_value(value: &'a Value) -> Self {
+    pub(super) fn of_value(value: &'a Value) -> Self {
         match value {
             Value::Bool(value) => Self::Bool(*value),
             Value::Integer(value) => Self::Integer(*value),
             Value::Float(value) => Self::Real(*value),
             Value::String(text) => Self::Text(text),
-            Value::List(_) => Self::List,
-            Value::Table(_) => Self::Table,
+            Value::List(items) => Self::List(items),
+            Value::Table(table) => Self::Table(table),
         }
+    }
+
+    /// The value; there is none for null.
+    pub(super) fn to_value(self) -> Option<Value> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Integer(value) => Value::Integer(value),
+            Self::Real(value) => Value::Float(value),
+            Self::Text(text) => Value::String(text.to_owned()),
+            Self::List(items) => Value::List(items.to_vec()),
+            Self::Table(table) => Value::Table(table.clone()),
+        })
     }
 }
 
@@ -202,14 +224,14 @@ fn equal(left: Option<Scalar<'_>>, right: Option<Scalar<'_>>) -> Option<bool> {
         (Scalar::Null, Scalar::Null) => Some(true),
         // Also for a whole table: `!= null` is true for exactly the devices that have the property.
         (Scalar::Null, _) | (_, Scalar::Null) => Some(false),
-        (Scalar::List | Scalar::Table, _) | (_, Scalar::List | Scalar::Table) => None,
+        (Scalar::List(_) | Scalar::Table(_), _) | (_, Scalar::List(_) | Scalar::Table(_)) => None,
         (Scalar::Bool(left), Scalar::Bool(right)) => Some(left == right),
         (left, right) => Some(order(Some(left), Some(right)) == Some(Ordering::Equal)),
     }
 }
 
 /// Which comes first, of two numbers or two texts (by code point, which is the order of their bytes).
-fn order(left: Option<Scalar<'_>>, right: Option<Scalar<'_>>) -> Option<Ordering> {
+pub(super) fn order(left: Option<Scalar<'_>>, right: Option<Scalar<'_>>) -> Option<Ordering> {
     match (left?, right?) {
         (Scalar::Text(left), Scalar::Text(right)) => Some(left.cmp(right)),
         (Scalar::Integer(left), Scalar::Integer(right)) => Some(left.cmp(&right)),

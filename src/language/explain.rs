@@ -88,7 +88,7 @@ fn text_of(value: Scalar<'_>) -> String {
         Scalar::Integer(value) => value.to_string(),
         Scalar::Real(value) => format!("{value:?}"),
         Scalar::Text(text) => quoted(text),
-        Scalar::List => "a list".to_owned(),
-        Scalar::Table => "a table".to_owned(),
+        Scalar::List(_) => "a list".to_owned(),
+        Scalar::Table(_) => "a table".to_owned(),
     }
 }

@@ -1,27 +1,37 @@
-//! The languages of fleet files: target conditions now; queries and routes are to share their core.
+//! The languages of fleet files: target conditions, and queries, which hold conditions.
 //!
-//! Text enters, a checked [`Condition`] leaves, or all that is wrong with the text. The way: `scan` (length,
-//! quotes, brackets, nesting) → `parse` (the only folder that names pest) → `syntax` (what was written) →
-//! `check` (names, types, what is allowed where) → `ast` (what was meant; prints back) → `evaluate`,
-//! `explain`, `properties`; or `index`, for all devices at once. `grammar/README.md` is the reference for users.
+//! Text enters, a checked [`Condition`] or [`Query`] leaves, or all that is wrong with the text. The way:
+//! `scan` (length, quotes, brackets, nesting) → `parse` (the only folder that names pest) → `syntax` (what was
+//! written) → `check` with `names` (names, types, what is allowed where), for queries also `check_query` →
+//! `ast`, `selection` (what was meant; prints back) → `evaluate`, `explain`, `properties`, `answer`; or `index`, a
+//! condition for all devices at once.
+//! `grammar/README.md` is the reference for users.
 //!
 //! Not here: what an empty text means, and lints over a fleet. They belong to whoever holds the text.
 
+mod answer;
 mod ast;
 mod check;
+mod check_query;
 mod condition;
 mod error;
 mod evaluate;
 mod explain;
 mod foreign;
 mod index;
+mod names;
 mod parse;
 mod properties;
+mod query;
+mod row;
 mod scan;
+mod selection;
 mod syntax;
+mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, Emptied};
 pub use ast::Root;
 pub use condition::Condition;
 pub use error::LanguageError;
@@ -29,3 +39,6 @@ pub use evaluate::{Subject, Truth};
 pub use explain::{Leaf, PropertyValue};
 pub use index::{Bitmap, Columns, bits};
 pub use properties::PropertyUse;
+pub use query::Query;
+pub use row::{Configuration, ModuleRow, Row, RowKind};
+pub use selection::Collection;

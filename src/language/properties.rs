@@ -1,7 +1,9 @@
 //! Which properties a condition names, and whether a device that lacks one would silently be left out.
 
 use super::ast::{Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root};
+use super::evaluate::{Lookup as _, Subject};
 use crate::diagnostic::Span;
+use std::fmt;
 
 /// One place in a condition that names a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,24 @@ pub struct PropertyUse {
     pub negated: bool,
     /// Whether it is only asked whether it is there (`IS_DEFINED`, `= null`, `!= null`).
     pub existence: bool,
+}
+
+impl PropertyUse {
+    /// Whether a device has it.
+    pub fn is_defined(&self, subject: Subject<'_>) -> bool {
+        subject.lookup(&self.property()).is_some()
+    }
+
+    fn property(&self) -> Property {
+        Property { root: self.root, path: self.path.clone(), span: self.span }
+    }
+}
+
+impl fmt::Display for PropertyUse {
+    /// As a condition writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.property().fmt(f)
+    }
 }
 
 /// Every use, in the order of the text.

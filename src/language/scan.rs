@@ -6,30 +6,58 @@
 use super::error::LanguageError;
 use crate::diagnostic::Span;
 
-/// How many characters a condition may have.
+/// How many characters a text may have.
 pub(super) const MAX_CHARACTERS: usize = 8192;
 /// How deep parentheses and `NOT`s may nest.
 pub(super) const MAX_NESTING: usize = 100;
+
+/// What a text is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextKind {
+    Condition,
+    Query,
+}
+
+impl TextKind {
+    /// The word for it.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Condition => "condition",
+            Self::Query => "query",
+        }
+    }
+
+    fn example(self) -> &'static str {
+        match self {
+            Self::Condition => {
+                "write a condition such as `tags.environment = 'prod'`, or `*` for every device"
+            }
+            Self::Query => {
+                "write a query such as `SELECT deviceId FROM devices WHERE tags.environment = 'prod'`"
+            }
+        }
+    }
+}
 
 /// Checks a text's outer form.
 ///
 /// # Errors
 /// The first thing that is wrong: what comes behind it would only be guessed at.
-pub(super) fn scan(text: &str) -> Result<(), Vec<LanguageError>> {
-    outer_form(text).map_err(|error| vec![error])
+pub(super) fn scan(text: &str, kind: TextKind) -> Result<(), Vec<LanguageError>> {
+    outer_form(text, kind).map_err(|error| vec![error])
 }
 
-fn outer_form(text: &str) -> Result<(), LanguageError> {
+fn outer_form(text: &str, kind: TextKind) -> Result<(), LanguageError> {
     let all = Span::new(0, text.len());
+    let noun = kind.noun();
     if text.trim().is_empty() {
-        return Err(LanguageError::new(all, "the condition is empty").help(
-            "write a condition such as `tags.environment = 'prod'`, or `*` for every device",
-        ));
+        let message = format!("the {noun} is empty");
+        return Err(LanguageError::new(all, message).help(kind.example()));
     }
     if let Some((end, _)) = text.char_indices().nth(MAX_CHARACTERS) {
         return Err(LanguageError::new(
             Span::new(end, text.len()),
-            format!("the condition has more than {MAX_CHARACTERS} characters"),
+            format!("the {noun} has more than {MAX_CHARACTERS} characters"),
         )
         .help("put what the devices have in common into a tag, and ask for that"));
     }
@@ -46,7 +74,9 @@ fn outer_form(text: &str) -> Result<(), LanguageError> {
                 at = next;
                 continue;
             }
-            '\'' | '"' | '`' | '“' | '”' | '‘' | '’' => next = end_of_quote(text, at, c)?,
+            '\'' | '"' | '`' | '“' | '”' | '‘' | '’' => {
+                next = end_of_quote(text, at, c, kind)?
+            }
             '(' | '[' => {
                 open.push(Open { bracket: c, at, weight: nots + 1 });
                 depth += nots + 1;
@@ -115,7 +145,12 @@ fn close(open: &mut Vec<Open>, bracket: char, span: Span) -> Result<usize, Langu
 }
 
 /// The byte behind the quote that closes the one at `at`.
-fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, LanguageError> {
+fn end_of_quote(
+    text: &str,
+    at: usize,
+    quote: char,
+    kind: TextKind,
+) -> Result<usize, LanguageError> {
     let start = at + quote.len_utf8();
     let closes = |c: char| match quote {
         '“' | '”' => matches!(c, '“' | '”'),
@@ -125,7 +160,7 @@ fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, LanguageErr
     let mut rest = text[start..].char_indices().peekable();
     while let Some((i, c)) = rest.next() {
         if c == '"' && quote == '\'' {
-            return Err(double_quote_inside(start + i));
+            return Err(double_quote_inside(start + i, kind));
         }
         if closes(c) {
             if quote == '\'' && rest.next_if(|(_, next)| *next == '\'').is_some() {
@@ -144,10 +179,14 @@ fn end_of_quote(text: &str, at: usize, quote: char) -> Result<usize, LanguageErr
     })
 }
 
-fn double_quote_inside(at: usize) -> LanguageError {
+fn double_quote_inside(at: usize, kind: TextKind) -> LanguageError {
+    let place = match kind {
+        TextKind::Condition => "a target condition",
+        TextKind::Query => "a query",
+    };
     LanguageError::new(
         Span::new(at, at + 1),
-        "a double quote can't stand anywhere in a target condition",
+        format!("a double quote can't stand anywhere in {place}"),
     )
     .help("close the text with `'` if that was meant; a value that holds `\"` can't be asked for")
 }

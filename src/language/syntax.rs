@@ -46,9 +46,60 @@ pub(super) enum SyntaxKind {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// Whether it came in `['…']`.
-    pub(super) quoted: bool,
+    pub(super) form: WordForm,
     pub(super) span: Span,
+}
+
+/// How a name was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WordForm {
+    /// As it is.
+    Plain,
+    /// In `['…']`.
+    Quoted,
+    /// In `[[…]]`, as queries write the id of a deployment.
+    Deployment,
+}
+
+/// A part of a query, with the word that begins it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Clause {
+    pub(super) kind: ClauseKind,
+    pub(super) word: Span,
+}
+
+/// What kind of part.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ClauseKind {
+    Select {
+        /// `DISTINCT`, `TOP 5`.
+        foreign: Option<Span>,
+        columns: Vec<ColumnSyntax>,
+    },
+    From {
+        collection: Option<Span>,
+        alias: Option<AliasSyntax>,
+    },
+    Where(Syntax),
+    GroupBy(Vec<Syntax>),
+    /// `ORDER BY` and its like, to the end of the text.
+    Foreign,
+}
+
+/// What stands between the commas behind `SELECT`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ColumnSyntax {
+    pub(super) what: Syntax,
+    pub(super) alias: Option<AliasSyntax>,
+}
+
+/// A name that is given to something.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct AliasSyntax {
+    pub(super) name: String,
+    pub(super) at: Span,
+    /// Where its `AS` stands, if it does.
+    pub(super) marked: Option<Span>,
 }
 
 impl Syntax {

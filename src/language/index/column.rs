@@ -99,6 +99,6 @@ fn key(value: Scalar<'_>) -> Key<'_> {
         Scalar::Integer(value) => Key::Integer(value),
         Scalar::Real(value) => Key::Real(value.to_bits()),
         Scalar::Text(text) => Key::Text(text),
-        Scalar::List | Scalar::Table => Key::Whole,
+        Scalar::List(_) | Scalar::Table(_) => Key::Whole,
     }
 }

@@ -4,21 +4,16 @@
 //! be, each with an error, so that one run tells everything. What the grammar can't read at all is one error.
 //! Not here: which names exist and what may stand where; that is `check`.
 
+use super::grammar::{LanguageParser, Rule};
 use crate::diagnostic::Span;
 use crate::language::ast::{Literal, Operator, quoted};
 use crate::language::error::LanguageError;
 use crate::language::foreign::{Joint, first_token, gaps, whole_query};
-use crate::language::syntax::{Syntax, SyntaxKind, Word};
-use grammar::{ConditionParser, Rule};
+use crate::language::scan::TextKind;
+use crate::language::syntax::{Syntax, SyntaxKind, Word, WordForm};
 use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
 use pest::iterators::Pair;
-
-mod grammar {
-    #[derive(pest_derive::Parser)]
-    #[grammar = "../grammar/condition.pest"]
-    pub(super) struct ConditionParser;
-}
 
 /// Parses a scanned text. Beside the tree come the errors that did not stop the reading.
 ///
@@ -27,11 +22,11 @@ mod grammar {
 pub(in crate::language) fn parse(
     text: &str,
 ) -> Result<(Syntax, Vec<LanguageError>), Vec<LanguageError>> {
-    let mut pairs = ConditionParser::parse(Rule::condition, text)
-        .map_err(|error| vec![unreadable(text, &error)])?;
+    let mut pairs = LanguageParser::parse(Rule::condition, text)
+        .map_err(|error| vec![unreadable(text, TextKind::Condition, &error)])?;
     let condition = pairs.next().expect("a condition is one pair");
     let body = condition.into_inner().next().expect("a condition has a body before its end");
-    let mut builder = Builder { text, errors: Vec::new() };
+    let mut builder = Builder::new(text);
     match body.as_rule() {
         Rule::query => Err(vec![whole_query(text, span(&body))]),
         _ => {
@@ -42,7 +37,7 @@ pub(in crate::language) fn parse(
 }
 
 /// What the grammar could not read, in the user's words.
-fn unreadable(text: &str, error: &Error<Rule>) -> LanguageError {
+pub(super) fn unreadable(text: &str, kind: TextKind, error: &Error<Rule>) -> LanguageError {
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
@@ -51,25 +46,36 @@ fn unreadable(text: &str, error: &Error<Rule>) -> LanguageError {
         ErrorVariant::ParsingError { positives, .. } => positives.iter().any(|r| rules.contains(r)),
         ErrorVariant::CustomError { .. } => false,
     };
+    let noun = kind.noun();
+    let end = format!("`AND`, `OR` or the end of the {noun}");
     let (expected, help) = if behind_dot {
         (
             "a name behind the dot",
             "write `tags.x`, or `tags['x y']` for a key that is no plain name",
         )
     } else if expects(&[Rule::operator, Rule::and, Rule::or]) {
-        ("`AND`, `OR` or the end of the condition", "join comparisons by `AND` or `OR`")
+        (end.as_str(), "join comparisons by `AND` or `OR`")
+    } else if expects(&[Rule::from_word, Rule::where_word, Rule::group_word]) {
+        (
+            "a clause or the end of the query",
+            "a query reads `SELECT deviceId FROM devices WHERE tags.environment = 'prod'`",
+        )
+    } else if kind == TextKind::Query && text[..at].trim_end().ends_with(',') {
+        ("something behind the comma", "leave the comma out, or write what follows it")
     } else {
         ("a property, a value or `(`", "a comparison reads `tags.environment = 'prod'`")
     };
     let token = first_token(text, offender(text, at));
     if token.start == token.end {
-        let message = format!("the condition ends too early: expected {expected}");
+        let message = format!("the {noun} ends too early: expected {expected}");
         return LanguageError::new(token, message).help(help);
     }
     let found = &text[token.start as usize..token.end as usize];
     let message = format!("unexpected `{found}`: expected {expected}");
+    let end_mark = format!("leave it out: a {noun} has no end mark");
     let help = match found.to_ascii_lowercase().as_str() {
-        ";" => "leave it out: a condition has no end mark",
+        ";" => end_mark.as_str(),
+        "select" => "there is no query in a query; behind IN write the values: `['a', 'b']`",
         "not" => "write `NOT` before the whole comparison: `NOT tags.x = 'a'`",
         _ => help,
     };
@@ -87,7 +93,7 @@ fn offender(text: &str, at: usize) -> usize {
     text.len() - rest.len()
 }
 
-fn span(pair: &Pair<'_, Rule>) -> Span {
+pub(super) fn span(pair: &Pair<'_, Rule>) -> Span {
     let span = pair.as_span();
     Span::new(span.start(), span.end())
 }
@@ -100,12 +106,20 @@ fn unquoted(text: &str) -> String {
 }
 
 /// Makes the tree and collects what is wrong on the way.
-struct Builder<'t> {
+pub(super) struct Builder<'t> {
     text: &'t str,
     errors: Vec<LanguageError>,
 }
 
-impl Builder<'_> {
+impl<'t> Builder<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, errors: Vec::new() }
+    }
+
+    pub(super) fn into_errors(self) -> Vec<LanguageError> {
+        self.errors
+    }
+
     fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.errors.push(LanguageError::new(span, message).help(help));
     }
@@ -120,7 +134,7 @@ impl Builder<'_> {
         self.error(span, format!("`{found}` is no operator here"), format!("write `{right}`"));
     }
 
-    fn disjunction(&mut self, pair: Pair<'_, Rule>) -> Syntax {
+    pub(super) fn disjunction(&mut self, pair: Pair<'_, Rule>) -> Syntax {
         let all = span(&pair);
         let mut terms = Vec::new();
         for child in pair.into_inner() {
@@ -321,7 +335,7 @@ impl Builder<'_> {
         self.error(all, format!("`{found}` is no operator here"), help);
     }
 
-    fn operand(&mut self, pair: Pair<'_, Rule>) -> Syntax {
+    pub(super) fn operand(&mut self, pair: Pair<'_, Rule>) -> Syntax {
         let pair = pair.into_inner().next().expect("an operand is one of its kinds");
         let all = span(&pair);
         let literal = |literal| Syntax::new(SyntaxKind::Literal(literal), all);
@@ -390,11 +404,17 @@ impl Builder<'_> {
         let all = span(&pair);
         let mut words = Vec::new();
         for child in pair.into_inner() {
+            let at = span(&child);
+            if child.as_rule() == Rule::deployment {
+                let id = child.into_inner().next().expect("an id stands in the brackets");
+                let text = id.as_str().to_owned();
+                words.push(Word { text, form: WordForm::Deployment, span: at });
+                continue;
+            }
             if child.as_rule() != Rule::key {
                 words.push(word(&child));
                 continue;
             }
-            let at = span(&child);
             let inside = child.into_inner().next().expect("brackets hold a text or an index");
             let text = match inside.as_rule() {
                 Rule::text => unquoted(inside.as_str()),
@@ -417,14 +437,14 @@ impl Builder<'_> {
                     return Syntax::wrong(all);
                 }
             };
-            words.push(Word { text, quoted: true, span: at });
+            words.push(Word { text, form: WordForm::Quoted, span: at });
         }
         Syntax::new(SyntaxKind::Path(words), all)
     }
 }
 
 fn word(pair: &Pair<'_, Rule>) -> Word {
-    Word { text: pair.as_str().to_owned(), quoted: false, span: span(pair) }
+    Word { text: pair.as_str().to_owned(), form: WordForm::Plain, span: span(pair) }
 }
 
 fn one_or(mut terms: Vec<Syntax>, all: impl FnOnce(Vec<Syntax>) -> Syntax) -> Syntax {

@@ -2,5 +2,8 @@
 //! a user.
 
 mod condition;
+mod grammar;
+mod query;
 
 pub(super) use condition::parse as parse_condition;
+pub(super) use query::parse as parse_query;

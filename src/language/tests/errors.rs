@@ -2,11 +2,16 @@
 
 use super::{condition, errors};
 use crate::diagnostic::Span;
-use crate::language::Condition;
+use crate::language::{Condition, LanguageError};
 use std::fmt::Write;
 
 /// Every error of every text, as text, carets, message and help.
 fn shown(texts: &[&str]) -> String {
+    table(texts, errors)
+}
+
+/// The same for texts of any language.
+pub(super) fn table(texts: &[&str], errors: fn(&str) -> Vec<LanguageError>) -> String {
     let mut out = String::new();
     for text in texts {
         for error in errors(text) {

@@ -1,8 +1,8 @@
 //! Examples: the original's own, the user's reference, and conditions found in the field.
 
-use super::{condition, errors};
-use crate::language::Condition;
-use std::path::PathBuf;
+use super::{condition, errors, query, query_errors};
+use crate::language::{Condition, Query};
+use std::path::{Path, PathBuf};
 
 /// "Examples of target conditions"; its tenth is `[none]`, an absent one.
 #[test]
@@ -59,13 +59,83 @@ fn every_example_of_the_reference_is_what_it_says() {
     }
 }
 
+#[test]
+fn every_query_of_the_reference_is_what_it_says() {
+    let (right, wrong) = (reference("query"), reference("query-error"));
+    assert!(right.len() >= 15 && wrong.len() >= 10, "{} and {}", right.len(), wrong.len());
+    for text in right {
+        query(text);
+    }
+    for text in wrong {
+        for error in query_errors(text) {
+            assert!(error.help.is_some(), "{text}: {error}");
+        }
+    }
+}
+
 /// Where data shared between checkouts lies: `HOIST_SHARED`, or `shared` beside this checkout.
-fn shared(file: &str) -> Option<String> {
+fn shared_folder() -> PathBuf {
     let folder = match std::env::var_os("HOIST_SHARED") {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"),
     };
-    std::fs::read_to_string(folder.join("data").join(file)).ok()
+    folder.join("data")
+}
+
+fn shared(file: &str) -> Option<String> {
+    std::fs::read_to_string(shared_folder().join(file)).ok()
+}
+
+/// All texts in JSON that are queries.
+fn queries_in(json: &serde_json::Value, found: &mut Vec<String>) {
+    match json {
+        serde_json::Value::String(text) => {
+            if text.to_lowercase().starts_with("select ") {
+                found.push(text.clone());
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| queries_in(item, found)),
+        serde_json::Value::Object(map) => map.values().for_each(|item| queries_in(item, found)),
+        _ => {}
+    }
+}
+
+fn queries_below(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            queries_below(&path, found);
+        } else if let Ok(text) = std::fs::read_to_string(&path)
+            && let Ok(json) = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        {
+            queries_in(&json, found);
+        }
+    }
+}
+
+/// Metric queries in deployments collected from public repositories. A query over messages, which routes
+/// have, says so by its collection.
+#[test]
+fn metric_queries_from_the_field_parse_and_print_back() {
+    let mut found = Vec::new();
+    queries_below(&shared_folder(), &mut found);
+    if found.is_empty() {
+        eprintln!("skipped: no JSON below shared/data; HOIST_SHARED names another folder");
+        return;
+    }
+    found.sort();
+    found.dedup();
+    let (metrics, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|text| text.to_lowercase().contains(" from devices"));
+    for text in &metrics {
+        let read = Query::parse(text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"));
+        assert_eq!(Query::parse(&read.to_string()), Ok(read), "{text}");
+    }
+    for text in &others {
+        assert!(Query::parse(text).is_err(), "{text}");
+    }
+    eprintln!("{} metric queries taken, {} others refused", metrics.len(), others.len());
+    assert!(metrics.len() >= 10);
 }
 
 /// Conditions collected from public repositories, `condition<TAB>where it was found` a line.

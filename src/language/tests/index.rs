@@ -2,6 +2,7 @@
 
 use super::device;
 use super::round_trip::expr;
+use crate::language::names::Scope;
 use crate::language::{Columns, Condition, Subject, Truth};
 use crate::model::{Device, Table, Value};
 use proptest::prelude::*;
@@ -26,7 +27,7 @@ proptest! {
 
     #[test]
     fn the_index_agrees_with_the_reference(
-        exprs in prop::collection::vec(expr(), 1..4),
+        exprs in prop::collection::vec(expr(Scope::Target), 1..4),
         tables in prop::collection::vec((table(value()), table(value())), 0..150),
     ) {
         let conditions: Vec<Condition> = exprs.into_iter().map(Condition::of).collect();

@@ -4,9 +4,11 @@ mod errors;
 mod evaluation;
 mod examples;
 mod index;
+mod queries;
+mod query_errors;
 mod round_trip;
 
-use super::{Condition, LanguageError, Subject, Truth};
+use super::{Condition, LanguageError, Query, Subject, Truth};
 use crate::diagnostic::Source;
 use crate::model::{Device, DeviceId, Table, Value};
 
@@ -19,6 +21,19 @@ fn condition(text: &str) -> Condition {
 fn errors(text: &str) -> Vec<LanguageError> {
     match Condition::parse(text) {
         Ok(condition) => panic!("{text} was read as {condition}"),
+        Err(errors) => errors,
+    }
+}
+
+/// A query, or bare condition, that must be right.
+fn query(text: &str) -> Query {
+    Query::parse_or_condition(text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"))
+}
+
+/// The errors of a query, or bare condition, that must be wrong.
+fn query_errors(text: &str) -> Vec<LanguageError> {
+    match Query::parse_or_condition(text) {
+        Ok(query) => panic!("{text} was read as {query}"),
         Err(errors) => errors,
     }
 }

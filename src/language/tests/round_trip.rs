@@ -5,14 +5,16 @@ use crate::diagnostic::Span;
 use crate::language::ast::{
     Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
 };
-use crate::language::{Condition, Subject, Truth};
+use crate::language::names::Scope;
+use crate::language::selection::{Collection, Column, ColumnKind, Select, Selection};
+use crate::language::{Condition, Query, Subject, Truth};
 use proptest::prelude::*;
 
 fn of(kind: ExprKind) -> Expr {
     Expr { kind, span: Span::default() }
 }
 
-fn property() -> impl Strategy<Value = Property> {
+fn property(scope: Scope) -> impl Strategy<Value = Property> {
     let key = prop_oneof![
         3 => "[A-Za-z_][A-Za-z0-9_-]{0,6}",
         3 => "[a-e]",
@@ -21,12 +23,77 @@ fn property() -> impl Strategy<Value = Property> {
         1 => "[ -!#-.0-:<-~é-ü€]{1,5}",
     ];
     let path = prop::collection::vec(key, 1..4);
-    (prop::sample::select(vec![Root::DeviceId, Root::Tags, Root::Reported]), path).prop_map(
-        |(root, path)| {
-            let path = if root == Root::DeviceId { Vec::new() } else { path };
-            Property { root, path, span: Span::default() }
+    let id = "[A-Za-z0-9][A-Za-z0-9_.-]{0,6}";
+    let roots: Vec<Root> = ROOTS.into_iter().filter(|root| scope.knows(*root)).collect();
+    (prop::sample::select(roots), path, id, any::<bool>()).prop_map(|(root, path, id, flag)| {
+        let path = match root {
+            Root::Desired if flag => vec!["$version".to_owned()],
+            Root::Tags | Root::Reported | Root::Desired => path,
+            Root::Configurations => vec![id],
+            _ => Vec::new(),
+        };
+        Property { root, path, span: Span::default() }
+    })
+}
+
+const ROOTS: [Root; 11] = [
+    Root::DeviceId,
+    Root::Tags,
+    Root::Reported,
+    Root::Configurations,
+    Root::ConnectionState,
+    Root::IotEdge,
+    Root::ModuleId,
+    Root::Desired,
+    Root::RuntimeStatus,
+    Root::ExitCode,
+    Root::RestartCount,
+];
+
+/// A query of the form that the parser makes.
+fn selection() -> impl Strategy<Value = Selection> {
+    prop::sample::select(vec![Collection::Devices, Collection::Modules]).prop_flat_map(
+        |collection| {
+            let scope = match collection {
+                Collection::Devices => Scope::Devices,
+                Collection::Modules => Scope::Modules,
+            };
+            let properties = prop::collection::vec(property(scope), 1..4);
+            let by = prop::collection::vec(property(scope), 0..3);
+            let parts = (prop::option::of(expr(scope)), properties, by, 0..4, any::<bool>());
+            parts.prop_map(move |(filter, properties, by, form, named)| {
+                let count = (ColumnKind::Count, named.then_some("n_of_all"));
+                let plain = |property| (ColumnKind::Property(property), None);
+                let (select, group_by) = match form {
+                    0 => (None, Vec::new()),
+                    1 => (Some(properties.into_iter().map(plain).collect()), Vec::new()),
+                    2 => (Some(vec![count]), by),
+                    _ => {
+                        let columns =
+                            properties.iter().cloned().map(plain).chain([count]).collect();
+                        (Some(columns), properties)
+                    }
+                };
+                let select = match select {
+                    None => Select::Everything,
+                    Some(columns) => Select::Columns(differently_named(columns)),
+                };
+                Selection { select, collection, filter, group_by }
+            })
         },
     )
+}
+
+fn differently_named(columns: Vec<(ColumnKind, Option<&str>)>) -> Vec<Column> {
+    let mut named: Vec<Column> = Vec::new();
+    for (what, name) in columns {
+        let mut column = Column { what, name: name.map(str::to_owned) };
+        if named.iter().any(|other| other.name() == column.name()) {
+            column.name = Some(format!("column-number-{}", named.len()));
+        }
+        named.push(column);
+    }
+    named
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -50,32 +117,34 @@ fn literal() -> impl Strategy<Value = Literal> {
     ]
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn call(scope: Scope) -> impl Strategy<Value = Call> {
     let test =
         prop::sample::select(vec![TextTest::StartsWith, TextTest::EndsWith, TextTest::Contains]);
     let argument =
-        prop_oneof![property().prop_map(Argument::Property), text().prop_map(Argument::Text),];
+        prop_oneof![property(scope).prop_map(Argument::Property), text().prop_map(Argument::Text),];
     prop_oneof![
-        property().prop_map(Call::IsDefined),
-        (test.clone(), property().prop_map(Argument::Property), argument.clone())
+        property(scope).prop_map(Call::IsDefined),
+        (test.clone(), property(scope).prop_map(Argument::Property), argument.clone())
             .prop_map(|(test, text, part)| Call::Text { test, text, part }),
-        (test, argument, property().prop_map(Argument::Property))
+        (test, argument, property(scope).prop_map(Argument::Property))
             .prop_map(|(test, text, part)| Call::Text { test, text, part }),
     ]
 }
 
 /// What may stand alone: `deviceId` may not.
-fn bare() -> impl Strategy<Value = Operand> {
+fn bare(scope: Scope) -> impl Strategy<Value = Operand> {
     prop_oneof![
-        property()
-            .prop_filter("a Boolean", |p| p.root != Root::DeviceId)
+        property(scope)
+            .prop_filter("a Boolean", |p| {
+                matches!(p.root, Root::Tags | Root::Reported | Root::Desired | Root::IotEdge)
+            })
             .prop_map(Operand::Property),
-        call().prop_map(Operand::Call),
+        call(scope).prop_map(Operand::Call),
         any::<bool>().prop_map(|value| Operand::Literal(Literal::Bool(value))),
     ]
 }
 
-fn comparison() -> impl Strategy<Value = ExprKind> {
+fn comparison(scope: Scope) -> impl Strategy<Value = ExprKind> {
     let equality = prop::sample::select(vec![Operator::Equal, Operator::NotEqual]);
     let order = prop::sample::select(vec![
         Operator::Less,
@@ -85,32 +154,34 @@ fn comparison() -> impl Strategy<Value = ExprKind> {
     ]);
     let any_side = prop_oneof![
         literal().prop_map(Operand::Literal),
-        property().prop_map(Operand::Property),
-        call().prop_map(Operand::Call),
+        property(scope).prop_map(Operand::Property),
+        call(scope).prop_map(Operand::Call),
     ];
     let ordered_side = prop_oneof![
         ordered_literal().prop_map(Operand::Literal),
-        property().prop_map(Operand::Property),
+        property(scope).prop_map(Operand::Property),
     ];
     let sides = prop_oneof![(equality, any_side).boxed(), (order, ordered_side).boxed(),];
-    (property(), sides, any::<bool>()).prop_map(|(property, (operator, other), swapped)| {
+    (property(scope), sides, any::<bool>()).prop_map(|(property, (operator, other), swapped)| {
         let property = Operand::Property(property);
         let (left, right) = if swapped { (other, property) } else { (property, other) };
         ExprKind::Compare { left, operator, right }
     })
 }
 
-fn leaf() -> impl Strategy<Value = Expr> {
-    let operand =
-        prop_oneof![property().prop_map(Operand::Property), call().prop_map(Operand::Call),];
+fn leaf(scope: Scope) -> impl Strategy<Value = Expr> {
+    let operand = prop_oneof![
+        property(scope).prop_map(Operand::Property),
+        call(scope).prop_map(Operand::Call),
+    ];
     let among = (operand, any::<bool>(), prop::collection::vec(literal(), 1..4))
         .prop_map(|(operand, negated, list)| ExprKind::Among { operand, negated, list });
-    prop_oneof![comparison(), among, bare().prop_map(ExprKind::Bare)].prop_map(of)
+    prop_oneof![comparison(scope), among, bare(scope).prop_map(ExprKind::Bare)].prop_map(of)
 }
 
 /// Any tree of the form that the parser makes: no `AND` in an `AND`, no `OR` in an `OR`.
-pub(super) fn expr() -> impl Strategy<Value = Expr> {
-    leaf().prop_recursive(5, 40, 4, |inner| {
+pub(super) fn expr(scope: Scope) -> impl Strategy<Value = Expr> {
+    leaf(scope).prop_recursive(5, 40, 4, |inner| {
         let terms = prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
             terms.clone().prop_map(|terms| of(ExprKind::And(
@@ -180,6 +251,16 @@ fn noise() -> impl Strategy<Value = String> {
         "’",
         "\u{a0}",
         "FROM devices.modules WHERE",
+        "FROM devices",
+        "SELECT deviceId",
+        "SELECT",
+        "COUNT()",
+        "*",
+        "AS",
+        "GROUP BY",
+        "ORDER BY",
+        "moduleId",
+        "configurations.[[x]].status",
         "WHERE",
         "true",
         "undefined",
@@ -195,7 +276,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn a_printed_tree_parses_to_the_same_tree(expr in expr()) {
+    fn a_printed_tree_parses_to_the_same_tree(expr in expr(Scope::Target)) {
         let expected = Condition::of(expr);
         let text = expected.to_string();
         match Condition::parse(&text) {
@@ -208,7 +289,7 @@ proptest! {
     }
 
     #[test]
-    fn a_device_is_explained_exactly_where_it_is_not_met(expr in expr(), n in -3_i64..3) {
+    fn a_device_is_explained_exactly_where_it_is_not_met(expr in expr(Scope::Target), n in -3_i64..3) {
         let device = device("press-01", &format!(r#""a": {n}, "b": true, "c": "x", "d": {{"a": 1}}"#));
         let subject = Subject { device: &device, reported: &device.tags };
         let condition = Condition::of(expr.clone());
@@ -220,6 +301,38 @@ proptest! {
         let flips = |c: &Condition| c.properties().iter().filter(|u| u.negated).count();
         let free = condition.properties().iter().filter(|u| !u.existence).count();
         prop_assert!(flips(&condition) + flips(&negated) <= free);
+    }
+
+    #[test]
+    fn a_printed_query_parses_to_the_same_query(selection in selection()) {
+        let expected = Query::of(selection);
+        let text = expected.to_string();
+        match Query::parse(&text) {
+            Ok(read) => {
+                prop_assert_eq!(&read, &expected, "{}", text);
+                prop_assert_eq!(read.to_string(), text);
+            }
+            Err(errors) => prop_assert!(false, "{}: {:#?}", text, errors),
+        }
+    }
+
+    #[test]
+    fn any_query_is_read_or_refused_at_a_place_in_it(
+        front in prop::sample::select(vec!["", "SELECT ", "SELECT * FROM devices ", "SELECT a FROM devices WHERE "]),
+        text in noise(),
+    ) {
+        let text = format!("{front}{text}");
+        match Query::parse_or_condition(&text) {
+            Ok(read) => prop_assert_eq!(Query::parse(&read.to_string()), Ok(read)),
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for error in errors {
+                    let (start, end) = (error.span.start as usize, error.span.end as usize);
+                    prop_assert!(text.get(start..end).is_some(), "{:?} in {:?}", error, text);
+                    prop_assert!(error.help.is_some(), "{:?} in {:?}", error, text);
+                }
+            }
+        }
     }
 
     #[test]

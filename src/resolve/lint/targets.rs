@@ -71,7 +71,7 @@ fn lint_properties(
             let message = format!("no device has the tag `{path}`");
             found.push(report(Code::UnknownKeyInCondition, message).help_option(help));
         } else if property.negated && lacking > 0 && property.root != Root::DeviceId {
-            let name = property_name(&property);
+            let name = property.to_string();
             let verb = if lacking == 1 { "does" } else { "do" };
             let message = format!(
                 "{} without `{name}` {verb} not meet a comparison by `!=`, NOT or NIN over it",
@@ -89,15 +89,6 @@ fn lint_properties(
                 format!("`properties.reported.{path}` changes by itself, and the target with it");
             found.push(report(Code::VolatileFactInTarget, message));
         }
-    }
-}
-
-fn property_name(property: &PropertyUse) -> String {
-    let path = property.path.join(".");
-    match property.root {
-        Root::DeviceId => "deviceId".to_owned(),
-        Root::Tags => format!("tags.{path}"),
-        Root::Reported => format!("properties.reported.{path}"),
     }
 }
 

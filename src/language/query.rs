@@ -1,0 +1,117 @@
+//! A query as the layers above hold it.
+
+use super::answer::{Answer, answer};
+use super::ast::Root;
+use super::check::Checker;
+use super::check_query::{check_query, devices_where};
+use super::error::{LanguageError, in_order};
+use super::names::Scope;
+use super::parse::{parse_condition, parse_query};
+use super::properties::properties;
+use super::row::Row;
+use super::scan::{TextKind, scan};
+use super::selection::{Collection, ColumnKind, Select, Selection};
+use crate::diagnostic::Span;
+use std::fmt;
+
+/// A parsed and checked query. Two are equal when they say the same in the same order, however they are
+/// spaced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query(Selection);
+
+impl Query {
+    /// Parses and checks a whole query.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at least one, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, Vec<LanguageError>> {
+        scan(text, TextKind::Query)?;
+        if !begins_a_query(text) {
+            let start = text.len() - text.trim_start().len();
+            let error = LanguageError::new(
+                Span::new(start, text.trim_end().len()),
+                "a query begins with SELECT",
+            );
+            return Err(vec![error.help("write `SELECT deviceId FROM devices WHERE …`")]);
+        }
+        let (clauses, mut errors) = parse_query(text)?;
+        match check_query(text, &clauses, &mut errors) {
+            Some(selection) if errors.is_empty() => Ok(Self(selection)),
+            _ => Err(in_order(errors)),
+        }
+    }
+
+    /// Parses and checks a whole query, or a bare condition, which stands for
+    /// `SELECT deviceId FROM devices WHERE …`; `*` for every device.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at least one, in the order of the text.
+    pub fn parse_or_condition(text: &str) -> Result<Self, Vec<LanguageError>> {
+        if begins_a_query(text) {
+            return Self::parse(text);
+        }
+        scan(text, TextKind::Query)?;
+        if text.trim() == "*" {
+            return Ok(Self(devices_where(None)));
+        }
+        let (syntax, mut errors) = parse_condition(text)?;
+        let mut checker = Checker { text, scope: Scope::Devices, errors: &mut errors };
+        match checker.expr(&syntax) {
+            Some(expr) if errors.is_empty() => Ok(Self(devices_where(Some(expr)))),
+            _ => Err(in_order(errors)),
+        }
+    }
+
+    /// What it looks through.
+    pub fn collection(&self) -> Collection {
+        self.0.collection
+    }
+
+    /// Whether it gives one row for everything it counts, whatever that is.
+    pub fn gives_one_row(&self) -> bool {
+        self.0.counts() && self.0.group_by.is_empty()
+    }
+
+    /// Whether it asks for desired properties, which whoever makes the rows may otherwise leave out.
+    pub fn asks_for_desired(&self) -> bool {
+        let Selection { select, collection: _, filter, group_by } = &self.0;
+        let selected = match select {
+            Select::Everything => true,
+            Select::Columns(columns) => columns.iter().any(|column| match &column.what {
+                ColumnKind::Property(property) => property.root == Root::Desired,
+                ColumnKind::Count => false,
+            }),
+        };
+        selected
+            || group_by.iter().any(|property| property.root == Root::Desired)
+            || filter.as_ref().is_some_and(|f| {
+                properties(f).iter().any(|property| property.root == Root::Desired)
+            })
+    }
+
+    /// Its answer over the rows of its collection.
+    pub fn evaluate<'r>(&self, rows: impl IntoIterator<Item = Row<'r>>) -> Answer {
+        answer(&self.0, rows.into_iter())
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(selection: Selection) -> Self {
+        Self(selection)
+    }
+}
+
+/// Whether a text is to be a query, and not a bare condition: its first word says so.
+fn begins_a_query(text: &str) -> bool {
+    let word: String = text
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        .collect();
+    ["select", "from", "where"].iter().any(|clause| word.eq_ignore_ascii_case(clause))
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
