@@ -1,15 +1,19 @@
-//! `hoist help [TOPIC]`: a command's help, or the reference of target conditions.
+//! `hoist help [TOPIC]`: a command's help, or the reference of one of the languages.
 
 use super::exit::{Exit, Failure};
 use super::output::print;
 
 /// The reference, as it stands beside the grammar.
-const CONDITIONS: &str = include_str!("../../grammar/README.md");
+const REFERENCE: &str = include_str!("../../grammar/README.md");
 
-/// Show what a command does, or how target conditions are written.
+/// What else than commands can be asked for, with its section of the reference.
+const LANGUAGES: [(&str, &str); 2] =
+    [("conditions", "## Target conditions\n"), ("queries", "## Queries\n")];
+
+/// Show what a command does, or how target conditions and queries are written.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A command, or `conditions`
+    /// A command, or `conditions`, or `queries`
     topic: Option<String>,
 }
 
@@ -18,18 +22,26 @@ pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> Result<E
     command.build();
     let text = match arguments.topic.as_deref() {
         None => command.render_long_help().to_string(),
-        Some("conditions") => CONDITIONS.to_owned(),
-        Some(topic) => match command.find_subcommand_mut(topic) {
-            Some(found) => found.render_long_help().to_string(),
-            None => return Err(unknown(&command, topic)),
+        Some(topic) => match (section(topic), command.find_subcommand_mut(topic)) {
+            (Some(section), _) => section.to_owned(),
+            (None, Some(found)) => found.render_long_help().to_string(),
+            (None, None) => return Err(unknown(&command, topic)),
         },
     };
     print(&text);
     Ok(Exit::Done)
 }
 
+/// The section of the reference on a language: up to the next of its height.
+fn section(topic: &str) -> Option<&'static str> {
+    let (_, title) = LANGUAGES.into_iter().find(|(name, _)| *name == topic)?;
+    let section = &REFERENCE[REFERENCE.find(title)?..];
+    Some(section.find("\n## ").map_or(section, |end| &section[..=end]))
+}
+
 fn unknown(command: &clap::Command, topic: &str) -> Failure {
-    let names = command.get_subcommands().map(clap::Command::get_name).chain(["conditions"]);
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let names = names.chain(LANGUAGES.map(|(topic, _)| topic));
     let names: Vec<&str> = names.collect();
     let failure = Failure::new(format!("there is no help on `{topic}`"));
     match crate::diagnostic::did_you_mean(topic, names.iter().copied()) {

@@ -36,7 +36,8 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-`hoist help COMMAND` says more about a command, `hoist help conditions` how target conditions are written.
+`hoist help COMMAND` says more about a command, `hoist help conditions` how target conditions are written,
+`hoist help queries` how queries are.
 
 Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
 2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;
@@ -96,7 +97,7 @@ enum Command {
     Manifest(manifest::Arguments),
     /// Show which deployments hit a device, which do not, and who set each field
     Explain(explain::Arguments),
-    /// List the devices that meet a condition
+    /// List the devices that meet a condition, or run a query
     Query(query::Arguments),
     /// Begin a fleet repository
     Init(init::Arguments),
@@ -110,7 +111,7 @@ enum Command {
     Apply(apply::Arguments),
     /// Show how the fleet was last seen
     Status(status::Arguments),
-    /// Show what a command does, or how target conditions are written
+    /// Show what a command does, or how target conditions and queries are written
     Help(help::Arguments),
 }
 

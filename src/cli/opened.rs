@@ -5,7 +5,7 @@ use super::output::{say, say_diagnostics};
 use super::{Format, Global};
 use crate::diagnostic::{Diagnostic, render};
 use crate::fleet::{FileTree, Fleet};
-use crate::language::{Condition, Subject, Truth};
+use crate::language::{Condition, LanguageError, Query, Subject, Truth};
 use crate::model::{Device, DeviceId, Facts};
 use crate::resolve::{Checked, Resolution, check};
 use crate::source::{Repository, Revision, SourceError, find_fleet_folder, read_folder};
@@ -117,27 +117,29 @@ pub(super) fn format(global: &Global, known: &[Format]) -> Result<Format, Failur
 
 /// Parses a condition from the command line.
 pub(super) fn condition(text: &str) -> Result<Condition, Failure> {
-    Condition::parse(text).map_err(|errors| {
-        let mut words = Vec::new();
-        for error in &errors {
-            let start = error.span.start as usize;
-            let before = text.get(..start).unwrap_or(text).chars().count();
-            let len =
-                text.get(start..error.span.end as usize).map_or(1, |t| t.chars().count().max(1));
-            say(&format!(
-                "  {}\n  {}{}",
-                render::visible(text),
-                " ".repeat(before),
-                "^".repeat(len)
-            ));
-            words.push(error.message.clone());
-        }
-        let failure = Failure::new(format!("the condition is wrong: {}", words.join("; ")));
-        match errors.iter().find_map(|error| error.help.clone()) {
-            Some(help) => failure.help(help),
-            None => failure,
-        }
-    })
+    Condition::parse(text).map_err(|errors| wrong(text, "condition", &errors))
+}
+
+/// Parses a query, or a bare condition, from the command line.
+pub(super) fn query(text: &str) -> Result<Query, Failure> {
+    Query::parse_or_condition(text).map_err(|errors| wrong(text, "query", &errors))
+}
+
+/// Shows where a text of one of the languages is wrong.
+fn wrong(text: &str, noun: &str, errors: &[LanguageError]) -> Failure {
+    let mut words = Vec::new();
+    for error in errors {
+        let start = error.span.start as usize;
+        let before = text.get(..start).unwrap_or(text).chars().count();
+        let len = text.get(start..error.span.end as usize).map_or(1, |t| t.chars().count().max(1));
+        say(&format!("  {}\n  {}{}", render::visible(text), " ".repeat(before), "^".repeat(len)));
+        words.push(error.message.clone());
+    }
+    let failure = Failure::new(format!("the {noun} is wrong: {}", words.join("; ")));
+    match errors.iter().find_map(|error| error.help.clone()) {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
 }
 
 /// Which devices `--device` and `--where` leave; `None` if neither is given.

@@ -1,53 +1,129 @@
-//! `hoist query CONDITION`: the devices that meet a condition.
+//! `hoist query QUERY`: what git says of devices and modules, and how they were last seen.
 
 use super::exit::{Exit, Failure};
-use super::opened::{condition, format, open};
-use super::output::{print, print_json, say};
+use super::opened::{Opened, format, open, query};
+use super::output::{colours_stdout, paint, print, print_json, say};
+use super::run::{now, state_folder};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
-use crate::language::{Subject, Truth};
-use crate::model::{Device, Facts, Table};
-use serde_json::json;
+use crate::language::{Answer, Collection, Emptied, Query};
+use crate::model::Value;
+use crate::reconcile::{held_facts, known};
+use crate::resolve::{Known, Rows, resolve};
+use crate::review::Tone;
+use crate::store::Store;
+use serde_json::{Value as Json, json};
 
-/// List the devices that meet a condition.
+/// Ask the fleet: list the devices that meet a condition, or run a query
+///
+/// With a store that `apply` has written, also what devices report and how they were last seen can be asked;
+/// without one, what the files say. `hoist help queries` says how queries are written.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A condition such as "tags.environment = 'prod'"
-    #[arg(value_name = "CONDITION")]
+    /// A condition such as "tags.environment = 'prod'", or a query such as
+    /// "SELECT tags.environment, COUNT() FROM devices GROUP BY tags.environment"
+    #[arg(value_name = "QUERY")]
     query: String,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = format(global, &[Format::Text, Format::Json])?;
     let opened = open(global, global.revision.as_deref())?;
-    let condition = condition(&arguments.query)?;
-    let facts = Facts::none();
-    let devices: Vec<(&Device, Table)> = opened
-        .fleet
-        .devices
-        .values()
-        .map(|device| (device.as_ref(), facts.reported(device).into_owned()))
-        .collect();
-    let subjects = devices.iter().map(|(device, reported)| Subject { device, reported });
-    let met: Vec<&str> = subjects
-        .clone()
-        .filter(|subject| condition.evaluate(*subject) == Truth::True)
-        .map(|subject| subject.device.id.as_str())
-        .collect();
-    if met.is_empty()
-        && let Some((term, before)) = condition.emptying_term(subjects)
-    {
-        let all = devices.len();
-        say(&visible(&match before {
-            n if n == all => format!("no device meets `{term}`"),
-            n => format!("`{term}` removes the last {n} of {all} devices"),
-        }));
+    let query = query(&arguments.query)?;
+    let answer = ask(global, arguments, &opened, &query)?;
+    if let Some(emptied) = &answer.emptied {
+        say(&visible(&why_empty(emptied, query.collection())));
     }
-    if format == Format::Json {
-        let rows: Vec<_> = met.iter().map(|id| json!({"deviceId": id})).collect();
-        print_json(&json!({"format": 1, "rows": rows}));
-    } else {
-        print(&met.iter().map(|id| format!("{id}\n")).collect::<String>());
+    match format {
+        Format::Json => print_json(&json(&answer)),
+        _ => print(&text(&answer, colours_stdout(global))),
     }
     Ok(Exit::Done)
+}
+
+/// Asks what lies in the files, and what the store knows if there is one.
+fn ask(
+    global: &Global,
+    arguments: &Arguments,
+    opened: &Opened,
+    query: &Query,
+) -> Result<Answer, Failure> {
+    let fleet = &opened.fleet;
+    // Without a place for a store there is none.
+    let store = match state_folder(global, fleet, arguments.simulate) {
+        Ok(folder) => Store::open_to_read(&folder)?,
+        Err(_) => None,
+    };
+    let Some(store) = store else {
+        let known = Known::default();
+        let rows = Rows { fleet, resolution: &opened.resolution, known: &known, only: None };
+        return Ok(rows.answer(query));
+    };
+    let (stored, now) = (store.load_devices()?, now());
+    let resolution = resolve(fleet, &held_facts(&stored, now));
+    let known = known(&stored, now);
+    Ok(Rows { fleet, resolution: &resolution, known: &known, only: None }.answer(query))
+}
+
+fn why_empty(emptied: &Emptied, collection: Collection) -> String {
+    let Emptied { term, before, of } = emptied;
+    let noun = match collection {
+        Collection::Devices => "device",
+        Collection::Modules => "module",
+    };
+    if before == of {
+        format!("no {noun} meets `{term}`")
+    } else {
+        format!("`{term}` removes the last {before} of {of} {noun}s")
+    }
+}
+
+fn json(answer: &Answer) -> Json {
+    let rows = answer.rows.iter().map(|row| {
+        let cells = answer.columns.iter().zip(row);
+        let there =
+            cells.filter_map(|(name, value)| Some((name.clone(), value.as_ref()?.to_json())));
+        Json::Object(there.collect())
+    });
+    json!({"format": 1, "rows": rows.collect::<Vec<_>>()})
+}
+
+/// Ids alone are lines that other commands can read; everything else is a table.
+fn text(answer: &Answer, coloured: bool) -> String {
+    let Answer { columns, rows, emptied: _ } = answer;
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|value| cell(value.as_ref())).collect()).collect();
+    if columns.iter().eq(["deviceId"]) {
+        return cells.iter().flatten().map(|id| format!("{id}\n")).collect();
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head: Vec<String> = columns.iter().map(|name| visible(name)).collect();
+    let width = |at: usize| {
+        let column = cells.iter().map(|row| &row[at]).chain([&head[at]]);
+        column.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &[String]| {
+        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut out = format!("{}\n", paint(coloured, Tone::Quiet, &line(&head)));
+    for row in &cells {
+        out.push_str(&format!("{}\n", line(row)));
+    }
+    out
+}
+
+/// A value on one line; `-` where there is none.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => visible(text),
+        Some(value) => visible(&value.to_json().to_string()),
+    }
 }

@@ -57,7 +57,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         device(&opened.fleet, id)?;
     }
     let only = narrowed(&[&opened.fleet], &facts, &named, arguments.wanted.as_deref())?;
-    let mut status = fleet_status(&opened.fleet, &resolution, &opened.name, &stored, only.as_ref());
+    let mut status =
+        fleet_status(&opened.fleet, &resolution, &opened.name, &stored, only.as_ref(), now());
     if arguments.not_converged {
         status.devices.retain(|device| device.code != 200);
     }
@@ -118,6 +119,7 @@ fn text(status: &FleetStatus, arguments: &Arguments, now: Timestamp, coloured: b
     if arguments.device.is_none() && !arguments.not_converged {
         out.push('\n');
         out.push_str(&deployment_table(deployments, coloured));
+        out.push_str(&metric_table(deployments, coloured));
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for device in devices {
@@ -153,6 +155,20 @@ fn deployment_table(deployments: &[DeploymentCounts], coloured: bool) -> String 
             "{:width$}  {:9} {:>8}  {:>8} {:>7} {:>7} {:>7} {:>7}\n",
             d.id, d.kind, d.priority, d.targeted, d.applied, d.success, d.failure, d.pending
         ));
+    }
+    out
+}
+
+/// One line a custom metric; empty where there is none.
+fn metric_table(deployments: &[DeploymentCounts], coloured: bool) -> String {
+    let metrics = || deployments.iter().flat_map(|d| d.metrics.iter().map(move |m| (&d.id, m)));
+    let ids = metrics().map(|(id, _)| id.as_str().len()).max().unwrap_or(0).max(10);
+    let names = metrics().map(|(_, (name, _))| visible(name).chars().count()).max();
+    let Some(names) = names.map(|width| width.max(6)) else { return String::new() };
+    let head = format!("{:ids$}  {:names$} {:>6}", "deployment", "metric", "rows");
+    let mut out = format!("\n{}\n", paint(coloured, Tone::Quiet, &head));
+    for (id, (name, rows)) in metrics() {
+        out.push_str(&format!("{id:ids$}  {:names$} {rows:>6}\n", visible(name)));
     }
     out
 }

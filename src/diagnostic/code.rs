@@ -83,6 +83,8 @@ codes! {
     UnknownDevice = "unknown-device", Refused;
     /// A target condition that is wrong.
     BadCondition = "bad-condition", Refused;
+    /// A metric's query that is wrong.
+    BadQuery = "bad-query", Refused;
     /// A `${…}` that is wrong, or names a tag that a targeted device lacks.
     BadTemplate = "bad-template", Refused;
     /// `desired-at` paths of one entry that overlap.

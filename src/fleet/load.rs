@@ -4,7 +4,7 @@ use super::decode::{self, File, Texts};
 use super::paths::{Role, bytes, is_ours, near_misses, role, start_of};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentKind, Device, EngineAddress};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,9 +123,9 @@ fn unique_devices(
 }
 
 fn unique_deployments(
-    deployments: Vec<Deployment<Condition>>,
+    deployments: Vec<Deployment<Condition, Query>>,
     found: &mut Diagnostics,
-) -> Vec<Deployment<Condition>> {
+) -> Vec<Deployment<Condition, Query>> {
     let mut ids = Ids::new("deployment");
     let mut unique = deployments;
     unique.retain(|deployment| ids.add(deployment.id.as_str(), &deployment.place, found));
@@ -175,7 +175,7 @@ impl Ids {
 
 /// A `device` deployment's device exists and has no second one.
 fn check_named_devices(
-    deployments: &[Deployment<Condition>],
+    deployments: &[Deployment<Condition, Query>],
     devices: &[Arc<Device>],
     all_devices_read: bool,
     found: &mut Diagnostics,

@@ -18,7 +18,7 @@ pub use print::{print_manifest, print_module, print_toml};
 pub use tree::{FileTree, TreeEntry};
 
 use crate::diagnostic::{Code, Diagnostics, Level, Place};
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{
     Deployment, DeploymentId, Device, DeviceId, FleetName, ModuleName, ModuleSettings, SecretName,
 };
@@ -51,7 +51,7 @@ pub struct Fleet {
     /// All devices.
     pub devices: BTreeMap<DeviceId, Arc<Device>>,
     /// All deployments.
-    pub deployments: BTreeMap<DeploymentId, Deployment<Condition>>,
+    pub deployments: BTreeMap<DeploymentId, Deployment<Condition, Query>>,
     /// Where `name` stands in `fleet.toml`.
     pub place: Place,
 }

@@ -37,7 +37,7 @@ pub enum RowKind<'a> {
 #[derive(Debug, Clone)]
 pub struct ModuleRow<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// Its desired properties.
     pub desired: Cow<'a, Table>,
     /// `running`, `unhealthy`, `backoff`, `stopped`, `failed`, `unknown`.
@@ -85,7 +85,7 @@ impl<'a, 'r: 'a> Lookup<'a> for &'r Row<'_> {
                 connected.map(|connected| Scalar::Text(connection_state(connected)))
             }
             (Root::IotEdge, RowKind::Device { .. }) => Some(Scalar::Bool(true)),
-            (Root::ModuleId, RowKind::Module(module)) => Some(Scalar::Text(module.name)),
+            (Root::ModuleId, RowKind::Module(module)) => Some(Scalar::Text(&module.name)),
             (Root::Desired, RowKind::Module(module)) => in_table(&module.desired),
             (Root::RuntimeStatus, RowKind::Module(module)) => {
                 module.runtime_status.map(Scalar::Text)
@@ -143,7 +143,7 @@ impl Row<'_> {
                 let ModuleRow { name, desired, runtime_status, exit_code, restart_count: _ } =
                     module;
                 property("desired", desired);
-                put("moduleId", Some((*name).into()));
+                put("moduleId", Some(name.as_ref().into()));
                 put("runtimeStatus", runtime_status.map(Into::into));
                 put("exitCode", exit_code.map(Value::Integer));
                 put("restartCount", module.restarts().map(Value::Integer));

@@ -9,10 +9,10 @@ use super::value::{Table, Value};
 use crate::diagnostic::Place;
 use std::collections::BTreeMap;
 
-/// Modules, routes, labels and metrics with a target. `C` is the form of its condition: the language
-/// layer's checked one.
+/// Modules, routes, labels and metrics with a target. `C` and `Q` are the forms of its condition and of its
+/// queries: the language layer's checked ones.
 #[derive(Debug, Clone)]
-pub struct Deployment<C> {
+pub struct Deployment<C, Q> {
     /// Its id, the stem of its file.
     pub id: DeploymentId,
     /// What it is and whom it hits.
@@ -27,8 +27,8 @@ pub struct Deployment<C> {
     pub modules: BTreeMap<ModuleName, ModuleEntry>,
     /// Its routes.
     pub routes: BTreeMap<RouteName, Route>,
-    /// Custom metrics: name → query text.
-    pub metrics: BTreeMap<String, MetricQuery>,
+    /// Custom metrics by name.
+    pub metrics: BTreeMap<String, Metric<Q>>,
     /// `false` goes out at once, without phases.
     pub phased: bool,
     /// Tightens the fleet's rollout.
@@ -90,11 +90,11 @@ pub struct Target<C> {
     pub place: Place,
 }
 
-/// A custom metric's query, as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricQuery {
+/// A custom metric: its value is how many rows the query gives.
+#[derive(Debug, Clone)]
+pub struct Metric<Q> {
     /// The query.
-    pub text: String,
+    pub query: Q,
     /// Where it stands.
     pub place: Place,
 }

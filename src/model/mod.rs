@@ -23,7 +23,7 @@ mod value;
 
 pub use address::{EngineAddress, EngineAddressError};
 pub use deployment::{
-    Deployment, DeploymentKind, EntryKind, MetricQuery, ModuleEntry, Route, Target, UnsetPath,
+    Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Route, Target, UnsetPath,
 };
 pub use device::{Device, Facts};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};

@@ -6,12 +6,14 @@
 
 mod gate;
 mod guard;
+mod known;
 mod record;
 mod status;
 mod survey;
 
 pub use gate::Gate;
 pub use guard::judge_plan;
+pub use known::known;
 pub use record::{Ran, run_and_record};
 pub use status::{DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status};
 pub use survey::{Seen, Survey, SurveyInput, held_facts, survey};

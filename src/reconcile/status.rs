@@ -1,8 +1,9 @@
 //! How the fleet stands, by deployment and by device: a pure function of the fleet and the store.
 
+use super::known::known;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Timestamp, manifest_hash};
-use crate::resolve::{Resolution, SetterKind, Standing, trace};
+use crate::resolve::{Resolution, Rows, SetterKind, Standing, trace};
 use crate::store::StoredDevice;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ pub struct DeploymentCounts {
     pub success: usize,
     pub failure: usize,
     pub pending: usize,
+    /// Its custom metrics by name: how many rows each query gives.
+    pub metrics: BTreeMap<String, usize>,
 }
 
 /// How one device stands.
@@ -69,6 +72,7 @@ pub fn fleet_status(
     revision: &str,
     stored: &BTreeMap<DeviceId, StoredDevice>,
     only: Option<&BTreeSet<DeviceId>>,
+    now: Timestamp,
 ) -> FleetStatus {
     let wanted = |id: &DeviceId| only.is_none_or(|only| only.contains(id));
     let devices: Vec<DeviceStatus> = fleet
@@ -79,6 +83,14 @@ pub fn fleet_status(
         .collect();
     let mut counts: BTreeMap<&DeploymentId, DeploymentCounts> =
         fleet.deployments.values().map(|d| (&d.id, empty_counts(d))).collect();
+    let known = known(stored, now);
+    let rows = Rows { fleet, resolution, known: &known, only };
+    for (id, count) in &mut counts {
+        let metrics = fleet.deployments.get(*id).map(|d| &d.metrics).into_iter().flatten();
+        count.metrics = metrics
+            .map(|(name, metric)| (name.clone(), rows.answer(&metric.query).rows.len()))
+            .collect();
+    }
     for (id, resolved) in resolution.devices.iter().filter(|(id, _)| wanted(id)) {
         let reports = reports(fleet, resolution, id, stored.get(id));
         for targeting in &*resolved.targeted {
@@ -107,7 +119,7 @@ pub fn fleet_status(
 }
 
 fn empty_counts(
-    deployment: &crate::model::Deployment<crate::language::Condition>,
+    deployment: &crate::model::Deployment<crate::language::Condition, crate::language::Query>,
 ) -> DeploymentCounts {
     DeploymentCounts {
         id: deployment.id.clone(),
@@ -119,6 +131,7 @@ fn empty_counts(
         success: 0,
         failure: 0,
         pending: 0,
+        metrics: BTreeMap::new(),
     }
 }
 
@@ -216,7 +229,7 @@ impl FleetStatus {
             "deployments": deployments.iter().map(|d| json!({
                 "id": d.id.as_str(), "kind": d.kind, "priority": d.priority, "labels": d.labels,
                 "targeted": d.targeted, "applied": d.applied, "success": d.success,
-                "failure": d.failure, "pending": d.pending,
+                "failure": d.failure, "pending": d.pending, "metrics": d.metrics,
             })).collect::<Vec<_>>(),
             "devices": devices.iter().map(|d| json!({
                 "id": d.id.as_str(),

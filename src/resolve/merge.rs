@@ -1,7 +1,7 @@
 //! The merge of a base and its layers, from the base upwards.
 
 use crate::fleet::Fleet;
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{
     Cohort, Deployment, DeploymentId, EntryKind, ModuleEntry, ModuleName, ModuleSettings, Route,
     RouteName, Table, UnsetPath, Value,
@@ -72,7 +72,11 @@ pub(super) fn merge(fleet: &Fleet, cohort: &Cohort) -> (Merged, Vec<MergeNote>) 
     (merged, notes)
 }
 
-fn apply(merged: &mut Merged, deployment: &Deployment<Condition>, notes: &mut Vec<MergeNote>) {
+fn apply(
+    merged: &mut Merged,
+    deployment: &Deployment<Condition, Query>,
+    notes: &mut Vec<MergeNote>,
+) {
     for (name, entry) in &deployment.modules {
         let exists = merged.modules.contains_key(name);
         if entry.kind != EntryKind::Whole && !exists {

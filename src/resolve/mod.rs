@@ -11,6 +11,7 @@ mod fill;
 mod lint;
 mod merge;
 mod provenance;
+mod rows;
 mod signature;
 mod target;
 
@@ -22,10 +23,11 @@ pub use lint::{Checked, check, with_fleet_levels};
 
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
+pub use rows::{Known, KnownDevice, KnownManifest, KnownModule, Rows};
 pub use target::{LostBy, Standing, Targeting};
 
 use crate::fleet::Fleet;
-use crate::language::{Columns, Condition, Subject};
+use crate::language::{Columns, Condition, Query, Subject};
 use crate::model::{
     Cohort, Deployment, DeploymentId, DeviceId, Facts, Manifest, Module, ModuleName, Route,
     RouteName, Table,
@@ -114,7 +116,7 @@ fn columns<'a>(fleet: &'a Fleet, reported: &'a [Cow<'a, Table>]) -> Columns<'a> 
 
 fn resolve_with(fleet: &Fleet, columns: &Columns<'_>) -> Resolution {
     let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, columns));
-    let deployments: Vec<&Deployment<Condition>> = fleet.deployments.values().collect();
+    let deployments: Vec<&Deployment<Condition, Query>> = fleet.deployments.values().collect();
     let standings: Vec<(Arc<[Targeting]>, Option<Cohort>)> = found
         .all
         .iter()

@@ -1,7 +1,7 @@
 //! Who is targeted, which deployment is the base, which are layers, and what became of the others.
 
 use crate::fleet::Fleet;
-use crate::language::{Bitmap, Columns, Condition};
+use crate::language::{Bitmap, Columns, Condition, Query};
 use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind};
 
 /// A deployment that targets a device, and what became of it there.
@@ -70,7 +70,7 @@ impl Standing {
 
 /// By deployment, in the order of their ids, the devices that it hits.
 pub(super) fn hits(fleet: &Fleet, columns: &Columns<'_>) -> Vec<Bitmap> {
-    let hits = |deployment: &Deployment<Condition>| match &deployment.kind {
+    let hits = |deployment: &Deployment<Condition, Query>| match &deployment.kind {
         DeploymentKind::Device { device, .. } => {
             columns.only(fleet.devices.keys().position(|id| id == device))
         }
@@ -85,7 +85,9 @@ pub(super) fn hits(fleet: &Fleet, columns: &Columns<'_>) -> Vec<Bitmap> {
 }
 
 /// What becomes of each of the deployments that hit a device, in order; and its cohort.
-pub(super) fn standings(hits: Vec<&Deployment<Condition>>) -> (Vec<Targeting>, Option<Cohort>) {
+pub(super) fn standings(
+    hits: Vec<&Deployment<Condition, Query>>,
+) -> (Vec<Targeting>, Option<Cohort>) {
     let (mut layers, mut bases): (Vec<_>, Vec<_>) =
         hits.into_iter().partition(|deployment| deployment.kind.is_layer());
     bases.sort_by(|a, b| rank(b).cmp(&rank(a)));
@@ -114,17 +116,17 @@ pub(super) fn standings(hits: Vec<&Deployment<Condition>>) -> (Vec<Targeting>, O
     (targeted, Some(Cohort { base: base.id.clone(), layers }))
 }
 
-fn is_own(deployment: &Deployment<Condition>) -> bool {
+fn is_own(deployment: &Deployment<Condition, Query>) -> bool {
     matches!(deployment.kind, DeploymentKind::Device { .. })
 }
 
 /// What decides between two bases, or the order of two layers; larger wins. The id is only there so that
 /// the order never depends on anything else: a tie that it decides is refused.
-fn rank(deployment: &Deployment<Condition>) -> impl Ord + use<'_> {
+fn rank(deployment: &Deployment<Condition, Query>) -> impl Ord + use<'_> {
     (is_own(deployment), deployment.priority, deployment.created, &deployment.id)
 }
 
-fn lost_by(winner: &Deployment<Condition>, loser: &Deployment<Condition>) -> LostBy {
+fn lost_by(winner: &Deployment<Condition, Query>, loser: &Deployment<Condition, Query>) -> LostBy {
     if is_own(winner) {
         LostBy::Device
     } else if winner.priority != loser.priority {
@@ -137,6 +139,6 @@ fn lost_by(winner: &Deployment<Condition>, loser: &Deployment<Condition>) -> Los
     }
 }
 
-fn targeting(deployment: &Deployment<Condition>, standing: Standing) -> Targeting {
+fn targeting(deployment: &Deployment<Condition, Query>, standing: Standing) -> Targeting {
     Targeting { deployment: deployment.id.clone(), standing }
 }

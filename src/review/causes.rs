@@ -4,7 +4,7 @@
 use super::fields::ModuleChange;
 use super::{Membership, Side};
 use crate::fleet::Fleet;
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentId, DeviceId, ModuleEntry};
 use crate::resolve::{DeviceResolution, Standing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,8 +181,8 @@ impl Pair<'_> {
     }
 }
 
-fn target_differs(old: &Deployment<Condition>, new: &Deployment<Condition>) -> bool {
-    let text = |deployment: &Deployment<Condition>| {
+fn target_differs(old: &Deployment<Condition, Query>, new: &Deployment<Condition, Query>) -> bool {
+    let text = |deployment: &Deployment<Condition, Query>| {
         deployment.kind.target().map(|t| t.condition.as_ref().map(ToString::to_string))
     };
     text(old) != text(new) || old.kind.as_str() != new.kind.as_str()
@@ -190,14 +190,14 @@ fn target_differs(old: &Deployment<Condition>, new: &Deployment<Condition>) -> b
 
 /// Whether what a deployment says about one of the changed modules, or about routes, is different.
 fn content_differs(
-    old: &Deployment<Condition>,
-    new: &Deployment<Condition>,
+    old: &Deployment<Condition, Query>,
+    new: &Deployment<Condition, Query>,
     changes: &[ModuleChange],
 ) -> bool {
     changes.iter().any(|change| match &change.module {
         None => old.routes != new.routes,
         Some(name) => {
-            let entry = |d: &Deployment<Condition>| {
+            let entry = |d: &Deployment<Condition, Query>| {
                 d.modules.iter().find(|(n, _)| n.as_str() == name).map(|(_, e)| said(e))
             };
             entry(old) != entry(new) || old.kind.as_str() != new.kind.as_str()
@@ -206,7 +206,7 @@ fn content_differs(
 }
 
 /// Whether a deployment says something about one of the changed modules, or about routes.
-fn touches(deployment: &Deployment<Condition>, changes: &[ModuleChange]) -> bool {
+fn touches(deployment: &Deployment<Condition, Query>, changes: &[ModuleChange]) -> bool {
     changes.iter().any(|change| match &change.module {
         None => !deployment.routes.is_empty(),
         Some(name) => deployment.modules.keys().any(|module| module.as_str() == name),

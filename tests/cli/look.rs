@@ -46,6 +46,76 @@ fn queries() {
 }
 
 #[test]
+fn queries_of_every_form() {
+    let mut stage = Stage::new();
+    stage.write("devices/odd.toml", "[tags]\nname = \"a\\u001b[31m\\u202eb\\nc\"\n");
+    for query in [
+        "SELECT deviceId FROM devices",
+        "SELECT deviceId, tags.floor AS level FROM devices",
+        "SELECT tags.environment, COUNT() AS n FROM devices GROUP BY tags.environment",
+        "SELECT COUNT() FROM devices WHERE tags.floor > 1",
+        "SELECT * FROM devices WHERE tags.floor = 1",
+        "SELECT tags.name FROM devices WHERE deviceId = 'odd'",
+        "SELECT deviceId, moduleId, properties.desired.Interval FROM devices.modules WHERE configurations.[[base]].status = 'Applied' AND moduleId NIN ['$edgeAgent', '$edgeHub']",
+        "SELECT moduleId FROM devices.modules WHERE moduleId = 'none'",
+        "SELECT deviceId FROM devices.modules WHERE deviceId = 'door' AND runtimeStatus = 'running'",
+        "connectionState = 'Connected'",
+        "moduleId = 'web'",
+        "SELECT deviceId FROM devices ORDER BY deviceId",
+        "SELECT COUNT(*) FROM devices LIMIT 5",
+    ] {
+        stage.hoist(&["query", query]);
+    }
+    let count = "SELECT tags.floor, COUNT() AS n FROM devices GROUP BY tags.floor";
+    stage.hoist(&["query", count, "--format", "json"]);
+    let all = "SELECT * FROM devices.modules WHERE deviceId = 'door' AND moduleId = 'meter'";
+    stage.hoist(&["query", all, "--format", "json"]);
+    stage.done("query_forms");
+}
+
+/// What only a store knows.
+#[test]
+fn queries_over_what_was_seen() {
+    let mut stage = Stage::new();
+    stage.put(
+        "deployments/secure.toml",
+        &format!(
+            "{}\n[metrics]\nsucceeded = \"SELECT deviceId FROM devices WHERE \
+             properties.reported.lastDesiredStatus.code = 200\"\n\
+             restarting = \"SELECT deviceId, moduleId FROM devices.modules WHERE restartCount > 3\"\n\
+             applied = \"select deviceId from devices.modules where moduleId = '$edgeAgent' and \
+             configurations.[[base]].status = 'Applied' and properties.desired.$version = \
+             properties.reported.lastDesiredVersion and properties.reported.lastDesiredStatus.code = 200\"\n",
+            stage.read("deployments/secure.toml")
+        ),
+    );
+    stage.commit("metrics");
+    stage.quiet_hoist(&["apply", "--simulate", "--yes", "--device", "door"]);
+    stage.hoist(&["status", "--simulate"]);
+    stage.quiet_hoist(&["apply", "--simulate", "--yes"]);
+    let status = stage.quiet_hoist(&["status", "--simulate", "--format", "json"]).json();
+    let metrics = |at: usize| status["deployments"][at]["metrics"].to_string();
+    assert_eq!(metrics(0), "{}");
+    assert_eq!(metrics(1), r#"{"applied":3,"restarting":0,"succeeded":4}"#);
+    for query in [
+        "connectionState = 'Connected'",
+        "SELECT deviceId, moduleId, runtimeStatus, restartCount FROM devices.modules WHERE IS_DEFINED(runtimeStatus)",
+        "SELECT properties.reported.os, COUNT() FROM devices GROUP BY properties.reported.os",
+        "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' AND properties.reported.lastDesiredStatus.code = 200",
+        "SELECT deviceId FROM devices WHERE properties.reported.modules.web.runtimeStatus = 'running'",
+    ] {
+        stage.hoist(&["query", query, "--simulate"]);
+    }
+    stage.edit("deployments/base.toml", "web:1.0", "web:1.1");
+    stage.hoist(&[
+        "query",
+        "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' AND properties.desired.$version != properties.reported.lastDesiredVersion",
+        "--simulate",
+    ]);
+    stage.done("query_seen");
+}
+
+#[test]
 fn a_new_fleet_works_at_once() {
     let mut stage = Stage::empty();
     stage.hoist(&["init", "--name", "My Fleet"]);
@@ -105,5 +175,9 @@ fn help_on_every_command() {
     stage.hoist(&["plan", "--worktree", "--revision", "HEAD"]);
     stage.done("help");
     let conditions = stage.quiet_hoist(&["help", "conditions"]);
-    assert!(conditions.stdout.starts_with("# Target conditions\n"));
+    assert!(conditions.stdout.starts_with("## Target conditions\n"));
+    assert!(!conditions.stdout.contains("\n## "), "no other section");
+    let queries = stage.quiet_hoist(&["help", "queries"]);
+    assert!(queries.stdout.starts_with("## Queries\n"));
+    assert!(!queries.stdout.contains("\n## "), "no other section");
 }

@@ -5,10 +5,10 @@ use super::item::Item;
 use super::rollout::tightening;
 use super::{File, TableReader};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{
-    Deployment, DeploymentId, DeploymentKind, DeviceId, MetricQuery, ModuleEntry, ModuleName,
-    Route, RouteName, Target, Timestamp,
+    Deployment, DeploymentId, DeploymentKind, DeviceId, Metric, ModuleEntry, ModuleName, Route,
+    RouteName, Target, Timestamp,
 };
 use std::collections::BTreeMap;
 use toml::de::DeValue;
@@ -24,7 +24,10 @@ enum Kind {
 }
 
 /// Decodes a file; `stem` is its name without `.toml`. `None` if it has errors.
-pub(in crate::fleet) fn deployment(file: &File, stem: &str) -> Option<Deployment<Condition>> {
+pub(in crate::fleet) fn deployment(
+    file: &File,
+    stem: &str,
+) -> Option<Deployment<Condition, Query>> {
     let tree = file.parse(&file.source.text)?;
     let mut reader = TableReader::root(file, tree.get_ref(), "a deployment's file");
     let place = file.place(0..0);
@@ -51,10 +54,7 @@ pub(in crate::fleet) fn deployment(file: &File, stem: &str) -> Option<Deployment
     let modules = reader.take("modules").and_then(|item| modules(&item, layer_keys));
     let routes = reader.take("routes").and_then(|item| routes(&item));
     let metrics = reader.take("metrics").and_then(|item| {
-        item.texts(|item| {
-            let text = item.code("query")?.to_owned();
-            Some(MetricQuery { text, place: item.place() })
-        })
+        item.texts(|item| Some(Metric { query: item.query()?, place: item.place() }))
     });
     let phased = reader.take("phased").and_then(|item| item.boolean()).unwrap_or(true);
     let rollout = reader.take("rollout").and_then(|item| tightening(&item)).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::{File, TableReader, Texts};
 use crate::diagnostic::{Code, Diagnostic, Place, did_you_mean};
-use crate::language::Condition;
+use crate::language::{Condition, LanguageError, Query};
 use crate::model::{Piece, Template};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -289,24 +289,27 @@ impl<'a> Item<'a> {
         if text.trim().is_empty() {
             return None;
         }
-        match Condition::parse(text) {
-            Ok(condition) => Some(condition),
-            Err(errors) => {
-                let place = self.place();
-                for error in errors {
-                    let at = match self.inner_offset(text) {
-                        Some(offset) => place.with_span(error.span.shifted(offset)),
-                        None => place.clone(),
-                    };
-                    self.file.report(
-                        Diagnostic::new(Code::BadCondition, error.message)
-                            .at(at)
-                            .help_option(error.help),
-                    );
-                }
-                None
-            }
-        }
+        self.read(Code::BadCondition, text, Condition::parse(text))
+    }
+
+    /// A whole query.
+    pub(in crate::fleet) fn query(&self) -> Option<Query> {
+        let text = self.code("query")?;
+        self.read(Code::BadQuery, text, Query::parse(text))
+    }
+
+    /// What a text in one of our languages was parsed to; its errors are reported at their characters.
+    fn read<T>(&self, code: Code, text: &str, parsed: Result<T, Vec<LanguageError>>) -> Option<T> {
+        let place = self.place();
+        let report = |error: LanguageError| {
+            let at = match self.inner_offset(text) {
+                Some(offset) => place.with_span(error.span.shifted(offset)),
+                None => place.clone(),
+            };
+            let diagnostic = Diagnostic::new(code, error.message);
+            self.file.report(diagnostic.at(at).help_option(error.help));
+        };
+        parsed.map_err(|errors| errors.into_iter().for_each(report)).ok()
     }
 
     /// A text in one of our languages, of a size that is read.

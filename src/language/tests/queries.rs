@@ -34,7 +34,7 @@ fn given(text: &str) -> String {
             kind,
         };
         let module = |name, desired: &str| ModuleRow {
-            name,
+            name: Cow::Borrowed(name),
             desired: Cow::Owned(table(desired)),
             runtime_status: None,
             exit_code: None,

@@ -3,7 +3,7 @@
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::fleet::Fleet;
-use crate::language::Condition;
+use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentId, DeploymentKind};
 use crate::resolve::provenance::trace_cohort;
 use crate::resolve::{LostBy, MergeNote, Resolution, SetterKind, Standing, Targeting};
@@ -156,7 +156,7 @@ fn lint_layer_ties(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
     }
 }
 
-fn write_the_same(a: &Deployment<Condition>, b: &Deployment<Condition>) -> bool {
+fn write_the_same(a: &Deployment<Condition, Query>, b: &Deployment<Condition, Query>) -> bool {
     a.modules.keys().any(|name| b.modules.contains_key(name))
         || a.routes.keys().any(|name| b.routes.contains_key(name))
 }

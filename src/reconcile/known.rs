@@ -1,0 +1,88 @@
+//! What the store knows of a fleet, as queries ask for it.
+
+use crate::model::{DeviceId, Facts, Timestamp, Value};
+use crate::resolve::{Known, KnownDevice, KnownManifest, KnownModule};
+use crate::store::{ModuleStanding, StoredDevice};
+use std::collections::BTreeMap;
+
+/// How often everything is looked at again unless somebody says otherwise, in seconds.
+const RESYNC: i64 = 300;
+
+/// How long ago a device may have answered and is still called connected: three times that.
+const SEEN_LATELY: i64 = 3 * RESYNC;
+
+/// What the store knows. Other than target conditions, queries see a fact as soon as it was reported.
+pub fn known(stored: &BTreeMap<DeviceId, StoredDevice>, now: Timestamp) -> Known<'_> {
+    let mut facts = Facts::none();
+    let mut devices = BTreeMap::new();
+    for (id, device) in stored {
+        if let Some(reported) = &device.facts
+            && let Some(Value::Table(table)) = Value::from_json(&reported.reported)
+        {
+            facts.0.insert(id.clone(), table);
+        }
+        devices.insert(id, known_device(device, now));
+    }
+    Known { facts, devices: Some(devices) }
+}
+
+fn known_device(stored: &StoredDevice, now: Timestamp) -> KnownDevice<'_> {
+    let StoredDevice { device: _, in_force, status, engine_id: _, last_contact, modules, facts: _ } =
+        stored;
+    let age = |moment: Timestamp| now.seconds.saturating_sub(moment.seconds);
+    KnownDevice {
+        code: status.code,
+        description: &status.description,
+        last_contact: *last_contact,
+        is_connected: last_contact.is_some_and(|moment| age(moment) <= SEEN_LATELY),
+        in_force: in_force
+            .as_ref()
+            .map(|f| KnownManifest { hash: &f.manifest_hash, text: &f.manifest }),
+        modules: modules
+            .iter()
+            .map(|(name, standing)| {
+                let ModuleStanding {
+                    status,
+                    exit_code,
+                    restart_count,
+                    container: _,
+                    code: _,
+                    description: _,
+                } = standing;
+                let module = KnownModule {
+                    runtime_status: status,
+                    exit_code: *exit_code,
+                    restart_count: *restart_count,
+                };
+                (name, module)
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StatusSince;
+
+    #[test]
+    fn connected_is_who_answered_within_three_rounds() {
+        let device = DeviceId::parse("lift").unwrap();
+        let at = |seconds| Timestamp { seconds };
+        let stored = |last_contact| StoredDevice {
+            device: device.clone(),
+            in_force: None,
+            status: StatusSince { code: 406, description: String::new(), since: at(0) },
+            engine_id: None,
+            last_contact,
+            modules: BTreeMap::new(),
+            facts: None,
+        };
+        for (last_contact, connected) in
+            [(None, false), (Some(at(100)), true), (Some(at(99)), false), (Some(at(2000)), true)]
+        {
+            let known = known_device(&stored(last_contact), at(1000)).is_connected;
+            assert_eq!(known, connected, "{last_contact:?}");
+        }
+    }
+}
