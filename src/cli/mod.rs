@@ -36,8 +36,8 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-`hoist help COMMAND` says more about a command, `hoist help conditions` how target conditions are written,
-`hoist help queries` how queries are.
+`hoist help COMMAND` says more about a command; `hoist help conditions` and `hoist help queries` say
+how target conditions and queries are written.
 
 Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
 2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;

@@ -52,12 +52,17 @@ fn ask(
     query: &Query,
 ) -> Result<Answer, Failure> {
     let fleet = &opened.fleet;
-    // Without a place for a store there is none.
-    let store = match state_folder(global, fleet, arguments.simulate) {
-        Ok(folder) => Store::open_to_read(&folder)?,
-        Err(_) => None,
+    let folder = state_folder(global, fleet, arguments.simulate).ok();
+    let store = match &folder {
+        Some(folder) => Store::open_to_read(folder)?,
+        None => None,
     };
     let Some(store) = store else {
+        if query.asks_for_what_was_seen() {
+            let place = folder.map(|folder| format!(" in {}", folder.display()));
+            let place = visible(&place.unwrap_or_default());
+            say(&format!("there is no store{place}: it is not known what devices do"));
+        }
         let known = Known::default();
         let rows = Rows { fleet, resolution: &opened.resolution, known: &known, only: None };
         return Ok(rows.answer(query));

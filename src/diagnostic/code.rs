@@ -110,6 +110,8 @@ codes! {
     UndefinedComparison = "undefined-comparison", LintWarn;
     /// A target that reads facts which change by themselves.
     VolatileFactInTarget = "volatile-fact-in-target", LintWarn;
+    /// A metric that is always 1, whatever it counts.
+    ConstantMetric = "constant-metric", LintWarn;
     /// A layer on devices that have no base.
     LayerWithoutBase = "layer-without-base", LintWarn;
     /// A layer whose priority is not above the base's.

@@ -305,9 +305,9 @@ impl fmt::Display for Property {
         }
         for key in &self.path {
             if is_plain_below(self.root, key) {
-                write!(f, ".{key}")?
+                write!(f, ".{key}")?;
             } else {
-                write!(f, "[{}]", quoted(key))?
+                write!(f, "[{}]", quoted(key))?;
             }
         }
         Ok(())

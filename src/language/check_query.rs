@@ -189,7 +189,7 @@ impl Checker<'_> {
         if let Some(at) = foreign {
             self.foreign_select(at);
         }
-        if let [] = columns {
+        if columns.is_empty() {
             return match foreign {
                 Some(_) => None,
                 None => self.error(

@@ -12,6 +12,7 @@ use super::row::Row;
 use super::scan::{TextKind, scan};
 use super::selection::{Collection, ColumnKind, Select, Selection};
 use crate::diagnostic::Span;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A parsed and checked query. Two are equal when they say the same in the same order, however they are
@@ -74,19 +75,28 @@ impl Query {
 
     /// Whether it asks for desired properties, which whoever makes the rows may otherwise leave out.
     pub fn asks_for_desired(&self) -> bool {
+        self.0.select == Select::Everything || self.roots().contains(&Root::Desired)
+    }
+
+    /// Whether it asks for what only somebody knows who has looked at devices.
+    pub fn asks_for_what_was_seen(&self) -> bool {
+        let seen = [Root::ConnectionState, Root::RuntimeStatus, Root::ExitCode, Root::RestartCount];
+        self.roots().iter().any(|root| seen.contains(root))
+    }
+
+    /// Where the properties are looked up that it names.
+    fn roots(&self) -> BTreeSet<Root> {
         let Selection { select, collection: _, filter, group_by } = &self.0;
-        let selected = match select {
-            Select::Everything => true,
-            Select::Columns(columns) => columns.iter().any(|column| match &column.what {
-                ColumnKind::Property(property) => property.root == Root::Desired,
-                ColumnKind::Count => false,
-            }),
+        let columns = match select {
+            Select::Everything => &[][..],
+            Select::Columns(columns) => columns,
         };
-        selected
-            || group_by.iter().any(|property| property.root == Root::Desired)
-            || filter.as_ref().is_some_and(|f| {
-                properties(f).iter().any(|property| property.root == Root::Desired)
-            })
+        let selected = columns.iter().filter_map(|column| match &column.what {
+            ColumnKind::Property(property) => Some(property.root),
+            ColumnKind::Count => None,
+        });
+        let asked = filter.iter().flat_map(properties).map(|property| property.root);
+        selected.chain(asked).chain(group_by.iter().map(|property| property.root)).collect()
     }
 
     /// Its answer over the rows of its collection.

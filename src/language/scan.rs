@@ -75,7 +75,7 @@ fn outer_form(text: &str, kind: TextKind) -> Result<(), LanguageError> {
                 continue;
             }
             '\'' | '"' | '`' | '“' | '”' | '‘' | '’' => {
-                next = end_of_quote(text, at, c, kind)?
+                next = end_of_quote(text, at, c, kind)?;
             }
             '(' | '[' => {
                 open.push(Open { bracket: c, at, weight: nots + 1 });

@@ -89,10 +89,8 @@ fn shared(file: &str) -> Option<String> {
 /// All texts in JSON that are queries.
 fn queries_in(json: &serde_json::Value, found: &mut Vec<String>) {
     match json {
-        serde_json::Value::String(text) => {
-            if text.to_lowercase().starts_with("select ") {
-                found.push(text.clone());
-            }
+        serde_json::Value::String(text) if text.to_lowercase().starts_with("select ") => {
+            found.push(text.clone());
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| queries_in(item, found)),
         serde_json::Value::Object(map) => map.values().for_each(|item| queries_in(item, found)),

@@ -5,6 +5,7 @@
 
 mod credential;
 mod layers;
+mod metrics;
 mod options;
 mod modules;
 mod power;
@@ -63,6 +64,7 @@ fn lint(fleet: &Fleet, resolution: &Resolution, columns: &Columns<'_>) -> Diagno
     targets::lint(fleet, resolution, columns, &mut found);
     layers::lint(fleet, resolution, &mut found);
     modules::lint(fleet, resolution, &mut found);
+    metrics::lint(fleet, &mut found);
     power::lint(fleet, resolution, &mut found);
     found
 }
