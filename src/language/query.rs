@@ -1,7 +1,7 @@
 //! A query as the layers above hold it.
 
 use super::answer::{Answer, answer};
-use super::ast::Root;
+use super::ast::{Root, VERSION};
 use super::check::Checker;
 use super::check_query::{check_query, devices_where};
 use super::error::{LanguageError, in_order};
@@ -78,25 +78,37 @@ impl Query {
         self.0.select == Select::Everything || self.roots().contains(&Root::Desired)
     }
 
+    /// Whether it asks for the version of desired properties, which likewise may be left out.
+    pub fn asks_for_version(&self) -> bool {
+        let is_version = |root, path: &[String]| root == Root::Desired && *path == [VERSION];
+        self.0.select == Select::Everything
+            || self.properties().iter().any(|(root, path)| is_version(*root, path))
+    }
+
     /// Whether it asks for what only somebody knows who has looked at devices.
     pub fn asks_for_what_was_seen(&self) -> bool {
         let seen = [Root::ConnectionState, Root::RuntimeStatus, Root::ExitCode, Root::RestartCount];
         self.roots().iter().any(|root| seen.contains(root))
     }
 
-    /// Where the properties are looked up that it names.
     fn roots(&self) -> BTreeSet<Root> {
+        self.properties().into_iter().map(|(root, _)| root).collect()
+    }
+
+    /// All properties that it names, by root and path.
+    fn properties(&self) -> Vec<(Root, Vec<String>)> {
         let Selection { select, collection: _, filter, group_by } = &self.0;
         let columns = match select {
             Select::Everything => &[][..],
             Select::Columns(columns) => columns,
         };
         let selected = columns.iter().filter_map(|column| match &column.what {
-            ColumnKind::Property(property) => Some(property.root),
+            ColumnKind::Property(property) => Some(property),
             ColumnKind::Count => None,
         });
-        let asked = filter.iter().flat_map(properties).map(|property| property.root);
-        selected.chain(asked).chain(group_by.iter().map(|property| property.root)).collect()
+        let written = selected.chain(group_by).map(|p| (p.root, p.path.clone()));
+        let asked = filter.iter().flat_map(properties).map(|used| (used.root, used.path));
+        written.chain(asked).collect()
     }
 
     /// Its answer over the rows of its collection.

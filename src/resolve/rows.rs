@@ -82,8 +82,9 @@ impl<'a> Rows<'a> {
         match query.collection() {
             Collection::Devices => query.evaluate(devices.map(|device| self.device_row(device))),
             Collection::Modules => {
-                let desired = query.asks_for_desired();
-                query.evaluate(devices.flat_map(|device| self.module_rows(device, desired)))
+                let asked =
+                    Asked { desired: query.asks_for_desired(), version: query.asks_for_version() };
+                query.evaluate(devices.flat_map(|device| self.module_rows(device, asked)))
             }
         }
     }
@@ -151,11 +152,11 @@ impl<'a> Rows<'a> {
     }
 
     /// The two modules that Azure's queries ask, then those of the manifest, then others that were seen.
-    fn module_rows(&self, device: &'a Device, with_desired: bool) -> Vec<Row<'a>> {
+    fn module_rows(&self, device: &'a Device, asked: Asked) -> Vec<Row<'a>> {
         let known = self.known_of(device);
         let reported = self.reported(device);
         let configurations = self.configurations(device);
-        let mut wanted = self.wanted(device, with_desired);
+        let mut wanted = self.wanted(device, asked);
         let mut rows = Vec::new();
         for name in ["$edgeAgent", "$edgeHub"] {
             let desired = wanted.version.iter().map(|v| ("$version".to_owned(), v.as_str().into()));
@@ -182,7 +183,7 @@ impl<'a> Rows<'a> {
             let said = said.and_then(Value::as_table).cloned().unwrap_or_default();
             let module = ModuleRow {
                 name: Cow::Owned(name.as_str().to_owned()),
-                desired: Cow::Owned(desired),
+                desired,
                 runtime_status: seen.map(|seen| seen.runtime_status),
                 exit_code: seen.and_then(|seen| seen.exit_code),
                 restart_count: seen.map(|seen| seen.restart_count),
@@ -199,35 +200,50 @@ impl<'a> Rows<'a> {
 
     /// The modules that a device should have. Where no base targets it, or its manifest can't be filled, they
     /// are those that it has.
-    fn wanted(&self, device: &Device, with_desired: bool) -> WantedModules {
-        if !with_desired && let Some(cohort) = self.resolution.cohort_of(&device.id) {
-            let names = cohort.modules.keys().map(|name| (name.clone(), Table::new()));
-            return WantedModules { modules: names.collect(), version: None };
+    fn wanted(&self, device: &Device, asked: Asked) -> WantedModules<'a> {
+        let Asked { desired, version } = asked;
+        if let Some(cohort) = self.resolution.cohort_of(&device.id)
+            && !version
+            && !(desired && cohort.has_templates)
+        {
+            // The same for the whole cohort.
+            let modules = cohort.modules.iter();
+            let modules = modules.map(|(name, m)| (name.clone(), Cow::Borrowed(&m.desired)));
+            return WantedModules { modules: modules.collect(), version: None };
         }
         if let Some(Ok(manifest)) = self.resolution.manifest(self.fleet, &device.id) {
-            let hash = manifest_hash(&manifest);
-            return WantedModules::of(manifest, &hash);
+            let version = version.then(|| manifest_hash(&manifest));
+            return WantedModules::of(manifest, version.as_ref());
         }
         let in_force = self.known_of(device).and_then(|known| known.in_force);
         let Some(KnownManifest { hash, text }) = in_force else { return WantedModules::default() };
         match decode_manifest(&device.id, text) {
-            Ok(manifest) => WantedModules::of(manifest, hash),
+            Ok(manifest) => WantedModules::of(manifest, Some(hash)),
             Err(_) => WantedModules::default(),
         }
     }
 }
 
+/// What of desired properties a query asks for; it costs something to know.
+#[derive(Clone, Copy)]
+struct Asked {
+    desired: bool,
+    version: bool,
+}
+
 /// The modules that a device should have, with their desired properties, and the version of all that.
 #[derive(Default)]
-struct WantedModules {
-    modules: BTreeMap<ModuleName, Table>,
+struct WantedModules<'a> {
+    modules: BTreeMap<ModuleName, Cow<'a, Table>>,
     version: Option<String>,
 }
 
-impl WantedModules {
-    fn of(manifest: Manifest, hash: &Hash) -> Self {
-        let modules = manifest.modules.into_iter().map(|(name, module)| (name, module.desired));
-        Self { modules: modules.collect(), version: Some(hash.as_str().to_owned()) }
+impl WantedModules<'_> {
+    fn of(manifest: Manifest, hash: Option<&Hash>) -> Self {
+        let modules = manifest.modules.into_iter();
+        let modules = modules.map(|(name, module)| (name, Cow::Owned(module.desired)));
+        let version = hash.map(|hash| hash.as_str().to_owned());
+        Self { modules: modules.collect(), version }
     }
 }
 

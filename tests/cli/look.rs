@@ -97,6 +97,7 @@ fn queries_over_what_was_seen() {
     let metrics = |at: usize| status["deployments"][at]["metrics"].to_string();
     assert_eq!(metrics(0), "{}");
     assert_eq!(metrics(1), r#"{"applied":3,"restarting":0,"succeeded":4}"#);
+    stage.hoist(&["status", "--simulate", "--where", "deviceId = 'lab'"]);
     for query in [
         "connectionState = 'Connected'",
         "SELECT deviceId, moduleId, runtimeStatus, restartCount FROM devices.modules WHERE IS_DEFINED(runtimeStatus)",

@@ -75,6 +75,9 @@ pub(super) fn unreadable(text: &str, kind: TextKind, error: &Error<Rule>) -> Lan
     let end_mark = format!("leave it out: a {noun} has no end mark");
     let help = match found.to_ascii_lowercase().as_str() {
         ";" => end_mark.as_str(),
+        "group" | "order" | "limit" if kind == TextKind::Condition => {
+            "leave it out: a target is a condition alone"
+        }
         "select" => "there is no query in a query; behind IN write the values: `['a', 'b']`",
         "not" => "write `NOT` before the whole comparison: `NOT tags.x = 'a'`",
         _ => help,

@@ -92,6 +92,21 @@ fn unknown_names() {
 }
 
 #[test]
+fn what_only_queries_know() {
+    insta::assert_snapshot!(shown(&[
+        "configurations.[[base]].status = 'Applied'",
+        "connectionState = 'Connected'",
+        "runtimeStatus = 'running'",
+        "restartCount > 3 AND exitCode != 0",
+        "properties.desired.$version = 1",
+        "tags[[a]] = 1",
+        "tags.a = 1 GROUP BY tags.b",
+        "tags.a = 1 ORDER BY tags.b",
+        "group = 'x' OR limit = 5",
+    ]));
+}
+
+#[test]
 fn wrong_forms() {
     insta::assert_snapshot!(shown(&[
         "",

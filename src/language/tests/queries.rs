@@ -159,6 +159,23 @@ fn queries_print_back_in_one_form() {
 
 #[test]
 fn what_a_query_asks_for_is_known() {
+    for (text, version) in [
+        ("SELECT * FROM devices.modules", true),
+        ("SELECT properties.desired.version FROM devices.modules", false),
+        ("SELECT properties.desired.$version FROM devices.modules", true),
+        ("SELECT deviceId FROM devices.modules WHERE properties.desired.$version != 'x'", true),
+        ("SELECT properties.reported['$version'] FROM devices.modules", false),
+    ] {
+        assert_eq!(query(text).asks_for_version(), version, "{text}");
+    }
+    for (text, seen) in [
+        ("connectionState = 'Connected'", true),
+        ("SELECT COUNT() FROM devices.modules GROUP BY runtimeStatus", true),
+        ("SELECT exitCode FROM devices.modules", true),
+        ("properties.reported.os = 'linux'", false),
+    ] {
+        assert_eq!(query(text).asks_for_what_was_seen(), seen, "{text}");
+    }
     for (text, desired, one) in [
         ("SELECT * FROM devices.modules", true, false),
         (

@@ -5,10 +5,12 @@ use crate::diagnostic::Span;
 use crate::language::ast::{
     Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
 };
+use crate::language::check_query::devices_where;
 use crate::language::names::Scope;
 use crate::language::selection::{Collection, Column, ColumnKind, Select, Selection};
-use crate::language::{Condition, Query, Subject, Truth};
+use crate::language::{Condition, Query, Row, RowKind, Subject, Truth};
 use proptest::prelude::*;
+use std::borrow::Cow;
 
 fn of(kind: ExprKind) -> Expr {
     Expr { kind, span: Span::default() }
@@ -301,6 +303,24 @@ proptest! {
         let flips = |c: &Condition| c.properties().iter().filter(|u| u.negated).count();
         let free = condition.properties().iter().filter(|u| !u.existence).count();
         prop_assert!(flips(&condition) + flips(&negated) <= free);
+    }
+
+    #[test]
+    fn a_query_gives_the_devices_that_meet_its_condition(expr in expr(Scope::Target), n in -3_i64..3) {
+        let device = device("press-01", &format!(r#""a": {n}, "b": true, "c": "x", "d": {{"a": 1}}"#));
+        let subject = Subject { device: &device, reported: &device.tags };
+        let met = Condition::of(expr.clone()).evaluate(subject) == Truth::True;
+        for connected in [None, Some(true)] {
+            let row = Row {
+                device: &device,
+                reported: Cow::Borrowed(&device.tags),
+                configurations: Vec::new(),
+                kind: RowKind::Device { connected },
+            };
+            let answer = Query::of(devices_where(Some(expr.clone()))).evaluate([row]);
+            prop_assert_eq!(answer.rows.len(), usize::from(met));
+            prop_assert_eq!(answer.emptied.is_none(), met);
+        }
     }
 
     #[test]
