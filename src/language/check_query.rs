@@ -3,7 +3,7 @@
 //! Clauses enter as they were written; a checked [`Selection`] leaves, or `None` where an error has been added.
 //! Not here: what a condition may say; that is `check`, which knows the collection.
 
-use super::ast::{Expr, Property, is_plain_key};
+use super::ast::{Property, is_plain_key};
 use super::check::Checker;
 use super::error::LanguageError;
 use super::names::Scope;
@@ -347,17 +347,5 @@ impl Checker<'_> {
             }
         }
         Some(())
-    }
-}
-
-/// The tree of a bare condition.
-pub(super) fn devices_where(filter: Option<Expr>) -> Selection {
-    use super::ast::Root;
-    let id = Property { root: Root::DeviceId, path: Vec::new(), span: Span::default() };
-    Selection {
-        select: Select::Columns(vec![Column { what: ColumnKind::Property(id), name: None }]),
-        collection: Collection::Devices,
-        filter,
-        group_by: Vec::new(),
     }
 }

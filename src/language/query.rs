@@ -3,7 +3,7 @@
 use super::answer::{Answer, answer};
 use super::ast::{Root, VERSION};
 use super::check::Checker;
-use super::check_query::{check_query, devices_where};
+use super::check_query::check_query;
 use super::error::{LanguageError, in_order};
 use super::names::Scope;
 use super::parse::{parse_condition, parse_query};
@@ -53,12 +53,12 @@ impl Query {
         }
         scan(text, TextKind::Query)?;
         if text.trim() == "*" {
-            return Ok(Self(devices_where(None)));
+            return Ok(Self(Selection::devices_where(None)));
         }
         let (syntax, mut errors) = parse_condition(text)?;
         let mut checker = Checker { text, scope: Scope::Devices, errors: &mut errors };
         match checker.expr(&syntax) {
-            Some(expr) if errors.is_empty() => Ok(Self(devices_where(Some(expr)))),
+            Some(expr) if errors.is_empty() => Ok(Self(Selection::devices_where(Some(expr)))),
             _ => Err(in_order(errors)),
         }
     }

@@ -3,6 +3,7 @@
 //! It prints back to text that parses to the same tree. Not here: what was written and refused.
 
 use super::ast::{Expr, Property, Root};
+use crate::diagnostic::Span;
 use std::fmt;
 
 /// A checked query.
@@ -73,6 +74,17 @@ pub(super) fn last_part(property: &Property) -> String {
 }
 
 impl Selection {
+    /// What a bare condition stands for; `None` for every device.
+    pub(super) fn devices_where(filter: Option<Expr>) -> Self {
+        let id = Property { root: Root::DeviceId, path: Vec::new(), span: Span::default() };
+        Self {
+            select: Select::Columns(vec![Column { what: ColumnKind::Property(id), name: None }]),
+            collection: Collection::Devices,
+            filter,
+            group_by: Vec::new(),
+        }
+    }
+
     /// Whether it gives a row a group, or one in all, and not one for each that it finds.
     pub(super) fn counts(&self) -> bool {
         let counted = match &self.select {

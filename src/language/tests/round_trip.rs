@@ -5,7 +5,6 @@ use crate::diagnostic::Span;
 use crate::language::ast::{
     Argument, Call, Expr, ExprKind, Literal, Operand, Operator, Property, Root, TextTest,
 };
-use crate::language::check_query::devices_where;
 use crate::language::names::Scope;
 use crate::language::selection::{Collection, Column, ColumnKind, Select, Selection};
 use crate::language::{Condition, Query, Row, RowKind, Subject, Truth};
@@ -317,7 +316,7 @@ proptest! {
                 configurations: Vec::new(),
                 kind: RowKind::Device { connected },
             };
-            let answer = Query::of(devices_where(Some(expr.clone()))).evaluate([row]);
+            let answer = Query::of(Selection::devices_where(Some(expr.clone()))).evaluate([row]);
             prop_assert_eq!(answer.rows.len(), usize::from(met));
             prop_assert_eq!(answer.emptied.is_none(), met);
         }
