@@ -118,14 +118,11 @@ impl<'a> Rows<'a> {
     /// What the device reports, with what is known of it by observation.
     fn reported(&self, device: &'a Device) -> Cow<'a, Table> {
         let Some(known) = self.known_of(device) else {
-            return match self.known.facts.0.contains_key(&device.id) {
-                true => self.known.facts.reported(device),
-                false => Cow::Borrowed(&device.reported),
-            };
+            return self.known.facts.reported(device);
         };
         let KnownDevice { code, description, last_contact, is_connected: _, in_force: _, modules } =
             known;
-        let mut reported = self.known.facts.reported(device);
+        let mut reported = self.known.facts.reported(device).into_owned();
         let mut status = Table::new();
         status.insert("code".to_owned(), i64::from(*code).into());
         status.insert("description".to_owned(), (*description).into());
@@ -204,7 +201,7 @@ impl<'a> Rows<'a> {
         let Asked { desired, version } = asked;
         if let Some(cohort) = self.resolution.cohort_of(&device.id)
             && !version
-            && !(desired && cohort.has_templates)
+            && !(desired && cohort.has_templates())
         {
             // The same for the whole cohort.
             let modules = cohort.modules.iter();
