@@ -15,6 +15,7 @@ mod opened;
 mod output;
 mod plan;
 mod query;
+mod revisions;
 mod run;
 mod stamp;
 mod status;

@@ -30,13 +30,15 @@ pub(super) const WORKING_TREE: &str = "working tree";
 /// The fleet folder; for a bare repository the repository's.
 pub(super) fn fleet_folder(global: &Global) -> Result<PathBuf, Failure> {
     let start = global.folder.clone().unwrap_or_else(|| PathBuf::from("."));
-    match find_fleet_folder(&start) {
-        Ok(folder) => Ok(folder),
-        // A bare repository has no files, and a worktree may lack them; revisions can still be read.
-        Err(SourceError::NoFleet { .. }) if Repository::open(&start).is_ok_and(|r| r.is_bare()) => {
-            Ok(start)
-        }
-        Err(error) => Err(error.into()),
+    let error = match find_fleet_folder(&start) {
+        Ok(folder) => return Ok(folder),
+        Err(error) => error,
+    };
+    // A bare repository has no files, and a worktree may lack them; revisions can still be read.
+    match Repository::open(&start) {
+        Ok(repository) if repository.is_bare() || global.revision.is_some() => Ok(start),
+        Err(foreign @ SourceError::WrongOwner { .. }) => Err(foreign.into()),
+        _ => Err(error.into()),
     }
 }
 

@@ -221,7 +221,7 @@ fn guards(
             guards.push(fleet.guards);
         }
         let since = accepted.or_else(|| repository.resolve(&format!("{}^", head.id)).ok());
-        allowances = super::diff::allowances(&repository, since.as_ref(), &head)?;
+        allowances = super::revisions::lifted(&repository, since.as_ref(), &head)?.allowances;
     }
     let guards: Vec<_> = guards.iter().collect();
     Ok(judge_plan(&survey.plan, &guards, opened.fleet.devices.len(), &allowances))

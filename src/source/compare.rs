@@ -38,6 +38,15 @@ pub struct Trailer {
     pub value: String,
 }
 
+/// The trailers of some commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trailers {
+    /// They, newest first.
+    pub found: Vec<Trailer>,
+    /// Whether commits were left out, as a shallow clone does not show whether they belong here.
+    pub cut: bool,
+}
+
 /// Where the target branch may be found, best first, below `refs/`.
 const TARGETS: [&str; 5] = [
     "refs/remotes/origin/HEAD",
@@ -54,10 +63,15 @@ impl Repository {
     /// There is no target branch, or its history is not here.
     pub fn default_base(&self) -> Result<DefaultBase, SourceError> {
         let head = self.resolve("HEAD")?;
-        let target = TARGETS
-            .iter()
-            .find_map(|name| self.git().find_reference(name).ok()?.resolve().ok())
-            .ok_or(SourceError::NoTargetBranch)?;
+        let target =
+            TARGETS.iter().find_map(|name| self.git().find_reference(name).ok()?.resolve().ok());
+        let Some(target) = target else {
+            if self.is_proposed_merge(&head) {
+                let parent = self.parent(&head)?;
+                return Ok(DefaultBase::Parent { parent, head });
+            }
+            return Err(SourceError::NoTargetBranch { command: self.command_for_a_target() });
+        };
         let name = target.shorthand().unwrap_or_default().to_owned();
         let tip = target
             .peel_to_commit()
@@ -68,13 +82,43 @@ impl Repository {
                 reference.shorthand().ok() == Some(name.strip_prefix("origin/").unwrap_or(&name))
             }
             // Detached, as CI leaves it.
-            _ => head.id == tip.id,
+            _ => {
+                head.id == tip.id
+                    || self.is_proposed_merge(&head)
+                    || self.is_merge_into(&tip, &head)?
+            }
         };
         if on_target {
             let parent = self.parent(&head)?;
             return Ok(DefaultBase::Parent { parent, head });
         }
         Ok(DefaultBase::Target { name, tip, head })
+    }
+
+    /// Whether a forge made this commit to show what a proposal's merge would be: its first parent is the
+    /// target branch.
+    fn is_proposed_merge(&self, head: &Revision) -> bool {
+        let Ok(references) = self.git().references_glob("refs/*/merge") else { return false };
+        references.flatten().any(|reference| {
+            let of_a_proposal =
+                |name: &str| name.contains("/pull/") || name.contains("/merge-requests/");
+            reference.name().is_ok_and(of_a_proposal)
+                && reference.target().is_some_and(|id| id.to_string() == head.id)
+        })
+    }
+
+    /// Whether a commit merges something new into the target branch: its first parent is in the target, its
+    /// second is not.
+    fn is_merge_into(&self, tip: &Revision, head: &Revision) -> Result<bool, SourceError> {
+        let (target, merge) = (self.commit(tip)?.id(), self.commit(head)?);
+        // Where history is cut off, what can't be seen is taken to be elsewhere.
+        let contained =
+            |id: Oid| id == target || self.git().graph_descendant_of(target, id).unwrap_or(false);
+        let mut parents = merge.parent_ids();
+        Ok(match (parents.next(), parents.next()) {
+            (Some(first), Some(second)) => contained(first) && !contained(second),
+            _ => false,
+        })
     }
 
     /// The fleet's files as they are after `head` is merged into `target`. Nothing is written.
@@ -133,6 +177,8 @@ impl Repository {
 
     /// All trailers with this key (in any case) in commits that `head` has and `base` lacks, newest first.
     ///
+    /// In a shallow clone only commits that build on `base` are certainly not in it; others are left out.
+    ///
     /// # Errors
     /// Objects are missing.
     pub fn trailers(
@@ -140,32 +186,39 @@ impl Repository {
         base: Option<&Revision>,
         head: &Revision,
         key: &str,
-    ) -> Result<Vec<Trailer>, SourceError> {
+    ) -> Result<Trailers, SourceError> {
         let failed = |error: &git2::Error| {
             self.missing_or(&format!("the commits up to {}", head.short), "read", error)
         };
         let mut walk = self.git().revwalk().map_err(|error| failed(&error))?;
-        let start = |revision: &Revision| Oid::from_str(&revision.id);
-        start(head).and_then(|id| walk.push(id)).map_err(|error| failed(&error))?;
+        let id_of = |revision: &Revision| Oid::from_str(&revision.id);
+        id_of(head).and_then(|id| walk.push(id)).map_err(|error| failed(&error))?;
+        let base = base.map(id_of).transpose().map_err(|error| failed(&error))?;
         if let Some(base) = base {
-            start(base).and_then(|id| walk.hide(id)).map_err(|error| failed(&error))?;
+            walk.hide(base).map_err(|error| failed(&error))?;
         }
-        let mut found = Vec::new();
+        let shallow = self.git().is_shallow();
+        let mut trailers = Trailers { found: Vec::new(), cut: false };
         for id in walk {
-            let commit =
-                id.and_then(|id| self.git().find_commit(id)).map_err(|error| failed(&error))?;
-            let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
-            let Ok(trailers) = git2::message_trailers_strs(&message) else { continue };
-            for (name, value) in trailers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key))
+            let id = id.map_err(|error| failed(&error))?;
+            if let (true, Some(base)) = (shallow, base)
+                && !self.git().graph_descendant_of(id, base).unwrap_or(false)
             {
-                found.push(Trailer {
+                trailers.cut = true;
+                continue;
+            }
+            let commit = self.git().find_commit(id).map_err(|error| failed(&error))?;
+            let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+            let Ok(all) = git2::message_trailers_strs(&message) else { continue };
+            for (name, value) in all.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key)) {
+                trailers.found.push(Trailer {
                     revision: self.revision(&commit)?,
                     key: name.to_owned(),
                     value: value.trim().to_owned(),
                 });
             }
         }
-        Ok(found)
+        Ok(trailers)
     }
 
     /// The first parent; the first commit has none.
@@ -174,8 +227,10 @@ impl Repository {
         let shallow =
             || SourceError::Shallow { wanted: format!("the parent of {}", revision.short) };
         if commit.parent_count() == 0 {
-            // At the edge of a shallow clone a commit only looks like the first.
-            return if self.git().is_shallow() { Err(shallow()) } else { Ok(None) };
+            // At the edge of a shallow clone a commit only looks like the first; its own text tells.
+            let mut lines = commit.raw_header_bytes().split(|byte| *byte == b'\n');
+            let is_cut = lines.any(|line| line.starts_with(b"parent "));
+            return if is_cut { Err(shallow()) } else { Ok(None) };
         }
         match commit.parent(0) {
             Ok(parent) => self.revision(&parent).map(Some),
@@ -302,7 +357,7 @@ mod tests {
         let lonely = Sandbox::with_fleet();
         lonely.rename_main("lonely");
         let error = open(&lonely).default_base().unwrap_err();
-        assert!(matches!(error, SourceError::NoTargetBranch), "{error}");
+        assert!(matches!(error, SourceError::NoTargetBranch { command: None }), "{error}");
     }
 
     #[test]
@@ -314,10 +369,10 @@ mod tests {
         sandbox.commit("new\n\nWords.\n\nHoist-allow: modules-removed=120, devices-disrupted=9\nSigned-off-by: x");
         sandbox.commit("not at the end\n\nHoist-Allow: x=1\n\nMore words.");
         let head = repository.resolve("HEAD").unwrap();
-        let found = repository.trailers(Some(&base), &head, "Hoist-Allow").unwrap();
+        let found = repository.trailers(Some(&base), &head, "Hoist-Allow").unwrap().found;
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].value, "modules-removed=120, devices-disrupted=9");
         assert_eq!(found[0].revision.subject, "new");
-        assert_eq!(repository.trailers(None, &head, "hoist-allow").unwrap().len(), 2);
+        assert_eq!(repository.trailers(None, &head, "hoist-allow").unwrap().found.len(), 2);
     }
 }

@@ -44,6 +44,8 @@ pub enum SourceError {
         close: Vec<String>,
         /// Whether the clone is shallow, so that it may be missing only here.
         shallow: bool,
+        /// The command that may bring it here.
+        command: Option<String>,
     },
     /// More than one object begins with these digits.
     AmbiguousRevision {
@@ -56,7 +58,10 @@ pub enum SourceError {
         spec: String,
     },
     /// Neither `origin/HEAD` nor `main` nor `master` is there to compare with.
-    NoTargetBranch,
+    NoTargetBranch {
+        /// The command that may bring one here.
+        command: Option<String>,
+    },
     /// Two revisions have no common ancestor.
     NoCommonHistory {
         /// One of them, as people write it.
@@ -85,6 +90,13 @@ pub enum SourceError {
         /// Paths from the repository's top.
         paths: Vec<String>,
     },
+    /// The repository is kept in a way that only newer or other programs read.
+    UnsupportedExtension {
+        /// The repository's folder.
+        folder: PathBuf,
+        /// Git's name of it: `extensions.partialclone`.
+        name: String,
+    },
     /// Anything else that git says.
     Git {
         /// What was being done.
@@ -102,20 +114,24 @@ impl SourceError {
                 "git config --global --add safe.directory {}",
                 quoted(&folder.display().to_string())
             )),
-            Self::UnknownRevision { shallow: true, .. } | Self::Shallow { .. } => {
-                Some("git fetch --unshallow".to_owned())
+            Self::UnknownRevision { command, .. } | Self::NoTargetBranch { command } => {
+                command.clone()
             }
+            Self::Shallow { .. } => Some("git fetch --unshallow".to_owned()),
             Self::MissingObjects { partial: true, .. } => {
                 Some("git fetch --refetch --no-filter".to_owned())
             }
             Self::MissingObjects { partial: false, .. } => Some("git fsck".to_owned()),
-            Self::NoTargetBranch => Some("git remote set-head origin --auto".to_owned()),
-            Self::NoFleet { .. }
+            // Remotes that promise objects say so themselves, since git 2.24.
+            Self::UnsupportedExtension { name, .. } if name == "extensions.partialclone" => {
+                Some("git config --unset extensions.partialclone".to_owned())
+            }
+            Self::NoCommits => Some("git add --all && git commit".to_owned()),
+            Self::UnsupportedExtension { .. }
+            | Self::NoFleet { .. }
             | Self::Unreadable { .. }
             | Self::NoRepository { .. }
             | Self::NotEmpty { .. }
-            | Self::NoCommits
-            | Self::UnknownRevision { shallow: false, .. }
             | Self::AmbiguousRevision { .. }
             | Self::NotACommit { .. }
             | Self::NoCommonHistory { .. }
@@ -149,7 +165,7 @@ impl fmt::Display for SourceError {
                 write!(f, "{} is not empty; nothing was written", folder.display())
             }
             Self::NoCommits => f.write_str("the repository has no commit yet"),
-            Self::UnknownRevision { spec, close, shallow } => {
+            Self::UnknownRevision { spec, close, shallow, command: _ } => {
                 write!(f, "there is no revision `{spec}`")?;
                 if !close.is_empty() {
                     write!(f, "; did you mean `{}`?", close.join("` or `"))?;
@@ -162,7 +178,7 @@ impl fmt::Display for SourceError {
                 write!(f, "`{spec}` begins the id of more than one object; write more digits")
             }
             Self::NotACommit { spec } => write!(f, "`{spec}` does not name one commit"),
-            Self::NoTargetBranch => f.write_str(
+            Self::NoTargetBranch { command: _ } => f.write_str(
                 "there is neither origin/HEAD nor a branch main or master to compare with; \
                  name the base revision",
             ),
@@ -187,6 +203,9 @@ impl fmt::Display for SourceError {
                     more => write!(f, " and {more} more"),
                 }
             }
+            Self::UnsupportedExtension { folder, name } => {
+                write!(f, "the git repository {} uses {name}, which is not read", folder.display())
+            }
             Self::Git { doing, words } => write!(f, "cannot {doing}: {words}"),
         }
     }
@@ -201,8 +220,8 @@ impl std::error::Error for SourceError {
     }
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &str) -> String {
+/// A path or name as a shell takes it.
+pub(super) fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
     if path.chars().all(plain) {
         path.to_owned()

@@ -14,7 +14,7 @@ mod repository;
 #[cfg(test)]
 mod sandbox;
 
-pub use compare::{DefaultBase, Trailer};
+pub use compare::{DefaultBase, Trailer, Trailers};
 pub use create::create_repository;
 pub use error::SourceError;
 pub use folder::{find_fleet_folder, read_folder};

@@ -1,6 +1,6 @@
 //! A git repository around a fleet folder: names to revisions, revisions to files.
 
-use super::error::SourceError;
+use super::error::{SourceError, quoted};
 use super::interest::{self, Collector, Kind};
 use crate::diagnostic::closest;
 use crate::fleet::{FileTree, TreeEntry};
@@ -49,36 +49,34 @@ impl Cleanliness {
 }
 
 impl Repository {
-    /// The repository around a folder: a normal one, a worktree, or a bare one (then the fleet is at its
-    /// top).
+    /// The repository around a folder: a normal one, a worktree, or a bare one. In a bare one the fleet is at
+    /// the top, or in the folder that the rest of the path names: `fleets.git/eu`.
     ///
     /// # Errors
     /// There is none, or it can't be opened.
     pub fn open(folder: &Path) -> Result<Self, SourceError> {
-        let git = git2::Repository::discover(folder).map_err(|error| match error.code() {
-            ErrorCode::NotFound => SourceError::NoRepository { folder: folder.to_owned() },
-            ErrorCode::Owner => SourceError::WrongOwner { folder: top_of(folder) },
-            _ => {
-                SourceError::git(format!("open the repository around {}", folder.display()), &error)
-            }
-        })?;
-        let prefix = match git.workdir() {
-            None => String::new(),
+        // What lies in a bare repository is on no disk.
+        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
+        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        let git = git2::Repository::discover(there).map_err(|error| refusal(folder, &error))?;
+        let no_repository = || SourceError::NoRepository { folder: folder.to_owned() };
+        let below = match git.workdir() {
+            None => folder.strip_prefix(there).unwrap_or(Path::new("")).to_owned(),
             Some(top) => {
-                let outside = || SourceError::NoRepository { folder: folder.to_owned() };
                 let absolute = |path: &Path| {
                     path.canonicalize()
                         .map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })
                 };
-                let folder = absolute(folder)?;
-                let below = folder.strip_prefix(absolute(top)?).map_err(|_| outside())?;
-                let below = below.to_str().ok_or_else(|| SourceError::Git {
-                    doing: format!("use {}", folder.display()),
-                    words: "the path is not UTF-8".to_owned(),
-                })?;
-                if below.is_empty() { String::new() } else { format!("{below}/") }
+                let below = absolute(folder)?;
+                below.strip_prefix(absolute(top)?).map_err(|_| no_repository())?.to_owned()
             }
         };
+        let below = below.to_str().ok_or_else(|| SourceError::Git {
+            doing: format!("use {}", folder.display()),
+            words: "the path is not UTF-8".to_owned(),
+        })?;
+        let below = below.trim_end_matches('/');
+        let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
         Ok(Self { git, prefix })
     }
 
@@ -101,6 +99,7 @@ impl Repository {
                 spec: spec.to_owned(),
                 close: self.close_names(spec),
                 shallow: self.git.is_shallow(),
+                command: self.command_for(spec),
             },
             _ => SourceError::git(format!("find revision `{spec}`"), &error),
         })?;
@@ -288,6 +287,40 @@ impl Repository {
         close
     }
 
+    /// What may bring a revision here that is not.
+    fn command_for(&self, spec: &str) -> Option<String> {
+        let is_id = spec.len() >= 7 && spec.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        if !is_id && spec.chars().all(plain) && !spec.starts_with("refs/") {
+            let remotes = self.git.remotes().ok();
+            let named = remotes.iter().flatten().flatten().flatten().find_map(|remote| {
+                let branch = spec.strip_prefix(remote)?.strip_prefix('/')?;
+                Some(fetch_of(remote, branch))
+            });
+            // A clone of one branch lacks the others by its own settings.
+            let narrow = || self.fetches_all_of_origin() == Some(false);
+            if named.is_some() || narrow() {
+                return named.or_else(|| Some(fetch_of("origin", spec)));
+            }
+        }
+        self.git.is_shallow().then(|| "git fetch --unshallow".to_owned())
+    }
+
+    /// What may bring a target branch here.
+    pub(super) fn command_for_a_target(&self) -> Option<String> {
+        Some(match self.fetches_all_of_origin()? {
+            // Its branches are here or will be, under names of their own.
+            true => "git fetch origin && git remote set-head origin --auto".to_owned(),
+            false => fetch_of("origin", "main"),
+        })
+    }
+
+    /// Whether a plain `git fetch` brings all branches of `origin`; `None` if there is no such remote.
+    fn fetches_all_of_origin(&self) -> Option<bool> {
+        let origin = self.git.find_remote("origin").ok()?;
+        Some(origin.refspecs().any(|refspec| refspec.str().is_ok_and(|s| s.contains("heads/*"))))
+    }
+
     fn reference_names(&self) -> Vec<String> {
         let Ok(references) = self.git.references() else { return Vec::new() };
         let mut names: Vec<String> = references
@@ -298,6 +331,29 @@ impl Repository {
             .collect();
         names.sort();
         names
+    }
+}
+
+/// Fetches a branch to where its name says, also in a clone of another branch alone.
+fn fetch_of(remote: &str, branch: &str) -> String {
+    let to = quoted(&format!("{branch}:refs/remotes/{remote}/{branch}"));
+    format!("git fetch {remote} {to}")
+}
+
+/// What a failed opening means.
+fn refusal(folder: &Path, error: &git2::Error) -> SourceError {
+    const UNSUPPORTED: &str = "unsupported extension name ";
+    match error.code() {
+        ErrorCode::NotFound => SourceError::NoRepository { folder: folder.to_owned() },
+        ErrorCode::Owner => SourceError::WrongOwner { folder: top_of(folder) },
+        _ => match error.message().strip_prefix(UNSUPPORTED) {
+            Some(name) => {
+                SourceError::UnsupportedExtension { folder: top_of(folder), name: name.to_owned() }
+            }
+            None => {
+                SourceError::git(format!("open the repository around {}", folder.display()), error)
+            }
+        },
     }
 }
 

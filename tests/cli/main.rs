@@ -9,6 +9,7 @@ mod documents;
 mod generate;
 mod look;
 mod plan;
+mod revisions;
 mod stage;
 mod status;
 mod validate;

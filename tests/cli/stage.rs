@@ -36,6 +36,8 @@ pub(crate) struct Stage {
     /// The fleet folder below the root.
     folder: PathBuf,
     transcript: String,
+    /// Whether git reads and writes the settings in the stage's home.
+    has_home: bool,
 }
 
 /// What one command gave.
@@ -59,7 +61,7 @@ impl Stage {
         let folder = root.path().join("fleet");
         fs::create_dir(&folder).expect("a new folder");
         fs::write(root.path().join("hoist.toml"), "").expect("a new file");
-        Self { root, folder, transcript: String::new() }
+        Self { root, folder, transcript: String::new(), has_home: false }
     }
 
     /// The small fleet, in no repository.
@@ -191,7 +193,7 @@ impl Stage {
             .env("HOIST_STATE", self.root.path().join("state"))
             .env("HOIST_CONFIG", self.root.path().join("hoist.toml"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_GLOBAL", self.git_settings())
             .env("GIT_CEILING_DIRECTORIES", self.root.path())
             .env("GIT_AUTHOR_NAME", "Test")
             .env("GIT_AUTHOR_EMAIL", "test@example.com")
@@ -199,6 +201,29 @@ impl Stage {
             .env("GIT_COMMITTER_NAME", "Test")
             .env("GIT_COMMITTER_EMAIL", "test@example.com")
             .env("GIT_COMMITTER_DATE", "2026-01-05T09:00:00Z")
+    }
+
+    /// From now on git has settings of a user, as yet none.
+    pub(crate) fn use_home(&mut self) {
+        self.has_home = true;
+    }
+
+    fn git_settings(&self) -> PathBuf {
+        if self.has_home { self.root.path().join(".gitconfig") } else { "/dev/null".into() }
+    }
+
+    /// Runs a line of shell that must succeed.
+    pub(crate) fn shell(&mut self, line: &str) {
+        self.note(line);
+        let mut command = Command::new("bash");
+        let output = self.cleared(&mut command).args(["-c", line]).output().expect("bash is there");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {words}");
+    }
+
+    /// Adds to the transcript what a test did and saw in its own way.
+    pub(crate) fn tell(&mut self, text: &str) {
+        self.note(text);
     }
 
     fn note(&mut self, line: &str) {
