@@ -5,13 +5,17 @@ use super::opened::{Opened, device, format, open};
 use super::output::{colours_stdout, paint, print, print_json};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
-use crate::model::{Device, Facts};
+use crate::diagnostic::{Place, closest};
+use crate::fleet::print_inline;
+use crate::language::{PropertyValue, Wish};
+use crate::model::{Device, Facts, Module, Value};
 use crate::resolve::{
     DeploymentExplanation, FieldExplanation, LostBy, Miss, Setter, SetterKind, Standing,
-    explain_deployments, explain_fields,
+    explain_deployments, explain_fields, is_credential,
 };
-use crate::review::{Tone, fields_of, shown};
+use crate::review::{Tone, fields_of};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 
 /// Show which deployments hit a device, which do not, and who set each field.
 #[derive(clap::Args)]
@@ -22,100 +26,192 @@ pub(super) struct Arguments {
     path: Option<String>,
 }
 
+/// What stands in place of a value that looks like a credential.
+const MASKED: &str = "(masked)";
+
+/// So many wishes are said; all are in the JSON.
+const WISHES: usize = 5;
+
+type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = format(global, &[Format::Text, Format::Json])?;
     let opened = open(global, global.revision.as_deref())?;
     let device = device(&opened.fleet, &arguments.device)?;
     let facts = Facts::none();
     let deployments = explain_deployments(&opened.fleet, &opened.resolution, &facts, device);
-    let fields = fields(&opened, device, arguments.path.as_deref())?;
-    if let (Some(path), true) = (&arguments.path, fields.is_empty()) {
-        return Err(Failure::new(format!("the manifest of `{}` has no field `{path}`", device.id))
-            .help(format!("`hoist explain {}` lists all", device.id)));
+    let retained = opened.resolution.cohort_of(&device.id).is_none();
+    let mut fields = fields(&opened, device)?;
+    if let Some(path) = &arguments.path {
+        fields = at_path(fields, device, retained, path)?;
     }
     if format == Format::Json {
         print_json(&json!({
             "format": 1,
             "device": device.id.as_str(),
             "revision": opened.name,
+            "retained": retained,
             "deployments": deployments.iter().map(deployment_json).collect::<Vec<_>>(),
             "fields": fields.iter().map(field_json).collect::<Vec<_>>(),
         }));
         return Ok(Exit::Done);
     }
     let coloured = colours_stdout(global);
-    let paint = |tone, text: &str| paint(coloured, tone, text);
-    let mut out =
-        paint(Tone::Strong, &format!("{} @ {}", visible(device.id.as_str()), opened.name));
-    out.push('\n');
+    let paint: Paint<'_> = &|tone, text| paint(coloured, tone, text);
+    let head = format!("{} @ {}", visible(device.id.as_str()), opened.name);
+    let mut out = format!("{}\n", paint(Tone::Strong, &head));
     if arguments.path.is_none() {
-        let width = deployments.iter().map(|d| d.id.as_str().len()).max().unwrap_or(0);
-        for deployment in &deployments {
-            let tone = match &deployment.outcome {
-                Ok(standing) if standing.is_applied() => Tone::Added,
-                Ok(_) => Tone::Warning,
-                Err(_) => Tone::Quiet,
-            };
-            let DeploymentExplanation { id, kind, priority, outcome } = deployment;
-            let words = visible(&outcome_words(outcome));
-            out.push_str(&format!(
-                "  {id:width$}  {kind:9}  {priority:>4}  {}\n",
-                paint(tone, &words)
-            ));
-        }
+        out.push_str(&deployments_text(&deployments, paint));
     }
-    if opened.resolution.cohort_of(&device.id).is_none() {
+    if retained {
         out.push_str("no base targets it: what it has stays in force (retained)\n");
     }
-    let mut module = None;
-    for field in &fields {
-        if module != Some(&field.module) {
-            out.push_str(&format!(
-                "\n{}\n",
-                paint(Tone::Strong, &format!("[modules.{}]", field.module))
-            ));
-            module = Some(&field.module);
+    out.push_str(&fields_text(&fields, paint));
+    print(&out);
+    Ok(Exit::Done)
+}
+
+fn fields(opened: &Opened, device: &Device) -> Result<Vec<FieldExplanation>, Failure> {
+    let shown = |module: &Module| {
+        let masked = |(path, value): (String, Value)| {
+            let hidden = is_credential(&path, &value);
+            (path, if hidden { Value::from(MASKED) } else { value })
+        };
+        fields_of(module).into_iter().map(masked).collect()
+    };
+    match opened.resolution.manifest(&opened.fleet, &device.id) {
+        None => Ok(Vec::new()),
+        Some(Ok(manifest)) => Ok(explain_fields(&opened.fleet, &manifest, shown)),
+        Some(Err(errors)) => {
+            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(Failure::new(words.join("; ")))
         }
-        let line = format!("  {} = {}", visible(&field.path), visible(&field.value));
-        let (winner, overridden) = match field.setters.split_last() {
+    }
+}
+
+/// The fields at a path, or the one that holds it; where there is none, what is near it.
+fn at_path(
+    fields: Vec<FieldExplanation>,
+    device: &Device,
+    retained: bool,
+    path: &str,
+) -> Result<Vec<FieldExplanation>, Failure> {
+    let id = &device.id;
+    if retained {
+        return Err(Failure::new(format!("no base targets `{id}`, so no field of it is set here"))
+            .help(format!("`hoist explain {id}` says which deployments do not, and why")));
+    }
+    let wanted: Vec<bool> = fields.iter().map(|field| field.lies_at(path)).collect();
+    let found = wanted.contains(&true);
+    let (wanted, others): (Vec<_>, Vec<_>) = fields
+        .into_iter()
+        .zip(wanted)
+        .map(|(field, lies)| if found { (lies, field) } else { (field.holds(path), field) })
+        .partition(|(wanted, _)| *wanted);
+    if wanted.is_empty() {
+        let others: Vec<FieldExplanation> = others.into_iter().map(|(_, field)| field).collect();
+        return Err(Failure::new(format!("the manifest of `{id}` has no field `{path}`"))
+            .help(what_is_near(&others, path)));
+    }
+    Ok(wanted.into_iter().map(|(_, field)| field).collect())
+}
+
+/// What a manifest has near a path that it lacks.
+fn what_is_near(fields: &[FieldExplanation], path: &str) -> String {
+    let full: Vec<String> = fields.iter().map(FieldExplanation::full_path).collect();
+    let first = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
+    let tops: BTreeSet<String> = full.iter().map(|path| first(path)).collect();
+    let top = first(path);
+    let (known, rest) = if tops.contains(&top) {
+        let inside = format!("{top}.");
+        let below = |path: &String| path.strip_prefix(&inside).map(str::to_owned);
+        (full.iter().filter_map(below).collect::<Vec<String>>(), path.get(inside.len()..))
+    } else {
+        (full.iter().cloned().chain(tops.iter().cloned()).collect(), Some(path))
+    };
+    // A field that only begins like it is no better than its neighbours.
+    let rest = rest.unwrap_or_default();
+    let close = closest(rest, known.iter().map(String::as_str))
+        .filter(|close| !rest.starts_with(&format!("{close}.")));
+    if let Some(close) = close {
+        let whole = if tops.contains(&top) { format!("{top}.{close}") } else { close.to_owned() };
+        return format!("did you mean `{whole}`?");
+    }
+    let listed = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    // A part of a table that is set whole.
+    let inside = |field: &&FieldExplanation| path.starts_with(&format!("{}.", field.full_path()));
+    if let Some(field) = fields.iter().find(inside) {
+        let keys = field.value.as_table().into_iter().flat_map(|table| table.keys().cloned());
+        let keys = listed(keys.collect());
+        let whole = field.full_path();
+        return match keys.as_str() {
+            "" => format!("`{whole}` is no table"),
+            keys => format!("`{whole}` has {keys}"),
+        };
+    }
+    if tops.contains(&top) {
+        let keys: BTreeSet<String> = known.iter().map(|path| first(path)).collect();
+        format!("`{top}` has {}", listed(keys))
+    } else {
+        format!("it has {}", listed(tops))
+    }
+}
+
+fn deployments_text(deployments: &[DeploymentExplanation], paint: Paint<'_>) -> String {
+    let width = deployments.iter().map(|d| d.id.as_str().len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for DeploymentExplanation { id, kind, priority, outcome } in deployments {
+        let tone = match outcome {
+            Ok(standing) if standing.is_applied() => Tone::Added,
+            Ok(_) => Tone::Warning,
+            Err(_) => Tone::Quiet,
+        };
+        // Of a device's own deployment there is none.
+        let priority = if *kind == "device" { String::new() } else { priority.to_string() };
+        let words = paint(tone, &visible(&outcome_words(outcome)));
+        out.push_str(&format!("  {id:width$}  {kind:9}  {priority:>4}  {words}\n"));
+        if let Err(Miss::Condition { decided, nearest }) = outcome {
+            let indent = " ".repeat(width + 21);
+            let words = match nearest {
+                Some(wishes) => nearest_words(wishes),
+                None => format!("wanted: {}", decided.text),
+            };
+            out.push_str(&format!("{indent}{}\n", paint(Tone::Quiet, &visible(&words))));
+        }
+    }
+    out
+}
+
+fn fields_text(fields: &[FieldExplanation], paint: Paint<'_>) -> String {
+    let mut out = String::new();
+    let mut section = None;
+    for field in fields {
+        let FieldExplanation { module, path, value, setters } = field;
+        if section != Some(module) {
+            section = Some(module);
+            let head = match module {
+                Some(module) => format!("[modules.{module}]"),
+                None => "[routes]".to_owned(),
+            };
+            out.push_str(&format!("\n{}\n", paint(Tone::Strong, &head)));
+        }
+        let key = match module {
+            Some(_) => path.as_str(),
+            None => path.strip_prefix("routes.").unwrap_or(path),
+        };
+        let value = if *value == MASKED.into() { MASKED.to_owned() } else { print_inline(value) };
+        let (winner, overridden) = match setters.split_last() {
             Some((winner, overridden)) => (setter_words(winner), overridden),
             None => (String::new(), &[][..]),
         };
+        let line = format!("  {} = {}", visible(key), visible(&value));
         out.push_str(&format!("{line}   {}\n", paint(Tone::Quiet, &winner)));
         for former in overridden.iter().rev() {
             let words = format!("      overrides {}", setter_words(former));
             out.push_str(&format!("{}\n", paint(Tone::Quiet, &words)));
         }
     }
-    print(&out);
-    Ok(Exit::Done)
-}
-
-fn fields(
-    opened: &Opened,
-    device: &Device,
-    path: Option<&str>,
-) -> Result<Vec<FieldExplanation>, Failure> {
-    match opened.resolution.manifest(&opened.fleet, &device.id) {
-        None => Ok(Vec::new()),
-        Some(Err(errors)) => {
-            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(Failure::new(words.join("; ")))
-        }
-        Some(Ok(manifest)) => {
-            let shown_fields = |module: &crate::model::Module| {
-                fields_of(module)
-                    .into_iter()
-                    .map(|(path, value)| {
-                        let hidden = crate::resolve::is_credential(&path, &value);
-                        let text = if hidden { "(masked)".to_owned() } else { shown(&value) };
-                        (path, text)
-                    })
-                    .collect()
-            };
-            Ok(explain_fields(&opened.fleet, &manifest, shown_fields, path))
-        }
-    }
+    out
 }
 
 fn outcome_words(outcome: &Result<Standing, Miss>) -> String {
@@ -136,8 +232,42 @@ fn outcome_words(outcome: &Result<Standing, Miss>) -> String {
         Ok(Standing::WithoutBase) => "not applied: no base targets the device".to_owned(),
         Err(Miss::NoTarget) => "no target: it hits no device".to_owned(),
         Err(Miss::OtherDevice(id)) => format!("for device \"{id}\" alone"),
-        Err(Miss::Condition(leaf)) => format!("condition not met: {leaf}"),
+        Err(Miss::Condition { decided, nearest: _ }) => {
+            let values: Vec<String> = decided.values.iter().map(value_words).collect();
+            // Only `false` names no property.
+            let words = if values.is_empty() { decided.text.clone() } else { values.join(", ") };
+            format!("condition not met: {words}")
+        }
     }
+}
+
+fn value_words(found: &PropertyValue) -> String {
+    let PropertyValue { property, value, close } = found;
+    match (value, close) {
+        (Some(value), _) => format!("{property} is {value}"),
+        (None, Some(close)) => format!("{property} is not set (did you mean {close}?)"),
+        (None, None) => format!("{property} is not set"),
+    }
+}
+
+/// `one tag away: tags.ring = 'canary' (is "stable")`.
+fn nearest_words(wishes: &[Wish]) -> String {
+    let only_tags = wishes.iter().all(Wish::is_of_tags);
+    let away = match (wishes.len(), only_tags) {
+        (1, true) => "one tag".to_owned(),
+        (1, false) => "one property".to_owned(),
+        (n, true) => format!("{n} tags"),
+        (n, false) => format!("{n} properties"),
+    };
+    let wish = |Wish { wanted, now, .. }: &Wish| match &now.value {
+        Some(value) => format!("{wanted} (is {value})"),
+        None => format!("{wanted} (not set)"),
+    };
+    let mut words: Vec<String> = wishes.iter().take(WISHES).map(wish).collect();
+    if wishes.len() > WISHES {
+        words.push(format!("and {} more", wishes.len() - WISHES));
+    }
+    format!("{away} away: {}", words.join(", "))
 }
 
 fn setter_words(setter: &Setter) -> String {
@@ -151,30 +281,64 @@ fn setter_words(setter: &Setter) -> String {
 
 fn deployment_json(explanation: &DeploymentExplanation) -> Json {
     let DeploymentExplanation { id, kind, priority, outcome } = explanation;
+    let standing = match outcome {
+        Ok(Standing::Base) => "base",
+        Ok(Standing::Layer { .. }) => "layer",
+        Ok(Standing::Lost { .. }) => "lost",
+        Ok(Standing::NotAboveBase { .. }) => "not-above-base",
+        Ok(Standing::WithoutBase) => "without-base",
+        Err(Miss::NoTarget) => "no-target",
+        Err(Miss::OtherDevice(_)) => "other-device",
+        Err(Miss::Condition { .. }) => "condition-not-met",
+    };
+    let miss = match outcome {
+        Err(Miss::Condition { decided, nearest }) => json!({
+            "decided": decided.text,
+            "values": decided.values.iter().map(property_json).collect::<Vec<_>>(),
+            "nearest": nearest.as_ref().map(|w| w.iter().map(wish_json).collect::<Vec<_>>()),
+        }),
+        Ok(_) | Err(Miss::NoTarget | Miss::OtherDevice(_)) => Json::Null,
+    };
     json!({
         "id": id.as_str(),
         "kind": kind,
         "priority": priority,
         "targeted": outcome.is_ok(),
         "applied": outcome.as_ref().is_ok_and(Standing::is_applied),
+        "standing": standing,
         "outcome": outcome_words(outcome),
+        "miss": miss,
+    })
+}
+
+fn property_json(found: &PropertyValue) -> Json {
+    let PropertyValue { property, value, close } = found;
+    json!({"property": property, "value": value, "did_you_mean": close})
+}
+
+fn wish_json(wish: &Wish) -> Json {
+    let Wish { wanted, now, example, .. } = wish;
+    json!({
+        "wanted": wanted,
+        "property": now.property,
+        "value": now.value,
+        "example": example.as_ref().map(Value::to_json),
     })
 }
 
 fn field_json(field: &FieldExplanation) -> Json {
     let FieldExplanation { module, path, value, setters } = field;
     json!({
-        "module": module.as_str(),
+        "module": module.as_ref().map(ToString::to_string),
         "path": path,
-        // What is masked is no JSON, and stays the text that it is.
-        "value": serde_json::from_str(value).unwrap_or_else(|_| Json::from(value.as_str())),
+        "value": value.to_json(),
         "set_by": setters.iter().rev().map(setter_json).collect::<Vec<_>>(),
     })
 }
 
 /// As in the JSON of a diff.
 fn setter_json(setter: &Setter) -> Json {
-    let file = setter.place.as_ref().map(crate::diagnostic::Place::file);
+    let file = setter.place.as_ref().map(Place::file);
     let line = setter.place.as_ref().map(|place| place.line_and_column().0);
     match &setter.kind {
         SetterKind::Deployment(id) => {

@@ -14,7 +14,7 @@ mod tree;
 pub use crate::model::{Amount, OnFailure, PhaseSettings};
 pub use load::load;
 pub use manifest::decode_manifest;
-pub use print::{print_manifest, print_module, print_toml};
+pub use print::{print_inline, print_manifest, print_module, print_toml};
 pub use tree::{FileTree, TreeEntry};
 
 use crate::diagnostic::{Code, Diagnostics, Level, Place};

@@ -97,6 +97,11 @@ pub fn print_toml(table: &Table) -> String {
     out
 }
 
+/// The text of a value on one line.
+pub fn print_inline(value: &Value) -> String {
+    inline(value)
+}
+
 /// Which tables of a table become sections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sections {

@@ -4,7 +4,7 @@ use super::ast::Expr;
 use super::check::Checker;
 use super::error::{LanguageError, in_order};
 use super::evaluate::{Subject, Truth, truth};
-use super::explain::{Leaf, explain};
+use super::explain::{Leaf, Wish, explain, nearest_miss};
 use super::names::Scope;
 use super::parse::parse_condition;
 use super::properties::{PropertyUse, properties};
@@ -73,6 +73,15 @@ impl Condition {
             Meaning::Where(expr) => {
                 (truth(expr, subject) != Truth::True).then(|| explain(expr, subject))
             }
+        }
+    }
+
+    /// The fewest properties that would have to be different for a device to meet it. `None` for a device
+    /// that meets it, and where no such values are found.
+    pub fn nearest_miss(&self, subject: Subject<'_>) -> Option<Vec<Wish>> {
+        match &self.0 {
+            Meaning::Every => None,
+            Meaning::Where(expr) => nearest_miss(expr, subject).filter(|wishes| !wishes.is_empty()),
         }
     }
 

@@ -36,7 +36,7 @@ pub use ast::Root;
 pub use condition::Condition;
 pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
-pub use explain::{Leaf, PropertyValue};
+pub use explain::{Leaf, PropertyValue, Wish};
 pub use index::{Bitmap, Columns, bits};
 pub use properties::PropertyUse;
 pub use query::Query;

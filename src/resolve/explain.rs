@@ -1,9 +1,13 @@
 //! Why a device has what it has: every deployment with what became of it, every field with who set it.
 
-use super::{Resolution, Setter, Standing, trace};
+use super::{Resolution, Setter, SetterKind, Standing, trace};
 use crate::fleet::Fleet;
-use crate::language::{Leaf, Subject};
-use crate::model::{DeploymentId, DeploymentKind, Device, DeviceId, Facts, Manifest, ModuleName};
+use crate::language::{Leaf, Subject, Wish};
+use crate::model::{
+    DeploymentId, DeploymentKind, Device, DeviceId, Facts, Manifest, Module, ModuleName, Value,
+    route_value,
+};
+use std::collections::BTreeMap;
 
 /// What became of one deployment on one device.
 #[derive(Debug, Clone)]
@@ -25,21 +29,54 @@ pub enum Miss {
     NoTarget,
     /// It is for another device.
     OtherDevice(DeviceId),
-    /// Its condition is not met: the part that decided, with the device's value.
-    Condition(Leaf),
+    /// Its condition is not met.
+    Condition {
+        /// The part that decided, with the device's value.
+        decided: Leaf,
+        /// The fewest properties that would have to be different; `None` where none were found.
+        nearest: Option<Vec<Wish>>,
+    },
 }
 
 /// One field of a manifest and who set it, the winner last.
 #[derive(Debug, Clone)]
 pub struct FieldExplanation {
-    /// In which module.
-    pub module: ModuleName,
-    /// Its path.
+    /// In which module; `None` for a route.
+    pub module: Option<ModuleName>,
+    /// Its path; `routes.NAME` of a route.
     pub path: String,
-    /// Its value, as one line.
-    pub value: String,
+    /// Its value.
+    pub value: Value,
     /// All who set it.
     pub setters: Vec<Setter>,
+}
+
+impl FieldExplanation {
+    /// Its path in the manifest, with the module before it.
+    pub fn full_path(&self) -> String {
+        match &self.module {
+            Some(module) => format!("{module}.{}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// Whether somebody who asks for a path means it: `camera.env.LEVEL` itself, all of `camera.env` and
+    /// `camera`, or `env.LEVEL` of any module.
+    pub fn lies_at(&self, asked: &str) -> bool {
+        let below = |path: &str| {
+            path.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        below(&self.full_path()) || below(&self.path)
+    }
+
+    /// Whether what is asked for is a part of its value, such as `camera.log.max-size`.
+    pub fn holds(&self, asked: &str) -> bool {
+        [self.full_path(), self.path.clone()].iter().any(|path| {
+            let inner = asked.strip_prefix(path.as_str()).and_then(|rest| rest.strip_prefix('.'));
+            let keys: Vec<&str> = inner.map(|inner| inner.split('.').collect()).unwrap_or_default();
+            self.value.as_table().is_some_and(|table| Value::lookup(table, &keys).is_some())
+        })
+    }
 }
 
 /// Every deployment of the fleet for one device: the targeting ones first and in order.
@@ -70,7 +107,10 @@ pub fn explain_deployments(
             DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => {
                 match &target.condition {
                     None => Miss::NoTarget,
-                    Some(condition) => Miss::Condition(condition.explain(subject)?),
+                    Some(condition) => Miss::Condition {
+                        decided: condition.explain(subject)?,
+                        nearest: condition.nearest_miss(subject),
+                    },
                 }
             }
         };
@@ -79,29 +119,35 @@ pub fn explain_deployments(
     hits.chain(misses).collect()
 }
 
-/// Every field of a manifest with who set it; `only` narrows it to a path such as `camera.env`.
+/// Every field of a manifest with who set it: those of its modules, of which `fields` gives the values by
+/// path, then its routes.
 pub fn explain_fields(
     fleet: &Fleet,
     manifest: &Manifest,
-    fields: impl Fn(&crate::model::Module) -> std::collections::BTreeMap<String, String>,
-    only: Option<&str>,
+    fields: impl Fn(&Module) -> BTreeMap<String, Value>,
 ) -> Vec<FieldExplanation> {
     let traces = trace(fleet, manifest);
     let mut all = Vec::new();
     for (name, module) in &manifest.modules {
         let Some(trace) = traces.get(name) else { continue };
         for (path, value) in fields(module) {
-            let whole = format!("{name}.{path}");
-            let wanted = only.is_none_or(|only| {
-                whole == only
-                    || whole.strip_prefix(only).is_some_and(|rest| rest.starts_with('.'))
-                    || path == only
-            });
-            if wanted {
-                let setters = trace.setters(&path);
-                all.push(FieldExplanation { module: name.clone(), path, value, setters });
-            }
+            let setters = trace.setters(&path);
+            all.push(FieldExplanation { module: Some(name.clone()), path, value, setters });
         }
+    }
+    let applied = || std::iter::once(&manifest.cohort.base).chain(&manifest.cohort.layers);
+    for (name, route) in &manifest.routes {
+        let setters = applied().filter_map(|id| {
+            let said = fleet.deployments.get(id)?.routes.get(name)?;
+            let kind = SetterKind::Deployment(id.clone());
+            Some(Setter { kind, place: Some(said.place.clone()) })
+        });
+        all.push(FieldExplanation {
+            module: None,
+            path: format!("routes.{name}"),
+            value: route_value(route),
+            setters: setters.collect(),
+        });
     }
     all
 }

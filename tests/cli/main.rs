@@ -7,6 +7,7 @@ mod apply;
 mod diff;
 mod documents;
 mod generate;
+mod explain;
 mod look;
 mod plan;
 mod revisions;

@@ -259,7 +259,7 @@ fn the_part_that_decided_is_named_with_the_devices_value() {
     for (text, expected) in [
         ("tags.env = 'prod'", "met"),
         ("*", "met"),
-        ("tags.env = 'test'", "`tags.env = 'test'`: `tags.env` is 'prod'"),
+        ("tags.env = 'test'", "`tags.env = 'test'`: `tags.env` is \"prod\""),
         ("tags.x = 'test'", "`tags.x = 'test'`: `tags.x` is not set"),
         ("tags.x = 1 AND tags.n = 4", "`tags.n = 4`: `tags.n` is 3"),
         ("tags.x = 1 AND tags.n = 3", "`tags.x = 1`: `tags.x` is not set"),
@@ -269,10 +269,10 @@ fn the_part_that_decided_is_named_with_the_devices_value() {
         ("tags.t = 1", "`tags.t = 1`: `tags.t` is a table"),
         ("tags.l", "`tags.l`: `tags.l` is a list"),
         ("tags.n IN [1, 2]", "`tags.n IN [1, 2]`: `tags.n` is 3"),
-        ("tags.env < tags.x", "`tags.env < tags.x`: `tags.env` is 'prod', `tags.x` is not set"),
+        ("tags.env < tags.x", "`tags.env < tags.x`: `tags.env` is \"prod\", `tags.x` is not set"),
         ("tags.n != tags.n", "`tags.n != tags.n`: `tags.n` is 3"),
         ("IS_DEFINED(tags.x)", "`IS_DEFINED(tags.x)`: `tags.x` is not set"),
-        ("CONTAINS(deviceId, 'x')", "`CONTAINS(deviceId, 'x')`: `deviceId` is 'press-01'"),
+        ("CONTAINS(deviceId, 'x')", "`CONTAINS(deviceId, 'x')`: `deviceId` is \"press-01\""),
         ("false", "`false`"),
     ] {
         assert_eq!(explained(text, tags), expected, "{text}");
