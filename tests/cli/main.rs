@@ -10,6 +10,7 @@ mod generate;
 mod explain;
 mod look;
 mod plan;
+mod pull_requests;
 mod revisions;
 mod stage;
 mod status;

@@ -251,10 +251,16 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("the folder is there") {
         let path = entry.expect("it can be listed").path();
         let name = path.file_name().expect("it has a name");
+        if name == ".github" {
+            continue;
+        }
         if path.is_dir() {
             fs::create_dir_all(to.join(name)).expect("a new folder");
             copy(&path, &to.join(name));
-        } else if !["expected.txt", "README.md"].iter().any(|left_out| name == *left_out) {
+        } else if !["expected.txt", "README.md", ".gitlab-ci.yml"]
+            .iter()
+            .any(|left_out| name == *left_out)
+        {
             fs::copy(&path, to.join(name)).expect("it can be copied");
         }
     }
