@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::opened::{Opened, fleet_folder, format, narrowed, valid};
 use super::output::{colours_stdout, paint, print, print_json};
-use super::revisions::{Lifted, Sides, say_history_is_cut, sides};
+use super::revisions::{BothFiles, Lifted, read_both, say_history_is_cut};
 use super::{Format, Global};
 use crate::model::Facts;
 use crate::resolve::check;
@@ -44,8 +44,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Err(Failure::new("diff takes its revisions as arguments: `hoist diff BASE HEAD`"));
     }
     let folder = fleet_folder(global)?;
-    let Sides { base, head, lifted } =
-        sides(&folder, arguments.base.as_deref(), arguments.head.as_deref())?;
+    let BothFiles { base, head, lifted } =
+        read_both(&folder, arguments.base.as_deref(), arguments.head.as_deref())?;
     let Lifted { allowances, history_is_cut } = lifted;
     let (tree, name, revision) = head;
     let head = valid(global, check(&tree), name, revision)?;

@@ -15,7 +15,7 @@ use std::path::Path;
 pub(super) type SideFiles = (FileTree, String, Option<Revision>);
 
 /// The files of both sides.
-pub(super) struct Sides {
+pub(super) struct BothFiles {
     /// `None` where there is nothing before: a first commit.
     pub(super) base: Option<SideFiles>,
     pub(super) head: SideFiles,
@@ -62,12 +62,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Finds both sides.
-pub(super) fn sides(
+/// Finds and reads both sides. `base` and `head` are what was typed.
+pub(super) fn read_both(
     folder: &Path,
     base: Option<&str>,
     head: Option<&str>,
-) -> Result<Sides, Failure> {
+) -> Result<BothFiles, Failure> {
     let repository = Repository::open(folder)?;
     let mut sides = match Asked::of(base, head) {
         Asked::Default => default_sides(folder, &repository)?,
@@ -76,19 +76,14 @@ pub(super) fn sides(
             merge_sides(&repository, base, tip, head)?
         }
         Asked::Both(base, head) => {
-            let read = |spec: &str| read_tree(folder, Some(spec));
-            let base = read(base)?;
-            let head = match head {
-                Some(head) => read(head)?,
-                None if repository.is_bare() => read("HEAD")?,
-                None => (read_folder(folder)?, WORKING_TREE.to_owned(), None),
-            };
+            let base = read_tree(folder, Some(base))?;
+            let head = read_head(folder, &repository, head)?;
             let tip = match &head.2 {
                 Some(revision) => revision.clone(),
                 None => repository.resolve("HEAD")?,
             };
             let lifted = lifted(&repository, base.2.as_ref(), &tip)?;
-            Sides { base: Some(base), head, lifted }
+            BothFiles { base: Some(base), head, lifted }
         }
     };
     // A change that begins a fleet beside others is compared with nothing, as a first commit is.
@@ -98,9 +93,22 @@ pub(super) fn sides(
     Ok(sides)
 }
 
+/// A head that was typed; else the working tree, and in a bare repository what its HEAD is.
+pub(super) fn read_head(
+    folder: &Path,
+    repository: &Repository,
+    head: Option<&str>,
+) -> Result<SideFiles, Failure> {
+    match head {
+        Some(head) => read_tree(folder, Some(head)),
+        None if repository.is_bare() => read_tree(folder, Some("HEAD")),
+        None => Ok((read_folder(folder)?, WORKING_TREE.to_owned(), None)),
+    }
+}
+
 /// On a branch: the target's tip against what would land. On the target branch itself: its parent;
 /// uncommitted changes there are looked at first.
-fn default_sides(folder: &Path, repository: &Repository) -> Result<Sides, Failure> {
+fn default_sides(folder: &Path, repository: &Repository) -> Result<BothFiles, Failure> {
     match repository.default_base()? {
         DefaultBase::Target { name, tip, head } => {
             if !repository.is_clean()?.is_clean() {
@@ -113,11 +121,11 @@ fn default_sides(folder: &Path, repository: &Repository) -> Result<Sides, Failur
                 let tree = read_folder(folder)?;
                 let base = Some(named(repository, head)?);
                 let head = (tree, WORKING_TREE.to_owned(), None);
-                return Ok(Sides { base, head, lifted: Lifted::default() });
+                return Ok(BothFiles { base, head, lifted: Lifted::default() });
             }
             let lifted = lifted(repository, parent.as_ref(), &head)?;
             let base = parent.map(|parent| named(repository, parent)).transpose()?;
-            Ok(Sides { base, head: named(repository, head)?, lifted })
+            Ok(BothFiles { base, head: named(repository, head)?, lifted })
         }
     }
 }
@@ -128,12 +136,12 @@ fn merge_sides(
     name: &str,
     tip: Revision,
     head: Revision,
-) -> Result<Sides, Failure> {
+) -> Result<BothFiles, Failure> {
     let merged = repository.merge_tree(&tip, &head)?;
     let lifted = lifted(repository, Some(&tip), &head)?;
     let base = (repository.read(&tip)?, format!("{name} ({})", tip.short), Some(tip));
     let head = (merged, format!("{} merged", head.short), Some(head));
-    Ok(Sides { base: Some(base), head, lifted })
+    Ok(BothFiles { base: Some(base), head, lifted })
 }
 
 fn named(repository: &Repository, revision: Revision) -> Result<SideFiles, Failure> {

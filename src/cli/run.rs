@@ -3,13 +3,14 @@
 use super::Global;
 use super::exit::Failure;
 use super::opened::{self, Opened, fleet_folder, narrowed, read_tree, valid};
+use super::revisions::{self, Lifted};
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::{Gate, Survey, SurveyInput, held_facts, judge_plan, survey};
 use crate::resolve::{check, resolve};
-use crate::review::{Allowance, GuardVerdict, fleet_digest};
+use crate::review::{GuardVerdict, fleet_digest};
 use crate::source::Repository;
 use crate::store::{RunLock, Store, StoredDevice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,7 +206,7 @@ fn guards(
     survey: &Survey,
 ) -> Result<Vec<GuardVerdict>, Failure> {
     let mut guards = vec![opened.fleet.guards.clone()];
-    let mut allowances: Vec<Allowance> = Vec::new();
+    let mut lifted = Lifted::default();
     if let Ok(repository) = Repository::open(&fleet_folder(global)?)
         && let Ok(head) = match &opened.revision {
             Some(revision) => Ok(revision.clone()),
@@ -221,10 +222,15 @@ fn guards(
             guards.push(fleet.guards);
         }
         let since = accepted.or_else(|| repository.resolve(&format!("{}^", head.id)).ok());
-        allowances = super::revisions::lifted(&repository, since.as_ref(), &head)?.allowances;
+        lifted = revisions::lifted(&repository, since.as_ref(), &head)?;
     }
     let guards: Vec<_> = guards.iter().collect();
-    Ok(judge_plan(&survey.plan, &guards, opened.fleet.devices.len(), &allowances))
+    let devices = opened.fleet.devices.len();
+    let verdicts = judge_plan(&survey.plan, &guards, devices, &lifted.allowances);
+    if lifted.history_is_cut && verdicts.iter().any(|guard| guard.exceeded) {
+        revisions::say_history_is_cut();
+    }
+    Ok(verdicts)
 }
 
 /// The guards that ask for consent, as lines.

@@ -81,11 +81,12 @@ impl Repository {
             Ok(reference) if reference.is_branch() => {
                 reference.shorthand().ok() == Some(name.strip_prefix("origin/").unwrap_or(&name))
             }
-            // Detached, as CI leaves it.
+            // Detached, as CI leaves it: at a commit of the target, or at a merge into it.
             _ => {
-                head.id == tip.id
+                let (target, id) = (self.commit(&tip)?.id(), self.commit(&head)?.id());
+                self.contains(target, id)
                     || self.is_proposed_merge(&head)
-                    || self.is_merge_into(&tip, &head)?
+                    || self.is_merge_into(target, &head)?
             }
         };
         if on_target {
@@ -109,16 +110,20 @@ impl Repository {
 
     /// Whether a commit merges something new into the target branch: its first parent is in the target, its
     /// second is not.
-    fn is_merge_into(&self, tip: &Revision, head: &Revision) -> Result<bool, SourceError> {
-        let (target, merge) = (self.commit(tip)?.id(), self.commit(head)?);
-        // Where history is cut off, what can't be seen is taken to be elsewhere.
-        let contained =
-            |id: Oid| id == target || self.git().graph_descendant_of(target, id).unwrap_or(false);
+    fn is_merge_into(&self, target: Oid, head: &Revision) -> Result<bool, SourceError> {
+        let merge = self.commit(head)?;
         let mut parents = merge.parent_ids();
         Ok(match (parents.next(), parents.next()) {
-            (Some(first), Some(second)) => contained(first) && !contained(second),
+            (Some(first), Some(second)) => {
+                self.contains(target, first) && !self.contains(target, second)
+            }
             _ => false,
         })
+    }
+
+    /// Whether a commit is in a branch. Where history is cut off, what can't be seen is not.
+    fn contains(&self, branch: Oid, commit: Oid) -> bool {
+        commit == branch || self.git().graph_descendant_of(branch, commit).unwrap_or(false)
     }
 
     /// The fleet's files as they are after `head` is merged into `target`. Nothing is written.

@@ -56,9 +56,11 @@ impl Repository {
     /// There is none, or it can't be opened.
     pub fn open(folder: &Path) -> Result<Self, SourceError> {
         // What lies in a bare repository is on no disk.
-        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
-        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-        let git = git2::Repository::discover(there).map_err(|error| refusal(folder, &error))?;
+        let here = |path: &Path| path.as_os_str().is_empty();
+        let there = folder.ancestors().find(|above| here(above) || above.exists());
+        let there = there.unwrap_or(folder);
+        let start = if here(there) { Path::new(".") } else { there };
+        let git = git2::Repository::discover(start).map_err(|error| refusal(folder, &error))?;
         let no_repository = || SourceError::NoRepository { folder: folder.to_owned() };
         let below = match git.workdir() {
             None => folder.strip_prefix(there).unwrap_or(Path::new("")).to_owned(),

@@ -130,8 +130,10 @@ fn what_ci_checks_out_is_compared_with_the_target() {
     compare(&mut stage, &["diff"]);
     stage.git(&["checkout", "--quiet", "--detach", "origin/feature"]);
     compare(&mut stage, &["diff"]);
-    stage.git(&["checkout", "--quiet", "--detach", "origin/main"]);
-    compare(&mut stage, &["diff"]);
+    for commit in ["origin/main", "origin/main~1"] {
+        stage.git(&["checkout", "--quiet", "--detach", commit]);
+        compare(&mut stage, &["diff"]);
+    }
     stage.done("revisions_ci_full");
 }
 
@@ -285,6 +287,9 @@ fn a_fleet_in_a_subfolder_has_a_submodule_beside_it() {
     stage.git(&["clone", "--quiet", "--bare", ".", "../both.git"]);
     stage.go(".");
     compare(&mut stage, &["-C", "both.git/eu", "diff"]);
+    stage.go("both.git");
+    compare(&mut stage, &["-C", "eu", "diff"]);
+    stage.go(".");
     stage.hoist(&["-C", "both.git/eu", "validate"]);
     stage.hoist(&["-C", "both.git/asia", "validate"]);
     stage.done("revisions_subfolder");
