@@ -8,10 +8,10 @@ use crate::diagnostic::render::visible;
 use crate::diagnostic::{Place, closest};
 use crate::fleet::print_inline;
 use crate::language::{PropertyValue, Wish};
-use crate::model::{Device, Facts, Module, Value};
+use crate::model::{Device, Facts, Manifest, Module, Value};
 use crate::resolve::{
     DeploymentExplanation, FieldExplanation, LostBy, Miss, Setter, SetterKind, Standing,
-    explain_deployments, explain_fields, is_credential,
+    explain_deployments, explain_fields, is_credential, taken_away_by,
 };
 use crate::review::{Tone, fields_of};
 use serde_json::{Value as Json, json};
@@ -41,9 +41,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let facts = Facts::none();
     let deployments = explain_deployments(&opened.fleet, &opened.resolution, &facts, device);
     let retained = opened.resolution.cohort_of(&device.id).is_none();
-    let mut fields = fields(&opened, device)?;
+    let manifest = manifest(&opened, device)?;
+    let mut fields =
+        manifest.as_ref().map(|manifest| fields(&opened, manifest)).unwrap_or_default();
     if let Some(path) = &arguments.path {
-        fields = at_path(fields, device, retained, path)?;
+        let Some(manifest) = &manifest else { return Err(without_base(device)) };
+        let gone = taken_away_by(&opened.fleet, manifest, path);
+        fields = at_path(fields, device, gone.as_ref(), path)?;
     }
     if format == Format::Json {
         print_json(&json!({
@@ -71,7 +75,14 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn fields(opened: &Opened, device: &Device) -> Result<Vec<FieldExplanation>, Failure> {
+fn manifest(opened: &Opened, device: &Device) -> Result<Option<Manifest>, Failure> {
+    opened.resolution.manifest(&opened.fleet, &device.id).transpose().map_err(|errors| {
+        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::new(words.join("; "))
+    })
+}
+
+fn fields(opened: &Opened, manifest: &Manifest) -> Vec<FieldExplanation> {
     let shown = |module: &Module| {
         let masked = |(path, value): (String, Value)| {
             let hidden = is_credential(&path, &value);
@@ -79,28 +90,22 @@ fn fields(opened: &Opened, device: &Device) -> Result<Vec<FieldExplanation>, Fai
         };
         fields_of(module).into_iter().map(masked).collect()
     };
-    match opened.resolution.manifest(&opened.fleet, &device.id) {
-        None => Ok(Vec::new()),
-        Some(Ok(manifest)) => Ok(explain_fields(&opened.fleet, &manifest, shown)),
-        Some(Err(errors)) => {
-            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(Failure::new(words.join("; ")))
-        }
-    }
+    explain_fields(&opened.fleet, manifest, shown)
 }
 
-/// The fields at a path, or the one that holds it; where there is none, what is near it.
+fn without_base(device: &Device) -> Failure {
+    let id = &device.id;
+    Failure::new(format!("no base targets `{id}`, so no field of it is set here"))
+        .help(format!("`hoist explain {id}` says which deployments do not, and why"))
+}
+
+/// The fields at a path, or the one that holds it; where there is none, who took it away, or what is near.
 fn at_path(
     fields: Vec<FieldExplanation>,
     device: &Device,
-    retained: bool,
+    gone: Option<&Setter>,
     path: &str,
 ) -> Result<Vec<FieldExplanation>, Failure> {
-    let id = &device.id;
-    if retained {
-        return Err(Failure::new(format!("no base targets `{id}`, so no field of it is set here"))
-            .help(format!("`hoist explain {id}` says which deployments do not, and why")));
-    }
     let wanted: Vec<bool> = fields.iter().map(|field| field.lies_at(path)).collect();
     let found = wanted.contains(&true);
     let (wanted, others): (Vec<_>, Vec<_>) = fields
@@ -110,8 +115,11 @@ fn at_path(
         .partition(|(wanted, _)| *wanted);
     if wanted.is_empty() {
         let others: Vec<FieldExplanation> = others.into_iter().map(|(_, field)| field).collect();
-        return Err(Failure::new(format!("the manifest of `{id}` has no field `{path}`"))
-            .help(what_is_near(&others, path)));
+        let words = format!("the manifest of `{}` has no field `{path}`", device.id);
+        return Err(Failure::new(words).help(match gone {
+            Some(setter) => format!("it is taken away: {}", setter_words(setter)),
+            None => what_is_near(&others, path),
+        }));
     }
     Ok(wanted.into_iter().map(|(_, field)| field).collect())
 }

@@ -151,3 +151,20 @@ pub fn explain_fields(
     }
     all
 }
+
+/// Who takes a field away, given by its path in the manifest (`camera.env.DEBUG`): the last `unset` of it,
+/// or of what holds it, in a deployment that applies.
+pub fn taken_away_by(fleet: &Fleet, manifest: &Manifest, path: &str) -> Option<Setter> {
+    let (module, field) = path.split_once('.')?;
+    let applied = std::iter::once(&manifest.cohort.base).chain(&manifest.cohort.layers);
+    let unsets = applied.filter_map(|id| {
+        let (_, entry) =
+            fleet.deployments.get(id)?.modules.iter().find(|(name, _)| name.as_str() == module)?;
+        let unset = entry.unset.iter().map(|path| path.0.join(".")).find(|unset| {
+            field.strip_prefix(unset.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('.'))
+        })?;
+        let place = Some(entry.place_of(&format!("unset.{unset}")).clone());
+        Some(Setter { kind: SetterKind::Deployment(id.clone()), place })
+    });
+    unsets.last()
+}

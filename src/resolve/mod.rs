@@ -17,6 +17,7 @@ mod target;
 
 pub use explain::{
     DeploymentExplanation, FieldExplanation, Miss, explain_deployments, explain_fields,
+    taken_away_by,
 };
 pub use fill::{FillError, FilledText, fill};
 pub use lint::{Checked, check, with_fleet_levels};

@@ -100,6 +100,7 @@ fn who_set_every_field_and_whom_it_overrode() {
         "web.envs.LEVEL",
         "web.env.LEVL",
         "web.volumes",
+        "web.ports",
         "wep.image",
         "camera",
         "web.log.max-length",

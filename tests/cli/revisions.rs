@@ -346,3 +346,41 @@ fn give_away(folder: &Path) -> bool {
             .status()
             .is_ok_and(|status| status.success())
 }
+
+/// The table of what may be lacking says what the program says: each row is found in the stories above.
+#[test]
+fn the_table_of_the_document_is_what_is_said() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = fs::read_to_string(package.join("docs/pull-requests.md")).expect("it is there");
+    let stories: String = fs::read_dir(package.join("tests/cli/snapshots"))
+        .expect("it is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| {
+            path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("revisions_"))
+        })
+        .map(|path| fs::read_to_string(path).expect("text"))
+        .collect();
+    let table = document.split("## When the checkout lacks something").nth(1).expect("a section");
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| ---"))
+        .skip(1)
+        .collect();
+    assert!(rows.len() > 5);
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let said = |line: &str| {
+            let mut rest = line;
+            cells[1].split('…').map(str::trim).all(|part| {
+                let at = rest.find(part);
+                at.map(|at| rest = &rest[at + part.len()..]).is_some()
+            })
+        };
+        assert!(stories.lines().any(said), "nobody says: {}", cells[1]);
+        let command = cells[3].strip_prefix("`git ").and_then(|rest| rest.split('`').next());
+        if let Some(command) = command {
+            let command = command.replace("FOLDER", "[root]/fleet");
+            assert!(stories.contains(&format!("help: run `git {command}`")), "{command}");
+        }
+    }
+}

@@ -223,13 +223,26 @@ fn a_merge_request_gets_one_note_and_marked_lines() {
     assert_eq!(forge.run(&note, &variables).code, 0);
     assert_eq!(forge.written().expect("a note").0, format!("PUT {url}/8\n"));
 
+    // In a fork the target is in another project.
+    let project = format!("file://{}/remote", forge.stage.root().display());
+    let in_fork = [
+        &variables[..],
+        &[("CI_PROJECT_ID", "5"), ("CI_MERGE_REQUEST_PROJECT_URL", project.as_str())],
+    ]
+    .concat();
+    forge.stage.shell("git -c safe.directory='*' remote remove origin");
+    let job = forge.run(&gitlab_steps("hoist-review"), &in_fork);
+    assert_eq!(job.code, 0, "{}", job.stdout);
+    let job = forge.run(&gitlab_steps("hoist-review"), &variables);
+    assert_ne!(job.code, 0, "{}", job.stdout);
+
     // What conflicts can't land, and that is the answer.
     forge.stage.go("fleet");
     forge.stage.edit("deployments/base.toml", "web:1.0", "web:3.0");
     forge.stage.commit("web 3.0");
     forge.stage.git(&["push", "--quiet", "../remote.git", "main"]);
     forge.stage.go("clone");
-    let job = forge.run(&gitlab_steps("hoist-review"), &variables);
+    let job = forge.run(&gitlab_steps("hoist-review"), &in_fork);
     assert_eq!(job.code, 1, "{}", job.stdout);
     let comment = fs::read_to_string(format!("{report}/comment.md")).expect("text");
     assert!(comment.contains("conflict in deployments/base.toml"), "{comment}");
