@@ -373,7 +373,7 @@ fn scalar(value: Scalar<'_>) -> Option<Value> {
         Scalar::Integer(value) => Some(Value::Integer(value)),
         Scalar::Real(value) => Some(Value::Float(value)),
         Scalar::Text(text) => Some(Value::from(text)),
-        Scalar::Null | Scalar::List(_) | Scalar::Table(_) => None,
+        _ => None,
     }
 }
 
@@ -400,7 +400,7 @@ fn put(property: &Property, value: Option<Value>, tags: &mut Table, reported: &m
     match property.root {
         Root::Tags => put_at(&property.path, value, tags),
         Root::Reported => put_at(&property.path, value, reported),
-        // An id can't change, and targets know no other roots.
+        // What else is known of a device is not for anybody to set.
         _ => {}
     }
 }

@@ -157,7 +157,7 @@ pub fn explain_fields(
 pub fn taken_away_by(fleet: &Fleet, manifest: &Manifest, path: &str) -> Option<Setter> {
     let (module, field) = path.split_once('.')?;
     let applied = std::iter::once(&manifest.cohort.base).chain(&manifest.cohort.layers);
-    let unsets = applied.filter_map(|id| {
+    let mut unsets = applied.filter_map(|id| {
         let (_, entry) =
             fleet.deployments.get(id)?.modules.iter().find(|(name, _)| name.as_str() == module)?;
         let unset = entry.unset.iter().map(|path| path.0.join(".")).find(|unset| {
@@ -166,5 +166,5 @@ pub fn taken_away_by(fleet: &Fleet, manifest: &Manifest, path: &str) -> Option<S
         let place = Some(entry.place_of(&format!("unset.{unset}")).clone());
         Some(Setter { kind: SetterKind::Deployment(id.clone()), place })
     });
-    unsets.last()
+    unsets.next_back()
 }
