@@ -9,6 +9,7 @@ pub mod language;
 pub mod fleet;
 pub mod resolve;
 pub mod review;
+pub mod azure;
 pub mod plan;
 pub mod generate;
 pub mod source;

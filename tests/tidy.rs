@@ -17,6 +17,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("fleet", 4),
     ("resolve", 5),
     ("review", 6),
+    ("azure", 6),
     ("plan", 7),
     ("generate", 7),
     ("source", 8),

@@ -60,7 +60,7 @@ fn unmade(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("can't make {}: {error}", path.display()))
 }
 
-fn name(folder: &Path, given: Option<&str>) -> Result<FleetName, Failure> {
+pub(super) fn name(folder: &Path, given: Option<&str>) -> Result<FleetName, Failure> {
     if let Some(given) = given {
         return FleetName::parse(given)
             .map_err(|error| Failure::new(format!("`{given}`: {error}")));

@@ -2,8 +2,10 @@
 
 use super::exit::{Exit, Failure};
 use super::opened::{device, format, open};
-use super::output::{print, print_json};
+use super::output::{print, print_json, say};
 use super::{Format, Global};
+use crate::azure::export;
+use crate::diagnostic::render::visible;
 use crate::fleet::print_manifest;
 use crate::model::{Value, manifest_hash, manifest_table, module_hashes};
 use serde_json::json;
@@ -16,7 +18,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Toml, Format::Json])?;
+    let format = format(global, &[Format::Toml, Format::Json, Format::Azure])?;
     let opened = open(global, global.revision.as_deref())?;
     let device = device(&opened.fleet, &arguments.device)?;
     let manifest = match opened.resolution.manifest(&opened.fleet, &device.id) {
@@ -33,7 +35,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             .help(format!("`hoist explain {}` says why", device.id)));
         }
     };
-    if format == Format::Json {
+    if format == Format::Azure {
+        let exported = export(&opened.fleet, &manifest).map_err(Failure::new)?;
+        print_json(&exported.json);
+        for warning in &exported.warnings {
+            say(&format!("warning: {}", visible(warning)));
+        }
+    } else if format == Format::Json {
         let mut json = Value::Table(manifest_table(&manifest)).to_json();
         json["format"] = 1.into();
         json["device"] = device.id.as_str().into();

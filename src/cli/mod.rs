@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod generate;
 mod help;
+mod import;
 mod init;
 mod manifest;
 mod opened;
@@ -79,6 +80,8 @@ enum Format {
     Toml,
     /// Annotations for GitHub Actions.
     Github,
+    /// `modulesContent` of Azure IoT Edge, as JSON.
+    Azure,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,6 +107,8 @@ enum Command {
     Init(init::Arguments),
     /// Make up a fleet of any size, to measure with and to plan capacity
     Generate(generate::Arguments),
+    /// Make fleet files from deployments of Azure IoT Edge
+    Import(import::Arguments),
     /// Write the present moment into deployment files as `created`
     Stamp(stamp::Arguments),
     /// Look at the engines and show what apply would do
@@ -140,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Query(arguments) => query::run(&global, &arguments),
         Command::Init(arguments) => init::run(&global, &arguments),
         Command::Generate(arguments) => generate::run(&global, &arguments),
+        Command::Import(arguments) => import::run(&global, &arguments),
         Command::Stamp(arguments) => stamp::run(&global, &arguments),
         Command::Plan(arguments) => plan::run(&global, &arguments),
         Command::Apply(arguments) => apply::run(&global, &arguments),

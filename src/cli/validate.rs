@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             print_json(&json!({"format": 1, "diagnostics": list}));
         }
         Format::Github => print(&annotations(&diagnostics)),
-        Format::Text | Format::Toml => {
+        Format::Text | Format::Toml | Format::Azure => {
             print_diagnostics(global, &diagnostics);
             let problems = render::count(&diagnostics);
             let line = match &checked.fleet {

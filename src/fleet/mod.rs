@@ -9,12 +9,14 @@ mod load;
 mod manifest;
 mod paths;
 mod print;
+mod print_file;
 mod tree;
 
 pub use crate::model::{Amount, OnFailure, PhaseSettings};
 pub use load::load;
 pub use manifest::decode_manifest;
 pub use print::{print_inline, print_manifest, print_module, print_toml};
+pub use print_file::{print_deployment, print_device, print_device_list, print_fleet};
 pub use tree::{FileTree, TreeEntry};
 
 use crate::diagnostic::{Code, Diagnostics, Level, Place};

@@ -10,7 +10,9 @@ const INLINE: usize = 72;
 const ONE_LINE: usize = 96;
 
 /// Keys in the order in which they are written; others follow by name.
-const ORDER: [&str; 40] = [
+const ORDER: [&str; 43] = [
+    "patch",
+    "unset",
     "base",
     "layers",
     "modules",
@@ -51,9 +53,10 @@ const ORDER: [&str; 40] = [
     "env",
     "create-options",
     "desired",
+    "desired-at",
 ];
 /// Tables of a module that are always sections of their own.
-const SECTIONS: [&str; 3] = ["env", "create-options", "desired"];
+const SECTIONS: [&str; 4] = ["env", "create-options", "desired", "desired-at"];
 
 /// The text of a manifest, below `head` as a comment.
 pub fn print_manifest(manifest: &Manifest, head: &str) -> String {
@@ -104,7 +107,7 @@ pub fn print_inline(value: &Value) -> String {
 
 /// Which tables of a table become sections.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sections {
+pub(super) enum Sections {
     /// None: all inline.
     None,
     /// Those that are long.
@@ -113,7 +116,7 @@ enum Sections {
     OfModule,
 }
 
-fn section(path: &str, table: &Table, sections: Sections, out: &mut String) {
+pub(super) fn section(path: &str, table: &Table, sections: Sections, out: &mut String) {
     let mut entries: Vec<(&String, &Value)> = table.iter().collect();
     if sections == Sections::OfModule {
         let rank = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
@@ -145,7 +148,7 @@ fn section(path: &str, table: &Table, sections: Sections, out: &mut String) {
     }
 }
 
-fn line(key: &str, value: &Value, out: &mut String) {
+pub(super) fn line(key: &str, value: &Value, out: &mut String) {
     let text = inline(value);
     match value {
         Value::List(items) if text.chars().count() > ONE_LINE => {
@@ -161,7 +164,7 @@ fn line(key: &str, value: &Value, out: &mut String) {
     }
 }
 
-fn inline(value: &Value) -> String {
+pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Integer(number) => number.to_string(),
@@ -182,7 +185,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
-fn quoted_key(key: &str) -> String {
+pub(super) fn quoted_key(key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { quoted(key) }
 }

@@ -44,8 +44,7 @@ pub(in crate::fleet) fn deployment(
     let priority_place = priority_item.map(|item| item.place());
     let priority = priority_item.and_then(|item| item.count(0)).unwrap_or(0);
     let created = reader.take("created").and_then(|item| created(&item));
-    let labels =
-        reader.take("labels").and_then(|item| item.texts(|item| Some(item.string()?.to_owned())));
+    let labels = reader.take("labels").and_then(|item| item.texts(Item::template));
     let layer_keys = match which {
         Kind::Layered => LayerKeys::Taken,
         Kind::Automatic | Kind::Device => LayerKeys::Refused,
@@ -58,7 +57,7 @@ pub(in crate::fleet) fn deployment(
     });
     let phased = reader.take("phased").and_then(|item| item.boolean()).unwrap_or(true);
     let rollout = reader.take("rollout").and_then(|item| tightening(&item)).unwrap_or_default();
-    let azure = reader.take("azure").and_then(|item| item.any_table()).unwrap_or_default();
+    let azure = reader.take("azure").and_then(|item| item.any_template_table()).unwrap_or_default();
     reader.finish();
     if file.errors() > 0 {
         return None;
