@@ -17,28 +17,29 @@ pub(super) fn take(
     let mut taken = Vec::new();
     take_below(content, false, &mut taken);
     let mut registries = BTreeMap::new();
-    for mut entry in taken {
+    for entry in taken {
         let place = Some(file.place(entry.at));
         let address = entry.value.get("address").cloned();
         let Some(mut address) = address.filter(|address| address.text().is_some()) else {
             remarks.warn("registry credentials without an address; they were left out", place);
             continue;
         };
-        let mut key = Node { json: Json::Text(std::mem::take(&mut entry.key)), at: entry.at };
         placeholders.fill(&mut address, file);
-        placeholders.fill(&mut key, file);
+        let key = placeholders.filled_in(&entry.key);
         let text = address.text().unwrap_or_default();
         match host(text) {
             Some(host) => {
-                let name = secret(key.text().unwrap_or_default(), &host);
+                if placeholder::first(&host).is_some() {
+                    placeholders.refuse(&host, address.at, file);
+                }
                 if host == "docker.io" {
                     let words = "credentials of Docker Hub go with images that name it: `docker.io/NAME:TAG`";
                     remarks.note(words, place);
                 }
-                registries.insert(host, name);
+                // Of two for one registry IoT Edge takes the first.
+                registries.entry(host.clone()).or_insert_with(|| secret(&key, &host));
             }
             None => {
-                placeholders.refuse(text, address.at, file);
                 let words = "registry credentials whose address is no registry; they were left out: write \
                              `[registries.\"HOST\"]` into fleet.toml by hand";
                 remarks.warn(words, place);
@@ -91,12 +92,12 @@ fn host(address: &str) -> Option<String> {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let text = text.split('/').next().unwrap_or(text);
     let text = text.rsplit('@').next().unwrap_or(text);
+    if placeholder::first(text).is_some() {
+        return Some(text.to_owned());
+    }
     let (name, port) = text.split_once(':').unwrap_or((text, "443"));
     let good = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
     if name.is_empty() || !name.chars().all(good) || port.parse::<u16>().is_err() {
-        return None;
-    }
-    if placeholder::first(text).is_some() {
         return None;
     }
     Some(match text {
@@ -117,8 +118,9 @@ mod tests {
             ("https://index.docker.io/v1/", Some("docker.io")),
             ("R.example.com:5000", Some("r.example.com:5000")),
             ("https://u:p@r.example.com/x", Some("r.example.com")),
-            ("$ADDRESS", None),
-            ("<name>.azurecr.io", None),
+            ("$ADDRESS", Some("$ADDRESS")),
+            ("<name>.azurecr.io", Some("<name>.azurecr.io")),
+            ("a b", None),
             ("", None),
         ] {
             assert_eq!(host(address).as_deref(), expected, "{address}");

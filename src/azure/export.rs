@@ -205,7 +205,6 @@ fn agent(
     warnings: &mut Vec<String>,
 ) -> Result<Json, String> {
     let version = kept.text(&["edge-agent", "schemaVersion"]).unwrap_or("1.1");
-    let version = if matches!(version, "1.0" | "1.1" | "1.1.0") { version } else { "1.1" };
     let mut settings = Map::new();
     for key in ["minDockerVersion", "loggingOptions"] {
         if let Some(value) = Value::lookup(&kept.0, &["edge-agent", "runtime", "settings", key]) {
@@ -222,6 +221,8 @@ fn agent(
             .and_then(Value::as_table);
         system.insert(name.to_owned(), system_module(name, kept, warnings)?);
     }
+    let known = matches!(version, "1.0" | "1.1" | "1.1.0");
+    let version = if known { version.max(least_schema(&modules, &system)) } else { "1.1" };
     Ok(json!({
         "schemaVersion": version,
         "runtime": {"type": "docker", "settings": settings},
@@ -294,24 +295,42 @@ fn system_module(
     Ok(Json::Object(out))
 }
 
+/// Image and create-options of a system module; the latter cut anew.
 fn system_settings(name: &str, kept: &Table) -> Result<Map<String, Json>, String> {
     let mut out = Map::new();
+    let mut parts: BTreeMap<String, &str> = BTreeMap::new();
+    let mut whole = None;
     for (key, value) in kept {
-        let is_options = key.to_ascii_lowercase().starts_with("createoptions");
+        let low = key.to_ascii_lowercase();
         match value {
-            Value::String(text) if key == "image" || is_options => {
+            Value::String(text) if key == "image" => {
                 out.insert(key.clone(), text.as_str().into());
             }
-            Value::Table(_) if is_options && key.len() == "createOptions".len() => {
-                let text = value.to_json().to_string();
-                let parts = chunks(&text)
-                    .ok_or_else(|| format!("{name}: its createOptions are too long"))?;
-                out.extend(in_chunks(parts));
+            Value::String(text) if low.starts_with("createoptions") => {
+                parts.insert(low, text);
             }
+            Value::Table(_) if low == "createoptions" => whole = Some(value.to_json().to_string()),
             _ => {}
         }
     }
+    let joined = whole.unwrap_or_else(|| parts.into_values().collect());
+    let text = if joined.trim().is_empty() { "{}" } else { joined.as_str() };
+    let parts = chunks(text).ok_or_else(|| format!("{name}: its createOptions are too long"))?;
+    out.extend(in_chunks(parts));
     Ok(out)
+}
+
+/// The least schema in which the modules can be said: chunks, and orders and pull policies, came later.
+fn least_schema(modules: &Map<String, Json>, system: &Map<String, Json>) -> &'static str {
+    let newer = |module: &Json| {
+        let settings = &module["settings"];
+        let is_json = |text: &str| serde_json::from_str::<Json>(text).is_ok();
+        settings.get("createOptions01").is_some()
+            || module.get("startupOrder").is_some()
+            || module.get("imagePullPolicy").is_some()
+            || settings["createOptions"].as_str().is_some_and(|text| !is_json(text))
+    };
+    if modules.values().chain(system.values()).any(newer) { "1.1" } else { "1.0" }
 }
 
 fn hub(kept: &Kept, routes: &BTreeMap<RouteName, Route>, warnings: &mut Vec<String>) -> Json {

@@ -7,7 +7,7 @@ use super::envelope::{Configuration, configurations};
 use super::json::{JsonFile, Node, parse};
 use super::module::Desk;
 use super::names::deployment_id;
-use super::placeholder::Placeholders;
+use super::placeholder::{LeftPlaceholder, Placeholders};
 use super::report::{DeploymentReport, Remark, Remarks, Report};
 use crate::diagnostic::Level;
 use crate::fleet::{FileTree, TreeEntry, print_deployment, print_fleet};
@@ -287,8 +287,9 @@ impl Import<'_> {
             self.files.iter().map(|(path, (_, what))| (path.clone(), what.clone())).collect();
         let files: BTreeMap<String, String> =
             self.files.into_iter().map(|(path, (text, _))| (path, text)).collect();
-        let refusals = refusals(self.existing, &files);
         let filled = self.placeholders.filled();
+        let placeholders = self.placeholders.into_left();
+        let refusals = refusals(self.existing, &files, &placeholders);
         let report = Report {
             files: told,
             deployments: self.deployments,
@@ -296,7 +297,7 @@ impl Import<'_> {
             remarks: self.remarks.0,
             registries: self.registries,
             fleet_file_was_there,
-            placeholders: self.placeholders.into_left(),
+            placeholders,
             filled,
             refusals,
         };
@@ -312,8 +313,12 @@ fn forget_results(envelope: &mut Node) {
     }
 }
 
-/// What `validate` refuses in the new files, beside the old ones.
-fn refusals(existing: &FileTree, files: &BTreeMap<String, String>) -> Vec<String> {
+/// What `validate` refuses in the new files, beside the old ones; what comes of a placeholder is told there.
+fn refusals(
+    existing: &FileTree,
+    files: &BTreeMap<String, String>,
+    left: &[LeftPlaceholder],
+) -> Vec<String> {
     let mut tree = existing.clone();
     for (path, text) in files {
         tree.0.insert(path.clone(), TreeEntry::File(text.as_bytes().into()));
@@ -323,6 +328,7 @@ fn refusals(existing: &FileTree, files: &BTreeMap<String, String>) -> Vec<String
     let ours =
         errors.filter(|d| d.place.as_ref().is_none_or(|place| files.contains_key(place.file())));
     let mut told: Vec<String> = ours
+        .filter(|d| !left.iter().any(|left| left.refused && d.message.contains(&left.text)))
         .map(|d| {
             let place = d.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
             format!("{place}{}", d.message)

@@ -13,6 +13,7 @@ mod edge_hub;
 mod envelope;
 mod export;
 mod export_options;
+mod head;
 mod import;
 mod json;
 mod module;

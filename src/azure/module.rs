@@ -8,7 +8,7 @@ use super::options::{Split, is_variable, split};
 use super::placeholder::{Placeholders, template_text};
 use super::report::{Remarks, Weight};
 use crate::diagnostic::closest;
-use crate::model::{ImageReference, PullPolicy, RestartPolicy, Status, Table, Value};
+use crate::model::{ImageReference, Port, PullPolicy, RestartPolicy, Status, Table, Value, Volume};
 use std::collections::BTreeMap;
 
 /// What the conversion of one deployment works with.
@@ -329,6 +329,18 @@ impl Reading<'_, '_> {
         }
     }
 
+    /// Ports and volumes that can't be read until their placeholders are filled.
+    fn look_for_unfilled(&mut self, native: &Table, at: usize) {
+        for key in ["ports", "volumes"] {
+            let Some(Value::List(items)) = native.get(key) else { continue };
+            for text in items.iter().filter_map(Value::as_str) {
+                if Port::parse(text).is_err() && Volume::parse(text).is_err() {
+                    self.desk.placeholders.refuse(text, at, self.desk.file);
+                }
+            }
+        }
+    }
+
     /// Create-options and variables together: what `createOptions.Env` says wins over `env`.
     fn options(&mut self, options: Table, mut env: BTreeMap<String, String>, at: usize) {
         let Split { native, env: stronger, mut rest, refused } = split(options, self.name);
@@ -368,6 +380,7 @@ impl Reading<'_, '_> {
             self.warn(message, at);
             self.out.azure.insert("createOptions".to_owned(), Value::Table(refused));
         }
+        self.look_for_unfilled(&native, at);
         for (key, value) in native {
             self.out.keys.insert(key, templated(value));
         }

@@ -67,12 +67,10 @@ fn valid(name: &str, what: &str, taken: &BTreeSet<&str>, good: &dyn Fn(&str) -> 
     let text: String = name.trim().chars().map(plain).collect();
     let text = text.trim_start_matches(['-', '_']);
     let cut: String = text.chars().take(50).collect();
-    let first = [cut.clone(), format!("{what}-{cut}"), what.to_owned()].into_iter().find(fits);
-    first.unwrap_or_else(|| {
-        let base = if good(&cut) { cut } else { what.to_owned() };
-        let mut numbered = (2_u64..).map(|n| format!("{base}-{n}"));
-        numbered.find(fits).expect("some number is free")
-    })
+    let named = if good(&cut) { cut } else { format!("{what}-{cut}") };
+    let base = if good(&named) { named } else { what.to_owned() };
+    let numbered = (2_u64..).map(|n| format!("{base}-{n}"));
+    std::iter::once(base.clone()).chain(numbered).find(fits).expect("some number is free")
 }
 
 /// A deployment's id from a file's name or an id of Azure, not among those that are taken. Ids that differ
@@ -94,9 +92,8 @@ pub(super) fn secret(name: &str, host: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
     for text in [name, host] {
         let text: String = text.chars().map(plain).collect();
-        let text: String = text.trim_start_matches(['-', '_', '.']).chars().take(63).collect();
-        if SecretName::parse(&text).is_ok() && placeholder::first(name).is_none_or(|_| text != name)
-        {
+        let text: String = text.trim_matches(['-', '_', '.']).chars().take(63).collect();
+        if SecretName::parse(&text).is_ok() {
             return text;
         }
     }

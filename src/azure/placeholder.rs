@@ -1,4 +1,5 @@
-//! Placeholders of templates: `${NAME}`, and `$NAME`, `#NAME#`, `__NAME__`, `<NAME>`, `{{NAME}}`.
+//! Placeholders of templates: `${NAME}`, and `$NAME`, `#NAME#`, `__NAME__`, `%NAME%`,
+//! `<NAME>`, `{{NAME}}`.
 //!
 //! Enters: a tree and the values of `--set`. Leaves: the tree with what has a value filled in, and a list of
 //! what has none. `${NAME}` is a placeholder wherever it stands. The other spellings may as well be plain
@@ -30,7 +31,7 @@ pub(super) fn first(text: &str) -> Option<Found<'_>> {
 }
 
 fn at(text: &str, start: usize) -> Option<Found<'_>> {
-    if !text[start..].starts_with(['$', '#', '_', '<', '{']) {
+    if !text[start..].starts_with(['$', '#', '_', '%', '<', '{']) {
         return None;
     }
     // Nobody's names are longer; a text of a thousand `<` should not be read a thousand times.
@@ -61,7 +62,8 @@ fn at(text: &str, start: usize) -> Option<Found<'_>> {
         })
         .or_else(|| within("{{", "}}", &spaced))
         .or_else(|| within("__", "__", &word))
-        .or_else(|| within("#", "#", &word))
+        .or_else(|| within("#", "#", &|c| word(c) || c == '.'))
+        .or_else(|| within("%", "%", &word))
         .or_else(|| within("<", ">", &spaced))?;
     let end = start + length;
     Some(Found { text: &text[start..end], name, start, end, braced: braced.is_some() })
@@ -132,7 +134,7 @@ impl Placeholders {
     pub(super) fn count_bare(&mut self, text: &str) {
         let mut in_text = false;
         let mut from = 0;
-        while let Some(i) = text[from..].find(['"', '\\', '$', '#', '_', '<']) {
+        while let Some(i) = text[from..].find(['"', '\\', '$', '#', '_', '%', '<', '{']) {
             let start = from + i;
             from = start + 1;
             match &text[start..=start] {
@@ -194,7 +196,8 @@ impl Placeholders {
         let mut from = 0;
         for found in all(text) {
             let whole = found.text.len() == text.trim().len();
-            let counts = found.braced || kind == Text::Plain || whole;
+            let clear = found.braced || !found.text.starts_with('$');
+            let counts = clear || kind == Text::Plain || whole;
             out.push_str(&text[from..found.start]);
             from = found.end;
             match self.values.get(found.name).filter(|_| counts) {
@@ -210,6 +213,19 @@ impl Placeholders {
                     }
                 }
             }
+        }
+        out.push_str(&text[from..]);
+        out
+    }
+
+    /// A text that is written nowhere, with what has a value filled in.
+    pub(super) fn filled_in(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut from = 0;
+        for found in all(text) {
+            out.push_str(&text[from..found.start]);
+            out.push_str(self.values.get(found.name).map_or(found.text, String::as_str));
+            from = found.end;
         }
         out.push_str(&text[from..]);
         out
@@ -266,6 +282,7 @@ mod tests {
             ("$TAG", "TAG"),
             ("#TAG#", "TAG"),
             ("__TAG__", "TAG"),
+            ("%TAG%", "TAG"),
             ("<Container_Registry>", "Container_Registry"),
             ("{{password}}", "password"),
         ] {

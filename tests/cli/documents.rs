@@ -83,6 +83,20 @@ fn the_reference_of_the_control_host_is_read() {
 }
 
 #[test]
+fn the_guide_for_azure_can_be_typed() {
+    let stage = Stage::empty();
+    let text = document("docs/azure.md");
+    for block in blocks(&text, "```json") {
+        let (first, rest) = block.split_once('\n').expect("more than one line");
+        let path = first.strip_prefix("// ").expect("the first line says which file it is");
+        stage.put(path, rest);
+    }
+    let scripts = blocks(&text, "```sh");
+    assert!(!scripts.is_empty(), "the guide has blocks to run");
+    play(&stage, &scripts.concat());
+}
+
+#[test]
 fn the_table_of_commands_is_whole() {
     let readme = document("README.md");
     let help = Stage::empty().quiet_hoist(&["--help"]).stdout;

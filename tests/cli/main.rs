@@ -6,8 +6,9 @@
 mod apply;
 mod diff;
 mod documents;
-mod generate;
 mod explain;
+mod generate;
+mod import;
 mod look;
 mod plan;
 mod pull_requests;

@@ -64,7 +64,7 @@ pub(in crate::fleet) fn fleet(file: &File) -> Option<Fleet> {
 fn registries(item: &Item<'_>) -> Option<BTreeMap<String, SecretName>> {
     item.texts(|item| {
         let host = item.name;
-        if host.contains("://") || host.contains('/') || host.contains(char::is_whitespace) {
+        if !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)) {
             item.report_key(
                 Code::BadName,
                 format!("`{host}` is no registry"),

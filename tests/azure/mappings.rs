@@ -1,0 +1,301 @@
+//! Each mapping by a small example.
+
+use crate::bench::{
+    base, entry, errors, exported, import_all, imported, request, set, tree_for_device,
+    with_options,
+};
+use hoist::azure::{Weight, import};
+use hoist::fleet::FileTree;
+use serde_json::json;
+
+#[track_caller]
+fn options_become(options: &str, lines: &str) {
+    let expected = format!("[modules.cam]\nimage = \"cam:1\"\n{lines}");
+    assert_eq!(with_options(options), expected.trim_end(), "{options}");
+}
+
+#[test]
+fn options_with_a_key_of_their_own_get_it() {
+    for (options, lines) in [
+        (r#"{}"#, ""),
+        (r#""""#, ""),
+        (r#"null"#, ""),
+        (r#""null""#, ""),
+        (r#""{\"Cmd\":[\"-v\"]}""#, "command = [\"-v\"]"),
+        (r#"{"Cmd": "run"}"#, "command = [\"run\"]"),
+        (r#"{"Entrypoint": []}"#, "entrypoint = []"),
+        (
+            r#"{"User": "1000", "Hostname": "cam", "StopTimeout": 5}"#,
+            "stop-timeout = \"5s\"\nuser = \"1000\"\nhostname = \"cam\"",
+        ),
+        (
+            r#"{"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}], "53/udp": [{"HostIp": "127.0.0.1", "HostPort": 53}]}},
+                "ExposedPorts": {"80/tcp": {}, "9000/tcp": {}}}"#,
+            "ports = [\"127.0.0.1:53:53/udp\", \"8080:80/tcp\"]\n\n[modules.cam.create-options]\nExposedPorts = { \"9000/tcp\" = {} }",
+        ),
+        (
+            r#"{"HostConfig": {"Binds": ["data:/data", "/etc/x:/x:ro", "C:/a:/b", "y:/y:z"]}}"#,
+            "volumes = [\"data:/data\", \"/etc/x:/x:ro\"]\n\n[modules.cam.create-options]\nHostConfig = { Binds = [\"C:/a:/b\", \"y:/y:z\"] }",
+        ),
+        (
+            r#"{"HostConfig": {"Tmpfs": {"/tmp": "", "/run": "size=1m"}}}"#,
+            "tmpfs = [\"/run:size=1m\", \"/tmp\"]",
+        ),
+        (
+            r#"{"HostConfig": {"Devices": [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "rwm"}]}}"#,
+            "host-devices = [\"/dev/a:/dev/b\"]",
+        ),
+        (
+            r#"{"HostConfig": {"NetworkMode": "host"}, "NetworkingConfig": {"EndpointsConfig": {"host": {}}}}"#,
+            "network-mode = \"host\"",
+        ),
+        (r#"{"NetworkingConfig": {"EndpointsConfig": {"plant": {}}}}"#, "networks = [\"plant\"]"),
+        (
+            r#"{"HostConfig": {"ExtraHosts": ["mqtt:10.0.0.5"]}}"#,
+            "extra-hosts = { mqtt = \"10.0.0.5\" }",
+        ),
+        (
+            r#"{"HostConfig": {"Memory": 268435456, "NanoCpus": 500000000, "ShmSize": 67108864}}"#,
+            "memory = \"256MiB\"\ncpus = 0.5\nshm-size = \"64MiB\"",
+        ),
+        (
+            r#"{"HostConfig": {"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}}"#,
+            "gpus = \"all\"",
+        ),
+        (
+            r#"{"HostConfig": {"Privileged": true, "ReadonlyRootfs": false, "CapAdd": ["NET_ADMIN"], "CapDrop": null, "Init": true}}"#,
+            "privileged = true\ncap-add = [\"NET_ADMIN\"]\ninit = true",
+        ),
+        (
+            r#"{"HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}}}"#,
+            "log = { max-file = 3, max-size = \"10m\" }",
+        ),
+        (
+            r#"{"Healthcheck": {"Test": ["CMD", "ping"], "Interval": 1000000000, "Timeout": 2000000000, "Retries": 3}}"#,
+            "health = { command = [\"CMD\", \"ping\"], interval = \"1s\", retries = 3, start-period = \"0s\", timeout = \"2s\" }",
+        ),
+        (r#"{"Labels": {"owner": "x"}}"#, "labels = { owner = \"x\" }"),
+        (r#"{"hostconfig": {"privileged": true}}"#, "privileged = true"),
+    ] {
+        options_become(options, lines);
+    }
+}
+
+#[test]
+fn options_without_an_exact_key_stay() {
+    for options in [
+        r#"{"HostConfig": {"Sysctls": {"a": "1"}}}"#,
+        r#"{"HostConfig": {"NetworkMode": "Host"}}"#,
+        r#"{"HostConfig": {"Memory": 4, "MemorySwap": -1}}"#,
+        r#"{"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": ""}]}}}"#,
+        r#"{"HostConfig": {"LogConfig": {"Type": "", "Config": {}}}}"#,
+        r#"{"HostConfig": {"Mounts": [{"Type": "volume", "Source": "a", "Target": "/a"}]}}"#,
+        r#"{"Healthcheck": {"Test": ["CMD", "ping"]}}"#,
+        r#"{"HostConfig": {"Privileged": true, "privileged": false}}"#,
+    ] {
+        let entry = with_options(options);
+        assert!(
+            entry.starts_with("[modules.cam]\nimage = \"cam:1\"\n\n[modules.cam.create-options]\n"),
+            "{entry}"
+        );
+    }
+}
+
+#[test]
+fn what_differs_by_default_is_said() {
+    let (file, _) =
+        imported(&base(r#""cam": {"type": "docker", "settings": {"image": " cam:1 "}}"#));
+    assert_eq!(entry(&file), "[modules.cam]\nimage = \"cam:1\"\nrestart-policy = \"on-unhealthy\"");
+    let (file, _) = imported(&base(
+        r#""cam": {"type": "docker", "status": "Stopped", "restartPolicy": "never", "startupOrder": 4294967295,
+            "imagePullPolicy": "never", "version": "", "settings": {"image": "cam:1"}},
+           "two": {"type": "docker", "status": "running", "restartPolicy": "always", "startupOrder": 0, "version": "1.0",
+            "imagePullPolicy": "on-create", "settings": {"image": "cam:1"}}"#,
+    ));
+    assert_eq!(
+        entry(&file),
+        "[modules.cam]\nimage = \"cam:1\"\nstatus = \"stopped\"\nrestart-policy = \"never\"\nimage-pull-policy = \"never\"\n\n\
+         [modules.two]\nimage = \"cam:1\"\nversion = \"1.0\"\nstartup-order = 0"
+    );
+}
+
+#[test]
+fn the_variable_in_create_options_wins() {
+    let (file, imported) = imported(&base(
+        r#""cam": {"restartPolicy": "always", "env": {"A": {"value": "weak"}, "N": {"value": 5}, "T": {"value": true}, "E": {"value": null}, "a b": {"value": "x"}},
+            "settings": {"image": "cam:1", "createOptions": {"Env": ["A=strong", "B=1=2", "C"]}}}"#,
+    ));
+    assert_eq!(
+        entry(&file),
+        "[modules.cam]\nimage = \"cam:1\"\n\n[modules.cam.env]\nA = \"strong\"\nB = \"1=2\"\nE = \"\"\nN = \"5\"\nT = \"true\"\n\n\
+         [modules.cam.create-options]\nEnv = [\"C\", \"a b=x\"]"
+    );
+    let remarks = &imported.report.deployments[0].remarks;
+    assert!(
+        remarks
+            .iter()
+            .any(|r| r.message.starts_with("`A`: the value in createOptions.Env was taken"))
+    );
+    let env = &exported(&imported).json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+        ["cam"]["env"];
+    assert_eq!(env["A"], json!({"value": "strong"}));
+}
+
+#[test]
+fn chunks_are_joined_and_cut_again() {
+    let long = "x".repeat(700);
+    let options = format!(r#"{{"Cmd":["{long}"]}}"#);
+    let (head, tail) = options.split_at(512);
+    let settings = json!({"image": "cam:1", "createOptions": head, "createOptions01": tail});
+    let (file, imported) = imported(&base(&format!(
+        r#""cam": {{"restartPolicy": "always", "settings": {settings}}}"#
+    )));
+    assert!(file.contains(&format!("command = [\n  \"{long}\",\n]")), "{file}");
+    let modules =
+        exported(&imported).json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+            .clone();
+    assert_eq!(modules["cam"]["settings"], settings);
+}
+
+#[test]
+fn layers_keep_their_spelling() {
+    let (file, imported) = imported(
+        r#"{"id": "layer", "targetCondition": "tags.a = 'b'", "priority": 7, "createdTimeUtc": "2022-12-13T12:15:59.8887327Z",
+            "labels": {"team": "x"}, "metrics": {"queries": {"slow": "SELECT deviceId FROM devices"}, "results": {"slow": 3}},
+            "etag": "MQ==", "content": {"modulesContent": {
+              "$edgeAgent": {"properties.desired.modules.proxy": {"restartPolicy": "always", "settings": {"image": "proxy:2"}},
+                             "properties.desired.modules.cam.env.LEVEL": {"value": "debug"},
+                             "properties.desired.modules.cam.settings.image": "cam:2"},
+              "$edgeHub": {"properties.desired.routes.up": {"route": "FROM /messages/modules/proxy/* INTO $upstream", "priority": 0, "timeToLiveSecs": 7200}},
+              "cam": {"properties.desired.layered.Send": true, "properties.desired.layered.Every": 5},
+              "twin": {"properties.desired": {"a": {"b": [1, 2.5]}}}
+            }}}"#,
+    );
+    assert_eq!(
+        file,
+        "kind = \"layered\"\ntarget = \"tags.a = 'b'\"\npriority = 7\ncreated = 2022-12-13T12:15:59Z\n\n\
+         [labels]\nteam = \"x\"\n\n\
+         [modules.cam]\npatch = true\nimage = \"cam:2\"\n\n\
+         [modules.cam.env]\nLEVEL = \"debug\"\n\n\
+         [modules.cam.desired-at]\n\"layered.Every\" = 5\n\"layered.Send\" = true\n\n\
+         [modules.proxy]\nimage = \"proxy:2\"\n\n\
+         [modules.twin.desired]\na = { b = [1, 2.5] }\n\n\
+         [routes]\nup = { priority = 0, route = \"FROM /messages/modules/proxy/* INTO $upstream\", time-to-live = \"2h\" }\n\n\
+         [metrics]\nslow = \"SELECT deviceId FROM devices\"\n"
+    );
+    assert!(imported.files.contains_key("deployments/layer.toml"));
+    let modules = &imported.report.deployments[0].modules;
+    assert_eq!(modules["proxy"], ["route `up` names it"]);
+    assert!(!modules.contains_key("cam") && !modules.contains_key("twin"));
+}
+
+#[test]
+fn credentials_become_a_name() {
+    let text = base("").replace(
+        "\"loggingOptions\": \"\"",
+        r#""registryCredentials": {"puller": {"address": "r.example.com:5000", "username": "joe", "password": "hunter2"}}"#,
+    );
+    let (file, imported) = imported(&text);
+    let fleet = &imported.files["fleet.toml"];
+    assert_eq!(
+        fleet,
+        "name = \"fleet\"\n\n[registries.\"r.example.com:5000\"]\ncredentials = \"puller\"\n"
+    );
+    let report = format!("{}{}", imported.report.text(), imported.report.json());
+    assert!(report.contains("puller"));
+    for text in [&file, fleet, &report] {
+        assert!(!text.contains("hunter2") && !text.contains("joe"), "{text}");
+    }
+}
+
+#[test]
+fn placeholders_are_filled_or_refused_later() {
+    let text = base(
+        r#""cam": {"restartPolicy": "always", "startupOrder": ${ORDER}, "env": {"A": {"value": "${A}"}, "H": {"value": "$HOME/x"}},
+            "settings": {"image": "r.example.com/cam:$TAG", "createOptions": "{\"Cmd\":[\"${A}\"]}"}}"#,
+    );
+    let empty = FileTree::default();
+    let mistake = import(&request(&[("t.json", &text)], set(&[])), &empty).unwrap_err().remove(0);
+    let line = text.lines().position(|line| line.contains("${ORDER}")).unwrap() + 1;
+    assert!(mistake.place.unwrap().starts_with(&format!("t.json:{line}:")), "{}", mistake.message);
+    let left = import(&request(&[("t.json", &text)], set(&[("ORDER", "3")])), &empty).unwrap();
+    let names: Vec<_> =
+        left.report.placeholders.iter().map(|p| (p.text.as_str(), p.refused)).collect();
+    assert_eq!(names, [("$HOME", false), ("$TAG", true), ("${A}", true)]);
+    let found = errors(&tree_for_device(&left));
+    assert!(
+        found.iter().any(|e| e.contains("`${A}` is unknown"))
+            && found.iter().any(|e| e.contains("`r.example.com/cam:$TAG` is no image")),
+        "{found:?}"
+    );
+    let values = set(&[("ORDER", "3"), ("A", "it \"is\" \\ ${device.id}"), ("TAG", "1.0")]);
+    let whole = import(&request(&[("t.json", &text)], values), &empty).unwrap();
+    assert_eq!(errors(&tree_for_device(&whole)), Vec::<String>::new());
+    let entry = entry(&whole.files["deployments/t.toml"]);
+    assert!(
+        entry.contains("command = ['it \"is\" \\ ${device.id}']")
+            && entry.contains("startup-order = 3")
+            && entry.contains("H = \"$HOME/x\""),
+        "{entry}"
+    );
+}
+
+#[test]
+fn several_files_are_several_deployments() {
+    let whole = |id: &str| {
+        format!(r#"{{"id": "{id}", "content": {{"modulesContent": {{"$edgeAgent": {{}}}}}}}}"#)
+    };
+    let all = import_all(&[
+        ("a/site.json", &base("")),
+        ("b/site.json", &base("")),
+        ("all.json", &format!("[{}, {}]", whole("one+x"), whole("two"))),
+    ])
+    .unwrap();
+    let paths: Vec<_> = all.files.keys().map(String::as_str).collect();
+    assert_eq!(
+        paths,
+        [
+            "deployments/one-x.toml",
+            "deployments/site-2.toml",
+            "deployments/site.toml",
+            "deployments/two.toml",
+            "fleet.toml"
+        ]
+    );
+    let renamed = all
+        .report
+        .deployments
+        .iter()
+        .flat_map(|d| &d.remarks)
+        .filter(|r| r.weight == Weight::Warning);
+    assert_eq!(renamed.filter(|r| r.message.contains("is named")).count(), 2);
+}
+
+#[test]
+fn what_has_no_place_is_kept_and_comes_back() {
+    let text = base(
+        r#""cam": {"type": "docker", "status": "running", "restartPolicy": "always", "_comment": "x",
+            "settings": {"image": "cam:1", "imagePullPolicy": "never",
+                         "createOptions": {"HostConfig": {"RestartPolicy": {"Name": "always"}}, "Image": "other"}}}"#,
+    );
+    let (file, imported) = imported(&text);
+    for kept in [
+        "_comment = \"x\"",
+        "imagePullPolicy = \"never\"",
+        "RestartPolicy",
+        "Image = \"other\"",
+        "schemaVersion = \"1.1\"",
+        "systemModules",
+        "timeToLiveSecs",
+    ] {
+        let azure = &file[file.find("[azure").unwrap()..];
+        assert!(azure.contains(kept), "{kept}: {azure}");
+    }
+    let json = exported(&imported).json;
+    let agent = &json["modulesContent"]["$edgeAgent"]["properties.desired"];
+    assert_eq!(agent["systemModules"]["edgeHub"]["settings"]["image"], "h:1");
+    assert_eq!(
+        agent["modules"]["cam"]["settings"]["createOptions"],
+        r#"{"HostConfig":{"RestartPolicy":{"Name":"always"}},"Image":"other"}"#
+    );
+}
