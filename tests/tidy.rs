@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from the bottom up, each with its height. A layer names itself and what is lower; layers of
 /// one height don't know each other.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("diagnostic", 1),
     ("model", 2),
     ("language", 3),

@@ -26,6 +26,12 @@ pub(super) fn take(
         };
         placeholders.fill(&mut address, file);
         let key = placeholders.filled_in(&entry.key);
+        // Values for what is not copied are no mistake of whoever gives them.
+        for member in
+            entry.value.members().unwrap_or_default().iter().filter(|m| m.key != "address")
+        {
+            placeholders.filled_in(member.value.text().unwrap_or_default());
+        }
         let text = address.text().unwrap_or_default();
         match host(text) {
             Some(host) => {
@@ -70,7 +76,7 @@ fn take_below(node: &mut Node, in_runtime: bool, taken: &mut Vec<Member>) {
                                 key: String::new(),
                                 at: value.at,
                                 value,
-                            }))
+                            }));
                         }
                         _ => {}
                     }

@@ -124,7 +124,7 @@ fn device(
                 table.insert("engine".to_owned(), address.to_string().into());
             }
             Err(error) => {
-                remarks.warn(format!("device `{id}` got no engine: {error}"), place.clone())
+                remarks.warn(format!("device `{id}` got no engine: {error}"), place.clone());
             }
         }
     }

@@ -119,7 +119,8 @@ impl<'a> Parser<'a> {
     fn found(&self) -> String {
         match self.rest().chars().next() {
             None => "the end of the file".to_owned(),
-            Some(c) => format!("`{}`", c.escape_debug()),
+            Some(c) if c.is_control() => format!("`{}`", c.escape_debug()),
+            Some(c) => format!("`{c}`"),
         }
     }
 
@@ -465,8 +466,8 @@ mod tests {
         let parsed =
             tree("{ // why\n \"a\": [1, 2,], /* x */ \"a\": ${TTL}, \"b\": \"tab\there\" }")
                 .unwrap();
-        assert_eq!((parsed.comment, parsed.trailing_comma), (Some(2), Some(22)));
-        assert_eq!(parsed.doubled, [(33, "a".to_owned())]);
+        assert_eq!((parsed.comment, parsed.trailing_comma), (Some(2), Some(20)));
+        assert_eq!(parsed.doubled, [(32, "a".to_owned())]);
         assert_eq!(parsed.root.get("a").unwrap().json, Json::Number("7200".to_owned()));
         assert_eq!(tree("{\"a\":1}\n{\"a\":2}\n").unwrap().more.len(), 1);
     }

@@ -10,8 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The names of one deployment: as they were → as they are.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    modules: BTreeMap<String, String>,
-    routes: BTreeMap<String, String>,
+    modules: Kind,
+    routes: Kind,
+}
+
+/// The names of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    /// As they were → as they are.
+    known: BTreeMap<String, String>,
+    taken: BTreeSet<String>,
 }
 
 impl Names {
@@ -29,45 +37,50 @@ impl Names {
 
     /// Modules whose name is another one now.
     pub(super) fn renamed_modules(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.modules.iter().map(|(before, after)| (before.as_str(), after.as_str()));
+        let pairs =
+            self.modules.known.iter().map(|(before, after)| (before.as_str(), after.as_str()));
         pairs.filter(|(before, after)| before != after)
     }
 }
 
 fn name_in(
-    known: &mut BTreeMap<String, String>,
+    kind: &mut Kind,
     desk: &mut Desk<'_>,
     (what, name, at): (&str, &str, usize),
     good: &dyn Fn(&str) -> bool,
 ) -> String {
-    if let Some(known) = known.get(name) {
+    if let Some(known) = kind.known.get(name) {
         return known.clone();
     }
-    let taken: BTreeSet<&str> = known.values().map(String::as_str).collect();
-    let named = if good(name) && !taken.contains(name) {
+    let named = if good(name) && !kind.taken.contains(name) {
         name.to_owned()
     } else if !good(name) && placeholder::first(name).is_some() {
         desk.placeholders.refuse(name, at, desk.file);
         name.to_owned()
     } else {
-        let new = valid(name, what, &taken, good);
+        let new = valid(name, what, &kind.taken, good);
         let message =
             format!("{what} `{name}` is named `{new}` here: `{name}` is no name of a {what}");
         desk.warn(message, at);
         new
     };
-    known.insert(name.to_owned(), named.clone());
+    kind.known.insert(name.to_owned(), named.clone());
+    kind.taken.insert(named.clone());
     named
 }
 
 /// A name near another one that is valid and not taken.
-fn valid(name: &str, what: &str, taken: &BTreeSet<&str>, good: &dyn Fn(&str) -> bool) -> String {
+fn valid(name: &str, what: &str, taken: &BTreeSet<String>, good: &dyn Fn(&str) -> bool) -> String {
     let fits = |text: &String| good(text) && !taken.contains(text.as_str());
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '-' };
     let text: String = name.trim().chars().map(plain).collect();
     let text = text.trim_start_matches(['-', '_']);
     let cut: String = text.chars().take(50).collect();
-    let named = if good(&cut) { cut } else { format!("{what}-{cut}") };
+    let named = match cut.as_str() {
+        "" => what.to_owned(),
+        _ if good(&cut) => cut,
+        _ => format!("{what}-{cut}"),
+    };
     let base = if good(&named) { named } else { what.to_owned() };
     let numbered = (2_u64..).map(|n| format!("{base}-{n}"));
     std::iter::once(base.clone()).chain(numbered).find(fits).expect("some number is free")
@@ -119,7 +132,7 @@ mod tests {
         ] {
             assert_eq!(valid(name, "module", &none, &good), expected, "{name}");
         }
-        let taken = BTreeSet::from(["a-b", "module-a-b", "module"]);
+        let taken = ["a-b", "module"].map(str::to_owned).into();
         assert_eq!(valid("a.b", "module", &taken, &good), "a-b-2");
         assert!(good(&valid(&"m".repeat(128), "module", &none, &good)));
     }

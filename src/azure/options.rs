@@ -78,7 +78,7 @@ pub(super) fn split(options: Table, module: &str) -> Split {
         move_volumes(host, &mut split.native);
     }
     move_labels(&mut split);
-    let mode = split.native.get("network-mode").is_some();
+    let mode = split.native.contains_key("network-mode");
     let host_says = host
         .as_ref()
         .and_then(|(_, host)| host.as_table())

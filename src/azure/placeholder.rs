@@ -219,13 +219,19 @@ impl Placeholders {
     }
 
     /// A text that is written nowhere, with what has a value filled in.
-    pub(super) fn filled_in(&self, text: &str) -> String {
+    pub(super) fn filled_in(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut from = 0;
         for found in all(text) {
             out.push_str(&text[from..found.start]);
-            out.push_str(self.values.get(found.name).map_or(found.text, String::as_str));
             from = found.end;
+            match self.values.get(found.name) {
+                Some(value) => {
+                    out.push_str(value);
+                    *self.filled.entry(found.name.to_owned()).or_default() += 1;
+                }
+                None => out.push_str(found.text),
+            }
         }
         out.push_str(&text[from..]);
         out

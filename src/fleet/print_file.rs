@@ -89,3 +89,111 @@ pub fn print_fleet(name: &FleetName, registries: &BTreeMap<String, String>) -> S
 fn is_moment(text: &str) -> bool {
     Timestamp::parse(text).is_ok_and(|moment| moment.to_string() == text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z0-9 .]{0,12}",
+            "[ -~]{0,8}",
+            Just("it's \"a\" \\ \n\t\u{1}é${x}".to_owned())
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Integer),
+            (-1e12..1e12f64).prop_map(Value::Float),
+            text().prop_map(Value::String),
+        ];
+        leaf.prop_recursive(4, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+                prop::collection::btree_map(text(), inner, 0..4).prop_map(Value::Table),
+            ]
+        })
+    }
+
+    fn table() -> impl Strategy<Value = Table> {
+        prop::collection::btree_map(text(), value(), 1..5)
+    }
+
+    fn module() -> impl Strategy<Value = Value> {
+        let keys = [
+            "image",
+            "env",
+            "create-options",
+            "desired",
+            "desired-at",
+            "labels",
+            "ports",
+            "patch",
+            "x y",
+        ];
+        prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..6).prop_map(
+            |module| Value::Table(module.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        )
+    }
+
+    /// The text as TOML has it, dates as texts.
+    fn read(text: &str) -> Table {
+        fn value(toml: toml::Value) -> Value {
+            match toml {
+                toml::Value::String(text) => Value::String(text),
+                toml::Value::Integer(number) => Value::Integer(number),
+                toml::Value::Float(number) => Value::Float(number),
+                toml::Value::Boolean(value) => Value::Bool(value),
+                toml::Value::Datetime(date) => Value::String(date.to_string()),
+                toml::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
+                toml::Value::Table(table) => {
+                    Value::Table(table.into_iter().map(|(k, v)| (k, value(v))).collect())
+                }
+            }
+        }
+        let toml: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        toml.into_iter().map(|(k, v)| (k, value(v))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_printed_deployment_is_read_back(
+            target in text(),
+            modules in prop::collection::btree_map(text(), module(), 1..4),
+            labels in table(), routes in table(), metrics in table(), azure in table(),
+        ) {
+            let deployment = Table::from([
+                ("kind".to_owned(), "layered".into()),
+                ("target".to_owned(), target.into()),
+                ("priority".to_owned(), 7.into()),
+                ("created".to_owned(), "2026-01-05T09:00:00Z".into()),
+                ("labels".to_owned(), Value::Table(labels)),
+                ("modules".to_owned(), Value::Table(modules)),
+                ("routes".to_owned(), Value::Table(routes)),
+                ("metrics".to_owned(), Value::Table(metrics)),
+                ("azure".to_owned(), Value::Table(azure)),
+            ]);
+            prop_assert_eq!(read(&print_deployment(&deployment)), deployment);
+        }
+
+        #[test]
+        fn printed_devices_are_read_back(id in text(), tags in table(), reported in table()) {
+            let device = Table::from([
+                ("id".to_owned(), id.into()),
+                ("engine".to_owned(), "tcp://127.0.0.1:2375".into()),
+                ("reachable".to_owned(), false.into()),
+                ("tags".to_owned(), Value::Table(tags)),
+                ("reported".to_owned(), Value::Table(reported)),
+            ]);
+            prop_assert_eq!(&read(&print_device(&device)), &device);
+            let list = read(&print_device_list(&[device.clone(), device.clone()]));
+            let devices = Value::List(vec![Value::Table(device.clone()), Value::Table(device)]);
+            prop_assert_eq!(list.get("device"), Some(&devices));
+        }
+    }
+}

@@ -23,8 +23,8 @@ pub(crate) fn request(files: &[(&str, &str)], set: BTreeMap<String, String>) -> 
         devices: None,
         engine: None,
         set,
-        now: Timestamp::parse("2026-01-05T09:00:00Z").unwrap(),
-        fleet_name: FleetName::parse("fleet").unwrap(),
+        now: Timestamp::parse("2026-01-05T09:00:00Z").expect("it is there and good"),
+        fleet_name: FleetName::parse("fleet").expect("it is there and good"),
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn errors(tree: &FileTree) -> Vec<String> {
 pub(crate) fn manifest(tree: &FileTree) -> (Fleet, Manifest) {
     let checked = check(tree);
     let Some((fleet, resolution)) = checked.fleet else { panic!("{:?}", errors(tree)) };
-    let device = DeviceId::parse("dev-1").unwrap();
+    let device = DeviceId::parse("dev-1").expect("it is there and good");
     let manifest = resolution.manifest(&fleet, &device).expect("a base").expect("it can be filled");
     (fleet, manifest)
 }
@@ -138,8 +138,8 @@ pub(crate) fn schema_errors(content: &Json) -> Vec<String> {
         let path = folder.join(format!("azure-iot-{name}-deployment-{version}.json"));
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let schema: Json = serde_json::from_str(&text).unwrap();
-        let validator = jsonschema::validator_for(&schema).unwrap();
+        let schema: Json = serde_json::from_str(&text).expect("it is there and good");
+        let validator = jsonschema::validator_for(&schema).expect("it is there and good");
         let part = serde_json::json!({key: content[key]});
         errors.extend(validator.iter_errors(&part).map(|e| format!("{}: {e}", e.instance_path())));
     }
@@ -162,12 +162,13 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
 pub(crate) fn real_manifests() -> Vec<(String, String)> {
     let Some(folder) = shared("manifests") else { return Vec::new() };
     let mut files: Vec<(String, String)> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("it is there and good")
+        .map(|entry| entry.expect("it is there and good").path())
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .map(|path| {
-            let bytes = std::fs::read(&path).unwrap();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let bytes = std::fs::read(&path).expect("it is there and good");
+            let name =
+                path.file_name().expect("it is there and good").to_string_lossy().into_owned();
             (name, String::from_utf8_lossy(&bytes).into_owned())
         })
         .collect();

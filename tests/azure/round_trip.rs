@@ -123,12 +123,15 @@ fn filled(text: &str, values: &BTreeMap<String, String>, code: bool) -> String {
     out
 }
 
+/// Takes a path and what stands there before and after.
+type Visit<'v> = dyn FnMut(&[String], Option<&Json>, Option<&Json>) + 'v;
+
 /// Visits every leaf that differs.
 fn differences(
     path: &mut Vec<String>,
     before: Option<&Json>,
     after: Option<&Json>,
-    visit: &mut dyn FnMut(&[String], Option<&Json>, Option<&Json>),
+    visit: &mut Visit<'_>,
 ) {
     match (before, after) {
         (Some(Json::Object(b)), Some(Json::Object(a))) => {
@@ -318,7 +321,7 @@ fn plain_options(options: &Json) -> Json {
         let exposed = top.entry("exposedports").or_insert(json!({}));
         let mut plain = Map::new();
         for (port, list) in ports {
-            exposed.as_object_mut().unwrap().remove(&port);
+            exposed.as_object_mut().expect("its form is known").remove(&port);
             let list = list.as_array().cloned().unwrap_or_default();
             let binding = |b: Json| {
                 (
@@ -333,8 +336,10 @@ fn plain_options(options: &Json) -> Json {
         host.insert("portbindings".to_owned(), Json::Object(plain));
     }
     if let Some(Json::Array(binds)) = host.remove("binds") {
-        let mut binds: Vec<String> =
-            binds.iter().map(|b| b.as_str().unwrap().trim_end_matches(":rw").to_owned()).collect();
+        let mut binds: Vec<String> = binds
+            .iter()
+            .map(|b| b.as_str().expect("its form is known").trim_end_matches(":rw").to_owned())
+            .collect();
         binds.sort();
         host.insert("binds".to_owned(), json!(binds));
     }

@@ -315,6 +315,15 @@ impl<'a> Item<'a> {
     /// A text in one of our languages, of a size that is read.
     pub(in crate::fleet) fn code(&self, what: &str) -> Option<&'a str> {
         let text = self.string()?;
+        if self.file.texts == Texts::Templates && text.contains("${") {
+            let help = "write what should stand there; only modules take `${device.…}`";
+            self.report(
+                Code::BadTemplate,
+                format!("a {what} takes no templates"),
+                Some(help.into()),
+            );
+            return None;
+        }
         if text.len() > LONGEST_CODE && text.chars().count() > LONGEST_CODE {
             let message = format!(
                 "a {what} of {} characters; at most {LONGEST_CODE} are read",
