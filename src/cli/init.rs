@@ -4,7 +4,8 @@ use super::exit::{Exit, Failure};
 use super::opened::format;
 use super::output::print;
 use super::run::now;
-use super::{Format, Global};
+use super::{Format, Global, schema};
+use crate::fleet::FileKind;
 use crate::model::FleetName;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,16 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     fs::create_dir_all(&folder).map_err(|error| unmade(&folder, &error))?;
     let name = name(&folder, arguments.name.as_deref())?;
     let files = [
-        ("fleet.toml", fleet_file(&name)),
-        ("devices/this-host.toml", DEVICE.to_owned()),
-        ("deployments/base.toml", DEPLOYMENT.replace("CREATED", &now().to_string())),
-    ];
+        ("fleet.toml", FileKind::Fleet, fleet_file(&name)),
+        ("devices/this-host.toml", FileKind::Device, DEVICE.to_owned()),
+        (
+            "deployments/base.toml",
+            FileKind::Deployment,
+            DEPLOYMENT.replace("CREATED", &now().to_string()),
+        ),
+    ]
+    .map(|(path, kind, text)| (path.to_owned(), schema::line(path, kind) + &text));
+    let files = [files, schema::files()].concat();
     if let Some((path, _)) = files.iter().find(|(path, _)| folder.join(path).exists()) {
         return Err(Failure::new(format!(
             "{path} is there already in {}; nothing was written",

@@ -4,6 +4,7 @@
 //! table ([`exit`]); what a user can do about an error is said here and nowhere below.
 
 mod apply;
+mod completions;
 mod diff;
 mod exit;
 mod explain;
@@ -11,6 +12,7 @@ mod generate;
 mod help;
 mod import;
 mod init;
+mod man;
 mod manifest;
 mod opened;
 mod output;
@@ -18,6 +20,7 @@ mod plan;
 mod query;
 mod revisions;
 mod run;
+mod schema;
 mod stamp;
 mod status;
 mod validate;
@@ -117,6 +120,12 @@ enum Command {
     Apply(apply::Arguments),
     /// Show how the fleet was last seen
     Status(status::Arguments),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Man(man::Arguments),
     /// Show what a command does, or how target conditions and queries are written
     Help(help::Arguments),
 }
@@ -150,6 +159,11 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&global, &arguments),
         Command::Apply(arguments) => apply::run(&global, &arguments),
         Command::Status(arguments) => status::run(&global, &arguments),
+        Command::Schema(arguments) => schema::run(&global, &arguments),
+        Command::Completions(arguments) => {
+            completions::run(&global, Arguments::command(), &arguments)
+        }
+        Command::Man(arguments) => man::run(&global, Arguments::command(), &arguments),
         Command::Help(arguments) => help::run(Arguments::command(), &arguments),
     };
     match result {

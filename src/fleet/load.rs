@@ -64,7 +64,7 @@ pub fn load(tree: &FileTree) -> Loaded {
 }
 
 /// The text of a file, without a byte-order mark.
-fn text(path: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<File> {
+pub(super) fn text(path: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<File> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(File::new(Source::new(path, text), Texts::Templates)),

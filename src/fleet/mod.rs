@@ -8,15 +8,19 @@ mod decode;
 mod load;
 mod manifest;
 mod paths;
+mod policy;
 mod print;
 mod print_file;
+mod schema;
 mod tree;
 
 pub use crate::model::{Amount, OnFailure, PhaseSettings};
 pub use load::load;
 pub use manifest::decode_manifest;
+pub use policy::decode_policy;
 pub use print::{print_inline, print_manifest, print_module, print_toml};
 pub use print_file::{print_deployment, print_device, print_device_list, print_fleet};
+pub use schema::{FileKind, schema};
 pub use tree::{FileTree, TreeEntry};
 
 use crate::diagnostic::{Code, Diagnostics, Level, Place};
@@ -26,6 +30,9 @@ use crate::model::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Levels of lints that somebody wrote; `None` is allow.
+pub type LintLevels = BTreeMap<Code, Option<Level>>;
 
 /// All files of one revision, parsed. Valid only if its diagnostics hold no error.
 #[derive(Debug, Clone)]
@@ -42,8 +49,8 @@ pub struct Fleet {
     pub registries: BTreeMap<String, SecretName>,
     /// Name in `properties.reported` → the module's word that conditions may read.
     pub reported_properties: BTreeMap<String, ModuleWord>,
-    /// Levels of lints; `None` is allow.
-    pub lints: BTreeMap<Code, Option<Level>>,
+    /// Levels of lints.
+    pub lints: LintLevels,
     /// Limits on one change.
     pub guards: Guards,
     /// How changes go out.

@@ -93,8 +93,11 @@ pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
         let Some((folder, rest)) = path.split_once('/') else {
             if path != "fleet.toml" && is_near(path, &["fleet.toml"]).is_some() {
                 ignored(path, format!("`{path}` is ignored"), "did you mean `fleet.toml`?", found);
-            } else if matches!(path.as_str(), "devices.toml" | "deployments.toml") {
-                let folder = path.trim_end_matches(".toml");
+            } else if matches!(
+                path.as_str(),
+                "devices.toml" | "deployments.toml" | "device.toml" | "deployment.toml"
+            ) {
+                let folder = format!("{}s", path.trim_end_matches(".toml").trim_end_matches('s'));
                 let help = format!("files are read from the folder `{folder}/`");
                 ignored(path, format!("`{path}` is ignored"), &help, found);
             }
@@ -103,7 +106,8 @@ pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
         if matches!(folder, "devices" | "deployments") {
             let name = rest.rsplit('/').next().unwrap_or(rest);
             let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
-            if kind != "toml" && is_near(kind, &["toml"]).is_some() {
+            let data = matches!(kind, "yaml" | "yml" | "json") || name.contains(".toml.");
+            if kind != "toml" && (data || is_near(kind, &["toml"]).is_some()) {
                 let help = "only files that end in `.toml` are read";
                 ignored(path, format!("`{path}` is ignored"), help, found);
             }

@@ -61,7 +61,8 @@ impl Port {
     /// Says which part is wrong.
     pub fn check(&self) -> Result<(), String> {
         for part in [&self.host, &self.container] {
-            if !part.contains("${") && !part.parse::<u16>().is_ok_and(|p| p > 0) {
+            let digits = part.bytes().all(|b| b.is_ascii_digit());
+            if !part.contains("${") && !(digits && part.parse::<u16>().is_ok_and(|p| p > 0)) {
                 return Err(format!("`{part}` is no port number (1 to 65535)"));
             }
         }

@@ -54,12 +54,19 @@ impl ImageReference {
             }
         }
         let name = &rest[..name_end];
+        if text.contains("://") {
+            return fail("it is a name, not an address: leave out what stands before `//`");
+        }
         if name.is_empty() {
             return fail("the name is empty");
         }
         let mut parts: Vec<&str> = name.split('/').collect();
         if parts.len() > 1 && is_registry(parts[0]) {
-            parts.remove(0);
+            let registry = parts.remove(0);
+            let good = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+            if !registry.chars().all(good) || registry.starts_with([':', '-', '.']) {
+                return fail("a registry is a host name, with `:port` if it has one");
+            }
         }
         for part in parts {
             let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);

@@ -82,6 +82,11 @@ impl Repository {
         Ok(Self { git, prefix })
     }
 
+    /// The way from its top to the fleet folder, with a `/` at the end; empty if that is the top.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Whether it has no working tree.
     pub fn is_bare(&self) -> bool {
         self.git.is_bare()

@@ -40,7 +40,7 @@ pub(in crate::fleet) fn deployment(
     }
     let which = which_kind(&mut reader);
     let priority_item = reader.take("priority");
-    let kind = kind(&mut reader, which, priority_item.as_ref());
+    let kind = kind(&mut reader, which);
     let priority_place = priority_item.map(|item| item.place());
     let priority = priority_item.and_then(|item| item.count(0)).unwrap_or(0);
     let created = reader.take("created").and_then(|item| created(&item));
@@ -94,22 +94,18 @@ fn which_kind(reader: &mut TableReader<'_>) -> Kind {
     kind.unwrap_or(Kind::Unclear)
 }
 
-fn kind(
-    reader: &mut TableReader<'_>,
-    which: Kind,
-    priority: Option<&Item<'_>>,
-) -> Option<DeploymentKind<Condition>> {
+fn kind(reader: &mut TableReader<'_>, which: Kind) -> Option<DeploymentKind<Condition>> {
     if which == Kind::Device {
         reader.refuse(
             "target",
             "a deployment of kind `device` has no `target`",
             "it names its device: `device = \"ID\"`",
         );
-        if let Some(item) = priority {
-            let help = "it is the base of its device, whatever else there is: take the line away";
-            let message = "a deployment of kind `device` has no `priority`";
-            item.report_key(Code::MisplacedKey, message, Some(help.to_owned()));
-        }
+        reader.refuse(
+            "priority",
+            "a deployment of kind `device` has no `priority`",
+            "it is the base of its device, whatever else there is: take the line away",
+        );
         let item = reader.need("device", "say whose base it is: `device = \"ID\"`")?;
         let device = item.parsed_name(DeviceId::parse)?;
         return Some(DeploymentKind::Device { device, place: item.place() });
@@ -141,7 +137,8 @@ fn created(item: &Item<'_>) -> Option<Timestamp> {
         DeValue::Datetime(date) => date.to_string(),
         DeValue::String(text) => text.to_string(),
         _ => {
-            item.wrong_type("a date with time and zone, such as 2026-01-05T09:00:00Z");
+            let message = "`created`: expected a date with time and zone";
+            item.report(Code::WrongType, message, Some(help.to_owned()));
             return None;
         }
     };
@@ -157,6 +154,12 @@ fn modules(item: &Item<'_>, layer: LayerKeys) -> Option<BTreeMap<ModuleName, Mod
     let table = item.table("`[modules]`")?;
     let mut modules = BTreeMap::new();
     for item in table.entries() {
+        if !matches!(item.value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
+            let message = format!("`{}` is no module", item.name);
+            let help = "each module is a table of its own: `[modules.NAME]`";
+            item.report_key(Code::WrongType, message, Some(help.to_owned()));
+            continue;
+        }
         let name = ModuleName::parse(item.name);
         if let Err(error) = &name {
             let message = format!("`{}` is {error}", item.name);

@@ -28,6 +28,11 @@ pub(in crate::fleet) fn devices(file: &File, stem: &str) -> DeviceFile {
     let mut reader = TableReader::root(file, tree.get_ref(), "a device's file");
     if !reader.has("device") {
         let device = device(&mut reader, Some(stem), &Shared::default());
+        reader.refuse(
+            "devices",
+            "there is no `devices`",
+            "a list of devices is `[[device]]`, once before each of them",
+        );
         reader.finish();
         let good = file.errors() == 0;
         return DeviceFile { devices: device.filter(|_| good).into_iter().collect() };

@@ -5,7 +5,7 @@ use super::item::Item;
 use super::rollout::rollout;
 use super::{File, TableReader};
 use crate::diagnostic::{Code, Level, did_you_mean};
-use crate::fleet::{Fleet, Guards, ModuleWord};
+use crate::fleet::{Fleet, Guards, LintLevels, ModuleWord};
 use crate::model::{FleetName, ModuleName, SecretName};
 use std::collections::BTreeMap;
 
@@ -98,7 +98,18 @@ fn module_word(item: &Item<'_>) -> Option<ModuleWord> {
     })
 }
 
-fn lints(item: &Item<'_>) -> Option<BTreeMap<Code, Option<Level>>> {
+/// A policy: a file with nothing but `[lints]`.
+pub(in crate::fleet) fn lint_levels(file: &File) -> Option<LintLevels> {
+    let tree = file.parse(&file.source.text)?;
+    let mut reader = TableReader::root(file, tree.get_ref(), "a policy");
+    let help =
+        "a policy is a file with levels: `[lints]`, then lines such as `mutable-image = \"error\"`";
+    let levels = reader.need("lints", help).and_then(|item| lints(&item));
+    reader.finish();
+    levels
+}
+
+fn lints(item: &Item<'_>) -> Option<LintLevels> {
     let table = item.table("`[lints]`")?;
     let mut lints = BTreeMap::new();
     for item in table.entries() {

@@ -41,7 +41,7 @@ pub(super) const MODULE_KEYS: [&str; 36] = [
 ];
 
 /// The keys that `[defaults]` takes.
-pub(super) const DEFAULT_KEYS: [&str; 11] = [
+pub(in crate::fleet) const DEFAULT_KEYS: [&str; 11] = [
     "restart-policy",
     "image-pull-policy",
     "stop-timeout",
@@ -54,6 +54,30 @@ pub(super) const DEFAULT_KEYS: [&str; 11] = [
     "networks",
     "create-options",
 ];
+
+/// What a key of other tools is called here, and what is to be said beside it.
+pub(super) fn called_elsewhere(key: &str) -> Option<(&'static str, &'static str)> {
+    Some(match key {
+        "depends_on" | "depends-on" | "dependsOn" => {
+            ("startup-order", ": smaller numbers start first")
+        }
+        "devices" => ("host-devices", ""),
+        "mem_limit" | "memory_limit" | "mem-limit" => ("memory", ""),
+        "healthcheck" | "health-check" | "livenessProbe" => ("health", ""),
+        "environment" => ("env", ""),
+        "logging" => ("log", ""),
+        "restart" => ("restart-policy", ""),
+        "network_mode" => ("network-mode", ""),
+        "shm_size" => ("shm-size", ""),
+        "stop_grace_period" => ("stop-timeout", ""),
+        "pull_policy" => ("image-pull-policy", ""),
+        "test" => ("command", ""),
+        "deviceId" | "device-id" | "name" => ("id", ", or the file's name"),
+        "host" | "address" | "docker-host" => ("engine", ": `engine = \"ssh://user@host\"`"),
+        "targetCondition" | "target-condition" | "condition" => ("target", ""),
+        _ => return None,
+    })
+}
 
 /// Where a key of the fleet's files stands, if it is one.
 pub(super) fn home_of(key: &str) -> Option<&'static str> {

@@ -71,6 +71,12 @@ impl<'a> Item<'a> {
             {
                 Some(format!("write {text} without quotes"))
             }
+            DeValue::Array(items) if expected == "a table" => match items.first() {
+                Some(_) if self.place().text().starts_with("[[") => {
+                    Some("a table's header has single brackets: `[name]`".to_owned())
+                }
+                _ => Some("write `{ key = value }`, or `[name]` and its keys below".to_owned()),
+            },
             DeValue::String(text) if expected.contains("a list") => {
                 Some(format!("write a list: `[\"{text}\"]`"))
             }
@@ -145,11 +151,30 @@ impl<'a> Item<'a> {
         words: &'static [&'static str],
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let text = self.string()?;
+        self.word_or(words, parse, &[])
+    }
+
+    /// The same, where other tools have words of their own: theirs, in small letters, and ours.
+    pub(in crate::fleet) fn word_or<T>(
+        &self,
+        words: &'static [&'static str],
+        parse: impl FnOnce(&str) -> Option<T>,
+        of_others: &[(&str, &str)],
+    ) -> Option<T> {
+        let DeValue::String(text) = self.value.get_ref() else {
+            self.wrong_type(&format!("{} in quotes", one_of(words)));
+            return None;
+        };
         let parsed = parse(text);
         if parsed.is_none() {
             let message = format!("`{}` can't be `{text}`: it is {}", self.name, one_of(words));
-            self.report(Code::BadValue, message, did_you_mean(text, words.iter().copied()));
+            let lower = text.to_lowercase();
+            let ours = of_others.iter().find(|(theirs, _)| *theirs == lower);
+            let help = match ours {
+                Some((_, ours)) => Some(format!("here it is called `{ours}`")),
+                None => did_you_mean(text, words.iter().copied()),
+            };
+            self.report(Code::BadValue, message, help);
         }
         parsed
     }
@@ -174,7 +199,8 @@ impl<'a> Item<'a> {
         let number = i64::from_str_radix(value.as_str(), value.radix()).ok();
         let fits = number.filter(|n| (least..=most).contains(n));
         if fits.is_none() {
-            let limits = if most == i64::MAX {
+            let too_large = number.is_none() && !value.as_str().starts_with('-');
+            let limits = if most == i64::MAX && !too_large {
                 format!("at least {least}")
             } else {
                 format!("between {least} and {most}")

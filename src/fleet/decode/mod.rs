@@ -20,8 +20,11 @@ pub(super) use deployment_file::deployment;
 pub(super) use deployment_file::route;
 pub(super) use device_file::devices;
 pub(super) use entry::finished_module;
-pub(super) use fleet_file::fleet;
+pub(super) use fleet_file::{fleet, lint_levels};
+pub(super) use homes::DEFAULT_KEYS;
 pub(super) use reader::TableReader;
+#[cfg(test)]
+pub(super) use reader::known;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level, Place, Source, Span};
 use std::cell::{Cell, RefCell};

@@ -63,10 +63,23 @@ impl<'a> Fields<'_, 'a> {
             version: self.take("version", plain),
             status: self.take("status", |item| item.word(Status::WORDS, Status::parse)),
             restart_policy: self.take("restart-policy", |item| {
-                item.word(RestartPolicy::WORDS, RestartPolicy::parse)
+                item.word_or(
+                    RestartPolicy::WORDS,
+                    RestartPolicy::parse,
+                    &[("unless-stopped", "always"), ("no", "never")],
+                )
             }),
-            image_pull_policy: self
-                .take("image-pull-policy", |item| item.word(PullPolicy::WORDS, PullPolicy::parse)),
+            image_pull_policy: self.take("image-pull-policy", |item| {
+                item.word_or(
+                    PullPolicy::WORDS,
+                    PullPolicy::parse,
+                    &[
+                        ("ifnotpresent", "on-create"),
+                        ("if-not-present", "on-create"),
+                        ("missing", "on-create"),
+                    ],
+                )
+            }),
             startup_order: self.take("startup-order", |item| item.count(0)),
             stop_timeout: self.take("stop-timeout", Item::duration),
             probation: self.take("probation", Item::duration),
@@ -201,12 +214,22 @@ fn gpus(item: &Item<'_>) -> Option<Gpus> {
 }
 
 fn log(item: &Item<'_>) -> Option<LogSettings> {
+    if let DeValue::String(driver) = item.value.get_ref() {
+        let help = format!("write `log = {{ driver = \"{driver}\" }}`");
+        item.report(Code::WrongType, "`log`: expected a table, found a string", Some(help));
+        return None;
+    }
     let mut table = item.table("`log`")?;
     let driver = table.take("driver").and_then(|item| plain(&item));
     let max_size = table.take("max-size").and_then(|item| {
+        if !matches!(item.value.get_ref(), DeValue::String(_)) {
+            item.wrong_type("a size of a log such as \"10m\"");
+            return None;
+        }
         let text = item.plain()?;
         let number = text.strip_suffix(['k', 'm', 'g']).unwrap_or(text);
-        if number.parse::<u64>().is_ok_and(|n| n > 0) {
+        let plain = number.bytes().all(|b| b.is_ascii_digit());
+        if plain && number.parse::<u64>().is_ok_and(|n| n > 0) {
             return Some(text.to_owned());
         }
         item.bad(format!("`{text}` is no size of a log; write `10m`, `500k` or `1g`"));
@@ -222,6 +245,11 @@ fn log(item: &Item<'_>) -> Option<LogSettings> {
 }
 
 fn health(item: &Item<'_>) -> Option<HealthCheck> {
+    if let DeValue::String(line) = item.value.get_ref() {
+        let help = format!("write `health = {{ command = [\"CMD-SHELL\", \"{line}\"] }}`");
+        item.report(Code::WrongType, "`health`: expected a table, found a string", Some(help));
+        return None;
+    }
     let mut table = item.table("`health`")?;
     let command = table
         .need("command", "write `command = [\"CMD\", \"/program\", \"argument\"]`")
@@ -242,6 +270,12 @@ fn health(item: &Item<'_>) -> Option<HealthCheck> {
 
 /// A shell's `${NAME}` is fine here, a device's facts are not.
 fn health_command(item: &Item<'_>) -> Option<Vec<String>> {
+    if let DeValue::String(line) = item.value.get_ref() {
+        let help = format!("write `[\"CMD-SHELL\", \"{line}\"]`");
+        let message = "`command`: expected a list of strings, found a string";
+        item.report(Code::WrongType, message, Some(help));
+        return None;
+    }
     let words = item.list_of(|item| {
         let text = item.string()?;
         if text.contains("${device.") {

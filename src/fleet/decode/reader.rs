@@ -1,7 +1,7 @@
 //! Reads a table key by key and remembers which keys were asked for: what is left in the end is unknown.
 
 use super::File;
-use super::homes::home_of;
+use super::homes::{called_elsewhere, home_of};
 use super::item::Item;
 use crate::diagnostic::{Code, Diagnostic, Place, closest};
 use toml::de::DeTable;
@@ -104,6 +104,8 @@ impl<'a> TableReader<'a> {
 
     /// Reports every key that was not asked for.
     pub(in crate::fleet) fn finish(self) {
+        #[cfg(test)]
+        known::note(&self.title, self.asked.iter().filter(|key| !self.refused.contains(key)));
         for item in self.entries() {
             let key = item.name;
             if self.asked.contains(&key) {
@@ -120,15 +122,47 @@ impl<'a> TableReader<'a> {
                 }
                 (close, _) => {
                     // A module's three dozen keys would help nobody.
+                    let ours = called_elsewhere(key).filter(|(ours, _)| welcome.contains(ours));
                     let help = match close {
+                        _ if ours.is_some() => {
+                            ours.map(|(ours, more)| format!("here it is `{ours}`{more}"))
+                        }
                         Some(close) => Some(format!("did you mean `{close}`?")),
                         None if welcome.len() > 14 => None,
-                        None => Some(format!("the keys here are {}", welcome.join(", "))),
+                        None => Some(match welcome.as_slice() {
+                            [only] => format!("the only key here is {only}"),
+                            keys => format!("the keys here are {}", keys.join(", ")),
+                        }),
                     };
                     let message = format!("unknown key `{key}` in {}", self.title);
                     item.report_key(Code::UnknownKey, message, help);
                 }
             }
         }
+    }
+}
+
+/// Which keys the decoder knows in which table, as tests saw it ask.
+#[cfg(test)]
+pub(in crate::fleet) mod known {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Keys by the table's title.
+    pub(in crate::fleet) type Known = BTreeMap<String, BTreeSet<&'static str>>;
+
+    thread_local! {
+        static KNOWN: RefCell<Known> = RefCell::default();
+    }
+
+    pub(super) fn note<'k>(title: &str, keys: impl Iterator<Item = &'k &'static str>) {
+        KNOWN.with_borrow_mut(|known| {
+            known.entry(title.to_owned()).or_default().extend(keys);
+        });
+    }
+
+    /// What was asked for since this was asked last, in this thread.
+    pub(in crate::fleet) fn take() -> Known {
+        KNOWN.take()
     }
 }

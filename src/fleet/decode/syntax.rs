@@ -9,7 +9,8 @@ use toml::de::Error;
 /// Where, what, and what to do.
 pub(super) type Problem = (Span, String, Option<String>);
 
-const NEVER_CLOSED: &str = "a text that is never closed";
+/// Quotes that word processors make.
+const TYPOGRAPHIC: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
 
 /// Mistakes, one a line, and doubtful parts: from a mistake to the next table header.
 pub(super) fn explain(text: &str, errors: &[Error]) -> (Vec<Problem>, Vec<Span>) {
@@ -40,7 +41,7 @@ pub(super) fn explain(text: &str, errors: &[Error]) -> (Vec<Problem>, Vec<Span>)
             break;
         }
         let (message, help) = words(message, &text[start..end], text, start);
-        problems.push((pointed_at(text, start, end, &message), message, help));
+        problems.push((pointed_at(text, start, end, help.as_deref()), message, help));
         let swallowed = message_swallows_rest(text, start);
         let until = if swallowed { text.len() + 1 } else { next_header(text, start) };
         doubtful.push(Span::new(line, until));
@@ -49,13 +50,14 @@ pub(super) fn explain(text: &str, errors: &[Error]) -> (Vec<Problem>, Vec<Span>)
 }
 
 /// A text of several lines that is never closed is shown where it opens, not at the end of the file.
-fn pointed_at(text: &str, start: usize, end: usize, message: &str) -> Span {
-    if message == NEVER_CLOSED && text[start..].trim().is_empty() {
-        let opened =
-            ["\"\"\"", "'''"].iter().filter_map(|quotes| text[..start].rfind(quotes)).max();
-        if let Some(opened) = opened {
-            return Span::new(opened, opened + 3);
-        }
+fn pointed_at(text: &str, start: usize, end: usize, help: Option<&str>) -> Span {
+    let quotes = ["\"\"\"", "'''"]
+        .into_iter()
+        .find(|quotes| help.is_some_and(|help| help == format!("write {quotes} at its end")));
+    if let Some(opened) = quotes.and_then(|quotes| text[..start].rfind(quotes))
+        && text[start..].trim().is_empty()
+    {
+        return Span::new(opened, opened + 3);
     }
     Span::new(start, end)
 }
@@ -117,6 +119,47 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
             format!("`{found}` stands here for the second time"),
             help("a key or table may stand only once: join the two, or take one away"),
         ),
+        "key with no value" | "missing assignment between key-value pairs"
+            if has_colon(text, at) =>
+        {
+            end(
+                "a `=` is missing here",
+                "TOML has `key = value` where YAML and JSON have `key: value`",
+            )
+        }
+        "missing assignment between key-value pairs" => {
+            end("a `=` is missing here", "write `key = value`")
+        }
+        "invalid unquoted key" if found == ":" => end(
+            "`:` can't stand in a key without quotes",
+            "TOML has `key = value` where YAML and JSON have `key: value`",
+        ),
+        "invalid key-value pair" if text[at..].starts_with(['{', '}']) => (
+            format!("a `{}` begins no line", first_of(text, at)),
+            help("the file is TOML, not JSON: `key = value`, and `[name]` for a table"),
+        ),
+        "cannot extend value of type inline table with a dotted key" => (
+            format!("`{found}` is closed already: its `{{ … }}` is the whole table"),
+            help("write everything inside the braces, or all of it below `[…]` headers"),
+        ),
+        "carriage return must be followed by newline" => end(
+            "a carriage return that ends no line",
+            "save the file with plain line ends (LF), or CRLF throughout",
+        ),
+        "too few unicode value digits" | "invalid value" if at > 0 && is_escape(text, at) => (
+            "a `\\u` without its hexadecimal digits".to_owned(),
+            help(
+                "write `\\\\` for a backslash, or the text in single quotes, where `\\` is itself; \
+                 `\\u00e9` has four digits",
+            ),
+        ),
+        "invalid date" | "invalid datetime" | "invalid time" | "invalid offset" => (
+            format!("`{found}` is no moment: {head}"),
+            Some(match expected {
+                "" => "write it as `2026-01-05T09:00:00Z`".to_owned(),
+                expected => format!("expected {expected}; a moment is `2026-01-05T09:00:00Z`"),
+            }),
+        ),
         "key with no value" => end(
             "a key without a value",
             "write `key = value`; a key with other characters than A-Z a-z 0-9 _ - stands in quotes",
@@ -132,15 +175,20 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
             "a table's header that is never closed".to_owned(),
             Some(format!("write {expected} here; names with other characters stand in quotes")),
         ),
-        _ if head.starts_with("invalid") && head.contains("string") && found.is_empty() => {
+        _ if is_about_a_text(head) && is_control(text, at) => (
+            "a control character in a text".to_owned(),
+            help(
+                "take it away, or write it as `\\u0007`; in several lines a text stands in `\"\"\"`",
+            ),
+        ),
+        _ if is_about_a_text(head) && (found.is_empty() || found.starts_with('\r')) => {
             let quotes = match head {
                 "invalid basic string" => "\"",
                 "invalid literal string" => "'",
                 "invalid multi-line basic string" => "\"\"\"",
                 _ => "'''",
             };
-            let message = NEVER_CLOSED.to_owned();
-            (message, Some(format!("write {quotes} at its end")))
+            ("a text that is never closed".to_owned(), Some(format!("write {quotes} at its end")))
         }
         "missing escaped value" => (
             format!("`\\{}` means nothing in a text in double quotes", first_of(text, at)),
@@ -159,6 +207,17 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
         "missing array opening" => end("a `]` without its `[`", "write `[` first, or take it away"),
         "missing inline table opening" => {
             end("a `}` without its `{`", "write `{` first, or take it away")
+        }
+        "unexpected key or value"
+            if text[..at].ends_with(['"', '\'']) && !text[at..].starts_with([' ', '\t']) =>
+        {
+            (
+                "the text ended at the quote before this".to_owned(),
+                help(
+                    "a `\"` inside a text in double quotes is written `\\\"`; in a condition texts stand in \
+                 single quotes: `\"tags.x = 'y'\"`",
+                ),
+            )
         }
         "unexpected key or value" => (
             "something else follows on the same line".to_owned(),
@@ -185,11 +244,19 @@ fn words_for_values(message: &str, found: &str) -> Option<(String, Option<String
             "a value is missing after `=`".to_owned(),
             "write the value, or take the line away".to_owned(),
         ),
+        "string values must be quoted" if found.contains(';') => (
+            "a `;` ends nothing here".to_owned(),
+            "one `key = value` a line, with nothing behind it".to_owned(),
+        ),
         "string values must be quoted" if found.starts_with(|c: char| c.is_ascii_digit()) => (
             format!("`{found}` is no value"),
             "values of a list are separated by commas: `[4, 5]`; a text stands in quotes"
                 .to_owned(),
         ),
+        "string values must be quoted" if found.starts_with(TYPOGRAPHIC) => {
+            let plain = found.trim_matches(TYPOGRAPHIC);
+            (format!("`{found}` stands in typographic quotes"), format!("write `\"{plain}\"`"))
+        }
         "string values must be quoted" => {
             (format!("`{found}` is no value"), format!("a text stands in quotes: `\"{found}\"`"))
         }
@@ -202,6 +269,30 @@ fn words_for_values(message: &str, found: &str) -> Option<(String, Option<String
         _ => return None,
     };
     Some((message, Some(help)))
+}
+
+/// Whether a colon stands where a key ends.
+fn has_colon(text: &str, at: usize) -> bool {
+    let line = &text[line_start(text, at)..];
+    let line = line.split('\n').next().unwrap_or_default();
+    let key = line.trim().trim_start_matches("- ").trim_start_matches(['"', '\'', '{', ' ']);
+    let end = key.find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c)).unwrap_or(key.len());
+    key[end..].trim_start_matches(['"', '\'']).starts_with(':')
+}
+
+/// Whether what stands before is the beginning of `\u…`.
+fn is_escape(text: &str, at: usize) -> bool {
+    let start = line_start(text, at);
+    text[start..at].ends_with(['\\', 'u', 'U'])
+        || text[start..at].rfind('\\').is_some_and(|slash| at - start - slash < 10)
+}
+
+fn is_about_a_text(head: &str) -> bool {
+    head.starts_with("invalid") && head.contains("string")
+}
+
+fn is_control(text: &str, at: usize) -> bool {
+    text[at..].chars().next().is_some_and(|c| c.is_control() && !matches!(c, '\r' | '\n'))
 }
 
 fn first_of(text: &str, at: usize) -> String {

@@ -98,6 +98,10 @@ impl<'a> Item<'a> {
             self.report(Code::WrongType, message, Some(help));
             return None;
         }
+        if !matches!(self.value.get_ref(), DeValue::String(_)) {
+            self.wrong_type("a duration such as \"10s\"");
+            return None;
+        }
         self.parsed(Duration::parse)
     }
 
@@ -105,7 +109,13 @@ impl<'a> Item<'a> {
     pub(in crate::fleet) fn bytes(&self) -> Option<u64> {
         let bytes = match self.value.get_ref() {
             DeValue::Integer(_) => return self.count(1),
-            DeValue::String(_) => self.parsed(parse_bytes)?,
+            DeValue::String(text) => match parse_bytes(text) {
+                Ok(bytes) => bytes,
+                Err(message) => {
+                    self.report(Code::BadValue, message, binary_unit(text));
+                    return None;
+                }
+            },
             _ => {
                 self.wrong_type("a size such as \"256MiB\", or a number of bytes");
                 return None;
@@ -154,11 +164,27 @@ impl<'a> Item<'a> {
 
     /// A share in hundredths of a percent.
     pub(in crate::fleet) fn share(&self) -> Option<u32> {
+        if let DeValue::Integer(number) = self.value.get_ref() {
+            let message = format!("`{}`: expected a share, found an integer", self.name);
+            let help = format!("write `\"{}%\"`", number.as_str());
+            self.report(Code::WrongType, message, Some(help));
+            return None;
+        }
         self.parsed(|text| {
             parse_share(text)
                 .ok_or_else(|| format!("`{text}` is no share; write `\"25%\"`, at most 100%"))
         })
     }
+}
+
+/// The size with the unit that was probably meant: `256MB` and `256 mib` are `256MiB`.
+fn binary_unit(text: &str) -> Option<String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let unit = text[digits..].trim().to_ascii_uppercase();
+    let letter = unit.chars().next().filter(|c| "KMGT".contains(*c))?;
+    let known = ["B", "IB", ""].iter().any(|end| unit[1..] == **end);
+    let meant = format!("{}{letter}iB", &text[..digits]);
+    (digits > 0 && known && meant != text).then(|| format!("did you mean `{meant}`?"))
 }
 
 fn parse_share(text: &str) -> Option<u32> {

@@ -15,7 +15,7 @@ pub(crate) use credential::is_credential_at;
 
 use super::{Resolution, columns, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
-use crate::fleet::{FileTree, Fleet, load};
+use crate::fleet::{FileTree, Fleet, LintLevels, load};
 use crate::language::Columns;
 use crate::model::{DeploymentId, Facts};
 
@@ -30,11 +30,23 @@ pub struct Checked {
 
 /// Loads, resolves and looks at all files of a revision.
 pub fn check(tree: &FileTree) -> Checked {
+    check_by_policy(tree, &LintLevels::new())
+}
+
+/// The same, with levels from outside the repository. Where the repository also says a level, the stricter one
+/// counts: nothing in it can undo a policy.
+pub fn check_by_policy(tree: &FileTree, policy: &LintLevels) -> Checked {
     let loaded = load(tree);
     let mut diagnostics = loaded.diagnostics;
-    let Some(fleet) = loaded.fleet else {
-        return Checked { fleet: None, diagnostics: diagnostics.sorted() };
+    let Some(mut fleet) = loaded.fleet else {
+        let diagnostics = with_levels(diagnostics, policy).sorted();
+        return Checked { fleet: None, diagnostics };
     };
+    for (code, level) in policy {
+        // Allow is `None`, which is less than any level.
+        let own = fleet.lints.entry(*code).or_insert(*level);
+        *own = (*own).max(*level);
+    }
     let facts = Facts::none();
     let reported: Vec<_> = fleet.devices.values().map(|device| facts.reported(device)).collect();
     let columns = columns(&fleet, &reported);
@@ -71,7 +83,11 @@ fn lint(fleet: &Fleet, resolution: &Resolution, columns: &Columns<'_>) -> Diagno
 
 /// Gives lints the levels of the fleet's `[lints]`.
 pub fn with_fleet_levels(diagnostics: Diagnostics, fleet: &Fleet) -> Diagnostics {
-    diagnostics.with_levels(|code: Code, level: Level| match fleet.lints.get(&code) {
+    with_levels(diagnostics, &fleet.lints)
+}
+
+fn with_levels(diagnostics: Diagnostics, levels: &LintLevels) -> Diagnostics {
+    diagnostics.with_levels(|code: Code, level: Level| match levels.get(&code) {
         Some(level) => *level,
         None => Some(level),
     })
