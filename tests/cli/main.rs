@@ -4,6 +4,7 @@
 //! snapshot. No engine is needed; what is applied goes to simulated ones.
 
 mod apply;
+mod authors;
 mod diff;
 mod documents;
 mod explain;
