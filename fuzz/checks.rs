@@ -9,13 +9,13 @@ use hoist::resolve::{check, resolve};
 use std::fmt::{Debug, Display};
 
 /// A check of some bytes; it panics if they break a promise.
-pub type Check = fn(&[u8]);
+pub(crate) type Check = fn(&[u8]);
 
 /// Every check, by the name of its fuzzer and of the folder of its corpus.
-pub const CHECKS: &[(&str, Check)] = &[("condition", condition), ("fleet_file", fleet_file)];
+pub(crate) const CHECKS: &[(&str, Check)] = &[("condition", condition), ("fleet_file", fleet_file)];
 
 /// A target condition.
-pub fn condition(bytes: &[u8]) {
+pub(crate) fn condition(bytes: &[u8]) {
     round_trip(bytes, Condition::parse);
 }
 
@@ -46,7 +46,7 @@ fn round_trip<T: Display + PartialEq + Debug>(
 }
 
 /// The same bytes as each kind of file of a fleet.
-pub fn fleet_file(bytes: &[u8]) {
+pub(crate) fn fleet_file(bytes: &[u8]) {
     let good = |text: &'static str| TreeEntry::File(text.as_bytes().into());
     for path in ["fleet.toml", "devices/a.toml", "deployments/a.toml"] {
         let mut tree = FileTree::default();
@@ -62,10 +62,10 @@ pub fn fleet_file(bytes: &[u8]) {
         let resolution = resolve(&fleet, &Facts::none());
         for id in fleet.devices.keys() {
             let Some(Ok(manifest)) = resolution.manifest(&fleet, id) else { continue };
-            let printed = print_manifest(&manifest);
+            let printed = print_manifest(&manifest, "");
             let again = decode_manifest(id, &printed)
                 .unwrap_or_else(|found| panic!("{printed}\nis refused: {found:?}"));
-            assert_eq!(print_manifest(&again), printed, "a manifest prints back to itself");
+            assert_eq!(print_manifest(&again, ""), printed, "a manifest prints back to itself");
         }
     }
 }

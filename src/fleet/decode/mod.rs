@@ -35,6 +35,9 @@ use toml::de::{DeTable, DeValue};
 /// How deep tables and lists may nest.
 const DEEPEST: usize = 32;
 
+/// So many problems of one file are shown; who has more does not read them all at once.
+const MOST_SHOWN: usize = 200;
+
 /// Whether texts are templates, as in deployments, or filled ones with `${` escaped, as in manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Texts {
@@ -54,6 +57,7 @@ pub(super) struct File {
     errors: Cell<usize>,
     doubtful: RefCell<Vec<Span>>,
     broken: Cell<bool>,
+    not_shown: Cell<usize>,
 }
 
 impl File {
@@ -66,6 +70,7 @@ impl File {
             errors: Cell::new(0),
             doubtful: RefCell::default(),
             broken: Cell::new(false),
+            not_shown: Cell::new(0),
         }
     }
 
@@ -87,7 +92,12 @@ impl File {
                 return;
             }
         }
-        self.found.borrow_mut().push(diagnostic);
+        let mut found = self.found.borrow_mut();
+        if found.len() < MOST_SHOWN {
+            found.push(diagnostic);
+        } else {
+            self.not_shown.set(self.not_shown.get() + 1);
+        }
     }
 
     /// Whether it is not TOML as a whole, so that any key may be lost.
@@ -102,6 +112,16 @@ impl File {
 
     /// Everything that was found.
     pub(super) fn into_diagnostics(self) -> Diagnostics {
+        let more = self.not_shown.get();
+        if more > 0 {
+            let message = format!("{more} more problems of this file are not shown");
+            let end = self.source.text.len();
+            self.found.borrow_mut().push(
+                Diagnostic::new(Code::TooLarge, message)
+                    .at(self.place(end..end))
+                    .help("correct those above first"),
+            );
+        }
         self.found.into_inner()
     }
 
