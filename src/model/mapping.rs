@@ -61,8 +61,10 @@ impl Port {
     /// Says which part is wrong.
     pub fn check(&self) -> Result<(), String> {
         for part in [&self.host, &self.container] {
+            // A number may have a sign for Rust, but not for an engine.
             let digits = part.bytes().all(|b| b.is_ascii_digit());
-            if !part.contains("${") && !(digits && part.parse::<u16>().is_ok_and(|p| p > 0)) {
+            let is_port = digits && part.parse::<u16>().is_ok_and(|p| p > 0);
+            if !part.contains("${") && !is_port {
                 return Err(format!("`{part}` is no port number (1 to 65535)"));
             }
         }

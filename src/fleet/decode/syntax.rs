@@ -108,7 +108,10 @@ fn not_closed(text: &str, at: usize) -> Problem {
 
 /// What is wrong, and what to do.
 fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<String>) {
-    if let Some(words) = words_for_values(message, found) {
+    let special = words_for_values(message, found)
+        .or_else(|| words_for_keys(message, found, text, at))
+        .or_else(|| words_for_texts(message, found, text, at));
+    if let Some(words) = special {
         return words;
     }
     let help = |text: &str| Some(text.to_owned());
@@ -119,6 +122,58 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
             format!("`{found}` stands here for the second time"),
             help("a key or table may stand only once: join the two, or take one away"),
         ),
+        "cannot extend value of type inline table with a dotted key" => (
+            format!("`{found}` is closed already: its `{{ … }}` is the whole table"),
+            help("write everything inside the braces, or all of it below `[…]` headers"),
+        ),
+        "carriage return must be followed by newline" => end(
+            "a carriage return that ends no line",
+            "save the file with plain line ends (LF), or CRLF throughout",
+        ),
+        "unclosed table" | "unclosed array table" => (
+            "a table's header that is never closed".to_owned(),
+            Some(format!("write {expected} here; names with other characters stand in quotes")),
+        ),
+        "unexpected leading zero" => {
+            end("a number begins with a needless 0", "leave the 0 out, or write a text in quotes")
+        }
+        "missing comma between array elements" => end("a comma is missing here", "write `,`"),
+        "missing comma between key-value pairs" => end("a comma is missing here", "write `,`"),
+        "extra comma in array" | "extra comma in inline table" => {
+            end("a comma too many", "take it away")
+        }
+        "missing array opening" => end("a `]` without its `[`", "write `[` first, or take it away"),
+        "missing inline table opening" => {
+            end("a `}` without its `{`", "write `{` first, or take it away")
+        }
+        "unexpected key or value" => (
+            "something else follows on the same line".to_owned(),
+            help("one `key = value` or one `[table]` a line"),
+        ),
+        "cannot recurse further; max recursion depth met" | "recursion limit" => {
+            end("tables and lists nest far too deep", "at most 32 levels are read")
+        }
+        _ => {
+            let expected = match expected {
+                "" | "nothing" => None,
+                expected => Some(format!("expected {expected}")),
+            };
+            (format!("not TOML: {head}"), expected)
+        }
+    }
+}
+
+/// The same for keys, and what should have been one.
+fn words_for_keys(
+    message: &str,
+    found: &str,
+    text: &str,
+    at: usize,
+) -> Option<(String, Option<String>)> {
+    let help = |text: &str| Some(text.to_owned());
+    let end = |plain: &str, advice: &str| (plain.to_owned(), Some(advice.to_owned()));
+    let (head, _) = message.split_once(", expected ").unwrap_or((message, ""));
+    Some(match head {
         "key with no value" | "missing assignment between key-value pairs"
             if has_colon(text, at) =>
         {
@@ -138,14 +193,31 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
             format!("a `{}` begins no line", first_of(text, at)),
             help("the file is TOML, not JSON: `key = value`, and `[name]` for a table"),
         ),
-        "cannot extend value of type inline table with a dotted key" => (
-            format!("`{found}` is closed already: its `{{ … }}` is the whole table"),
-            help("write everything inside the braces, or all of it below `[…]` headers"),
+        "key with no value" => end(
+            "a key without a value",
+            "write `key = value`; a key with other characters than A-Z a-z 0-9 _ - stands in quotes",
         ),
-        "carriage return must be followed by newline" => end(
-            "a carriage return that ends no line",
-            "save the file with plain line ends (LF), or CRLF throughout",
+        "unquoted keys cannot be empty" => end("a name is missing here", "write the name of a key"),
+        "invalid unquoted key" => (
+            format!("`{found}` can't stand in a key without quotes"),
+            help(
+                "write `key = value`; a key with other characters stands in quotes: \"a key\" = 1",
+            ),
         ),
+        _ => return None,
+    })
+}
+
+/// The same for texts in quotes, and moments.
+fn words_for_texts(
+    message: &str,
+    found: &str,
+    text: &str,
+    at: usize,
+) -> Option<(String, Option<String>)> {
+    let help = |text: &str| Some(text.to_owned());
+    let (head, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    Some(match head {
         "too few unicode value digits" | "invalid value" if at > 0 && is_escape(text, at) => (
             "a `\\u` without its hexadecimal digits".to_owned(),
             help(
@@ -159,21 +231,6 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
                 "" => "write it as `2026-01-05T09:00:00Z`".to_owned(),
                 expected => format!("expected {expected}; a moment is `2026-01-05T09:00:00Z`"),
             }),
-        ),
-        "key with no value" => end(
-            "a key without a value",
-            "write `key = value`; a key with other characters than A-Z a-z 0-9 _ - stands in quotes",
-        ),
-        "unquoted keys cannot be empty" => end("a name is missing here", "write the name of a key"),
-        "invalid unquoted key" => (
-            format!("`{found}` can't stand in a key without quotes"),
-            help(
-                "write `key = value`; a key with other characters stands in quotes: \"a key\" = 1",
-            ),
-        ),
-        "unclosed table" | "unclosed array table" => (
-            "a table's header that is never closed".to_owned(),
-            Some(format!("write {expected} here; names with other characters stand in quotes")),
         ),
         _ if is_about_a_text(head) && is_control(text, at) => (
             "a control character in a text".to_owned(),
@@ -196,18 +253,6 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
                 "write `\\\\` for a backslash, or the text in single quotes, where `\\` is itself",
             ),
         ),
-        "unexpected leading zero" => {
-            end("a number begins with a needless 0", "leave the 0 out, or write a text in quotes")
-        }
-        "missing comma between array elements" => end("a comma is missing here", "write `,`"),
-        "missing comma between key-value pairs" => end("a comma is missing here", "write `,`"),
-        "extra comma in array" | "extra comma in inline table" => {
-            end("a comma too many", "take it away")
-        }
-        "missing array opening" => end("a `]` without its `[`", "write `[` first, or take it away"),
-        "missing inline table opening" => {
-            end("a `}` without its `{`", "write `{` first, or take it away")
-        }
         "unexpected key or value"
             if text[..at].ends_with(['"', '\'']) && !text[at..].starts_with([' ', '\t']) =>
         {
@@ -219,21 +264,8 @@ fn words(message: &str, found: &str, text: &str, at: usize) -> (String, Option<S
                 ),
             )
         }
-        "unexpected key or value" => (
-            "something else follows on the same line".to_owned(),
-            help("one `key = value` or one `[table]` a line"),
-        ),
-        "cannot recurse further; max recursion depth met" | "recursion limit" => {
-            end("tables and lists nest far too deep", "at most 32 levels are read")
-        }
-        _ => {
-            let expected = match expected {
-                "" | "nothing" => None,
-                expected => Some(format!("expected {expected}")),
-            };
-            (format!("not TOML: {head}"), expected)
-        }
-    }
+        _ => return None,
+    })
 }
 
 /// The same for something that is no value.
