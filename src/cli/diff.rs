@@ -1,20 +1,20 @@
 //! `hoist diff`: what a change would do on every device, from files alone.
 
 use super::exit::{Exit, Failure};
-use super::opened::{Opened, fleet_folder, format, narrowed, valid};
-use super::output::{colours_stdout, paint, print, print_json};
-use super::revisions::{BothFiles, Lifted, read_both, say_history_is_cut};
+use super::opened::{condition, format, narrowed};
+use super::output::{colours_stdout, paint, print, print_json, say};
+use super::revisions::say_history_is_cut;
+use super::sides::{FactsArguments, read_sides};
 use super::{Format, Global};
-use crate::model::Facts;
-use crate::resolve::check;
-use crate::review::{self, DiffOptions, Side, diff};
+use crate::model::DeviceId;
+use crate::review::{self, DiffOptions, FleetDiff, diff};
 use clap::ValueEnum;
 
 /// Show what a change would do on every device.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The revision to compare with, BASE..HEAD, or BASE...HEAD for what merging HEAD into BASE would
-    /// change [default: what a merge of this branch would change]
+    /// The revision to compare with, BASE..HEAD, BASE...HEAD for what merging HEAD into BASE would change, or
+    /// `in-force` for what devices have now [default: what a merge of this branch would change]
     base: Option<String>,
     /// The revision to look at [default: the working tree]
     head: Option<String>,
@@ -30,60 +30,76 @@ pub(super) struct Arguments {
     /// Fail (exit 3) unless the change is what is expected
     #[arg(long, value_enum)]
     expect: Option<Expectation>,
+    #[command(flatten)]
+    facts: FactsArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Expectation {
-    /// No manifest of any device differs.
+    /// No manifest of any device differs, and no engine address.
     NoChange,
 }
 
+/// The formats of a diff.
+pub(super) const FORMATS: [Format; 3] = [Format::Text, Format::Markdown, Format::Json];
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = format(global, &FORMATS)?;
     if global.revision.is_some() {
         return Err(Failure::new("diff takes its revisions as arguments: `hoist diff BASE HEAD`"));
     }
-    let folder = fleet_folder(global)?;
-    let BothFiles { base, head, lifted } =
-        read_both(&folder, arguments.base.as_deref(), arguments.head.as_deref())?;
-    let Lifted { allowances, history_is_cut } = lifted;
-    let (tree, name, revision) = head;
-    let head = valid(global, check(&tree), name, revision)?;
-    let base: Option<Opened> = match base {
-        None => None,
-        Some((tree, name, revision)) => Some(valid(global, check(&tree), name, revision)?),
-    };
-    let facts = Facts::none();
-    let mut fleets = vec![&head.fleet];
-    fleets.extend(base.as_ref().map(|base| &base.fleet));
-    let only = narrowed(&fleets, &facts, &arguments.devices, arguments.wanted.as_deref())?;
-    let nothing = Side { name: "nothing", fleet: None, warnings: &[] };
-    let diff =
-        diff(base.as_ref().map_or(nothing, side), side(&head), &DiffOptions { only, allowances });
-    match format {
-        Format::Json => print_json(&review::json(&diff)),
-        _ => {
-            let coloured = colours_stdout(global);
-            print(&review::text(&diff, &|tone, text| paint(coloured, tone, text)));
-        }
-    }
-    let unexpected = arguments.expect == Some(Expectation::NoChange) && diff.base.1 != diff.head.1;
-    if diff.needs_consent() && history_is_cut {
+    let Arguments { base, head, wanted, devices, exit_zero, expect, facts } = arguments;
+    let sides = read_sides(global, base.as_deref(), head.as_deref(), facts)?;
+    let only = narrowed(&sides.fleets(), &sides.facts, devices, wanted.as_deref())?;
+    let wanted = wanted.as_deref().map(condition).transpose()?;
+    let options =
+        DiffOptions { only, wanted: wanted.as_ref(), allowances: sides.lifted.allowances.clone() };
+    let diff = diff(sides.base(), sides.head(), &options);
+    show(global, format, &diff);
+    if diff.needs_consent() && sides.lifted.history_is_cut {
         say_history_is_cut();
     }
-    Ok(if diff.needs_consent() || unexpected {
+    require_facts(&diff, facts)?;
+    let exit = exit_of(&diff);
+    let expected = expect.is_none() || (diff.base.1 == diff.head.1 && diff.summary.engines == 0);
+    if !expected {
+        say("expected: no change");
+        return Ok(Exit::Consent);
+    }
+    Ok(if exit == Exit::Changes && *exit_zero { Exit::Done } else { exit })
+}
+
+/// Shows a diff in one of its formats.
+pub(super) fn show(global: &Global, format: Format, diff: &FleetDiff) {
+    match format {
+        Format::Json => print_json(&review::json(diff)),
+        Format::Markdown => print(&review::markdown(diff)),
+        _ => {
+            let coloured = colours_stdout(global);
+            print(&review::text(diff, &|tone, text| paint(coloured, tone, text)));
+        }
+    }
+}
+
+/// What a diff means for the exit code.
+pub(super) fn exit_of(diff: &FleetDiff) -> Exit {
+    if diff.needs_consent() {
         Exit::Consent
-    } else if diff.has_changes() && !arguments.exit_zero {
+    } else if diff.has_changes() {
         Exit::Changes
     } else {
         Exit::Done
-    })
+    }
 }
 
-fn side(opened: &Opened) -> Side<'_> {
-    Side {
-        name: &opened.name,
-        fleet: Some((&opened.fleet, &opened.resolution)),
-        warnings: &opened.warnings,
+/// Fails where facts are missing and must not be.
+pub(super) fn require_facts(diff: &FleetDiff, facts: &FactsArguments) -> Result<(), Failure> {
+    if !facts.require_facts || diff.facts_missing.is_empty() {
+        return Ok(());
     }
+    let missing: Vec<DeviceId> = diff.facts_missing.iter().cloned().collect();
+    let words = format!("reported facts are missing for {}", review::names(&missing));
+    Err(Failure::new(words).help(
+        "--facts names a saved answer of the control host; `[reported]` in git declares some",
+    ))
 }

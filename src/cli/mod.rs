@@ -21,9 +21,11 @@ mod query;
 mod revisions;
 mod run;
 mod schema;
+mod sides;
 mod stamp;
 mod status;
 mod validate;
+mod what_if;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use exit::Exit;
@@ -79,6 +81,8 @@ enum Format {
     Text,
     /// For programs; versioned.
     Json,
+    /// For a comment on a pull request.
+    Markdown,
     /// Canonical TOML, as fleet files have it.
     Toml,
     /// Annotations for GitHub Actions.
@@ -100,6 +104,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Show what a change would do on every device
     Diff(diff::Arguments),
+    /// Show what other tags on a device would change
+    WhatIf(what_if::Arguments),
     /// Show the merged manifest of a device
     Manifest(manifest::Arguments),
     /// Show which deployments hit a device, which do not, and who set each field
@@ -149,6 +155,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Validate(arguments) => validate::run(&global, &arguments),
         Command::Diff(arguments) => diff::run(&global, &arguments),
+        Command::WhatIf(arguments) => what_if::run(&global, &arguments),
         Command::Manifest(arguments) => manifest::run(&global, &arguments),
         Command::Explain(arguments) => explain::run(&global, &arguments),
         Command::Query(arguments) => query::run(&global, &arguments),

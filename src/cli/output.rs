@@ -64,12 +64,32 @@ pub(super) fn say(text: &str) {
 
 /// Writes JSON to stdout.
 pub(super) fn print_json(json: &serde_json::Value) {
-    print(&format!("{json:#}\n"));
+    print(&format!("{}\n", inert(&format!("{json:#}"))));
 }
 
 /// Writes one line of JSON to stdout: one object of a stream.
 pub(super) fn print_json_line(json: &serde_json::Value) {
-    print(&format!("{json}\n"));
+    print(&format!("{}\n", inert(&json.to_string())));
+}
+
+/// The same JSON, with what a terminal or a CI's log would take for a command written as escapes. None of
+/// it can stand outside a string.
+fn inert(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut last = ' ';
+    for c in json.chars() {
+        let moves =
+            !c.is_ascii() && c != '\u{fffd}' && visible(c.encode_utf8(&mut [0; 4])) == "\u{fffd}";
+        if moves || c == '\u{7f}' || (c == '#' && last == '#') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+        last = c;
+    }
+    out
 }
 
 /// Diagnostics for people, to stdout: they are what `validate` is asked for.
@@ -103,4 +123,22 @@ pub(super) fn start_logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inert;
+
+    #[test]
+    fn inert_json_is_the_same_json() {
+        let text = "a\u{202e}b\u{9b}c\u{7f}##[error]x ##vso[y] # é \u{fffd} \u{1f6a9} \u{feff}";
+        let json = serde_json::json!({ text: [text] });
+        for printed in [inert(&json.to_string()), inert(&format!("{json:#}"))] {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), json);
+            for bad in ["\u{202e}", "\u{9b}", "\u{7f}", "\u{feff}", "##"] {
+                assert!(!printed.contains(bad), "{bad:?} in {printed}");
+            }
+            assert!(printed.contains('é') && printed.contains('\u{1f6a9}'));
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             print_json(&json!({"format": 1, "diagnostics": list}));
         }
         Format::Github => print(&annotations(&diagnostics, &above(&folder))),
-        Format::Text | Format::Toml | Format::Azure => {
+        _ => {
             print_diagnostics(global, &diagnostics);
             let problems = render::count(&diagnostics);
             let line = match &checked.fleet {

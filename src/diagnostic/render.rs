@@ -71,11 +71,17 @@ pub fn count(diagnostics: &Diagnostics) -> String {
         .join(", ")
 }
 
-/// Replaces control and bidirectional format characters by visible ones, one for one.
+/// Replaces control and bidirectional format characters by visible ones, one for one, and what runners of CI
+/// take for a command wherever it stands in a line: `##[…` and `##vso[…`.
 pub fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
+    let begins_command = |at: usize| {
+        let rest = text[at..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        text[..at].ends_with("##") && rest.starts_with('[')
+    };
+    text.char_indices()
+        .map(|(at, c)| match c {
             '\n' => ' ',
+            '#' if begins_command(at + 1) => '\u{fffd}',
             c if c.is_control() => '\u{fffd}',
             '\u{061c}'
             | '\u{200b}'..='\u{200f}'
@@ -109,6 +115,18 @@ fn shortened_offset(caret: usize) -> usize {
 mod tests {
     use super::*;
     use crate::diagnostic::{Code, Place, Source};
+
+    #[test]
+    fn commands_of_runners_are_broken_and_other_signs_kept() {
+        for (text, shown) in [
+            ("##[error]x", "#\u{fffd}[error]x"),
+            ("a ###vso[task]", "a ##\u{fffd}vso[task]"),
+            ("# ## #[x] ##x #", "# ## #[x] ##x #"),
+            ("##é[", "##é["),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+    }
 
     #[test]
     fn a_caret_stands_under_the_word_and_controls_are_visible() {

@@ -351,7 +351,7 @@ env = { PROXY = "http://proxy:3128" }
         for path in ["image", "env.DEVICE", "desired.SendData"] {
             assert_eq!(camera.places[path].file(), "deployments/base.toml", "{path}");
         }
-        let path = "create-options.HostConfig.Sysctls.net.core.somaxconn";
+        let path = "create-options.HostConfig.Sysctls.\"net.core.somaxconn\"";
         assert_eq!(camera.places[path].text(), "\"net.core.somaxconn\"");
     }
 

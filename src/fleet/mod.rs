@@ -12,6 +12,7 @@ mod policy;
 mod print;
 mod print_file;
 mod schema;
+mod tags;
 mod tree;
 
 pub use crate::model::{Amount, OnFailure, PhaseSettings};
@@ -21,6 +22,7 @@ pub use policy::decode_policy;
 pub use print::{print_inline, print_manifest, print_module, print_toml};
 pub use print_file::{print_deployment, print_device, print_device_list, print_fleet};
 pub use schema::{FileKind, schema};
+pub use tags::decode_tags;
 pub use tree::{FileTree, TreeEntry};
 
 use crate::diagnostic::{Code, Diagnostics, Level, Place};

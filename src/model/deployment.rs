@@ -5,7 +5,7 @@ use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
 use super::rollout::PhaseSettings;
 use super::settings::{ModuleSettings, TextUse, texts_of_table, texts_of_value};
 use super::time::Timestamp;
-use super::value::{Table, Value};
+use super::value::{Table, Value, path_above};
 use crate::diagnostic::Place;
 use std::collections::BTreeMap;
 
@@ -153,8 +153,8 @@ impl ModuleEntry {
             if let Some(place) = self.places.get(path) {
                 return place;
             }
-            match path.rsplit_once('.') {
-                Some((above, _)) => path = above,
+            match path_above(path) {
+                Some(above) => path = above,
                 None => return &self.place,
             }
         }

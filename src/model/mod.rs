@@ -46,4 +46,4 @@ pub use settings::{
 };
 pub use template::{Piece, Template, TemplateError, escape_template};
 pub use time::Timestamp;
-pub use value::{Table, Value};
+pub use value::{Table, Value, path_above, path_segment};

@@ -3,7 +3,7 @@
 use super::duration::Duration;
 use super::mapping::{HostDevice, Port, Volume};
 use super::name::SecretName;
-use super::value::{Table, Value};
+use super::value::{Table, Value, path_segment};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -294,7 +294,7 @@ pub(super) fn texts_of_table(
     visit: &mut dyn FnMut(TextUse, &str, &mut String),
 ) {
     for (key, value) in table {
-        texts_of_value(usage, &format!("{path}.{key}"), value, visit);
+        texts_of_value(usage, &format!("{path}.{}", path_segment(key)), value, visit);
     }
 }
 

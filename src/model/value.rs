@@ -1,6 +1,7 @@
 //! Values of tags, twins, reported properties and create-options.
 
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Named values in the order of their names.
@@ -96,6 +97,32 @@ impl Value {
     }
 }
 
+/// A key as one segment of a dotted path: in quotes where it would not be one otherwise.
+pub fn path_segment(key: &str) -> Cow<'_, str> {
+    if key.is_empty() || key.contains(['.', '"']) {
+        let escaped = key.replace('\\', "\\\\").replace('"', "\\\"");
+        Cow::Owned(format!("\"{escaped}\""))
+    } else {
+        Cow::Borrowed(key)
+    }
+}
+
+/// The path of the table that holds what is at a path; `None` for a single segment. The inverse of adding
+/// a [`path_segment`].
+pub fn path_above(path: &str) -> Option<&str> {
+    let (mut quoted, mut escaped, mut last) = (false, false, None);
+    for (i, c) in path.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '.' if !quoted => last = Some(i),
+            _ => {}
+        }
+    }
+    last.map(|at| &path[..at])
+}
+
 /// A table as a JSON object.
 pub(super) fn table_to_json(table: &Table) -> Json {
     Json::Object(table.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
@@ -122,5 +149,23 @@ impl From<bool> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Integer(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_segment_whatever_it_holds() {
+        for key in ["a", "a.b", "", "a\"b", ".", "a\\", "\"", "a\\\".b", "é.é"] {
+            let path = format!("desired.{}", path_segment(key));
+            assert_eq!(path_above(&path), Some("desired"), "{key:?} {path}");
+            let below = format!("{path}.{}", path_segment(key));
+            assert_eq!(path_above(&below), Some(path.as_str()), "{key:?} {below}");
+        }
+        assert_ne!(path_segment("a.b"), "a.b");
+        assert_eq!(path_segment("a-b"), "a-b");
+        assert_eq!(path_above("image"), None);
     }
 }

@@ -20,12 +20,12 @@ pub use explain::{
     taken_away_by,
 };
 pub use fill::{FillError, FilledText, fill};
-pub use lint::{Checked, check, check_by_policy, with_fleet_levels};
+pub use lint::{Checked, check, check_by_policy, check_loaded, with_fleet_levels};
 
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
 pub use rows::{Known, KnownDevice, KnownManifest, KnownModule, Rows};
-pub use target::{LostBy, Standing, Targeting};
+pub use target::{LostBy, Standing, Targeting, is_hit, select};
 
 use crate::fleet::Fleet;
 use crate::language::{Columns, Condition, Query, Subject};
@@ -122,8 +122,8 @@ fn resolve_with(fleet: &Fleet, columns: &Columns<'_>) -> Resolution {
         .all
         .iter()
         .map(|(hits, _)| {
-            let hits = hits.iter().map(|hit| deployments[*hit]).collect();
-            let (targeted, cohort) = target::standings(hits);
+            let hits = hits.iter().map(|hit| deployments[*hit]);
+            let (targeted, cohort) = target::select(hits);
             (targeted.into(), cohort)
         })
         .collect();
@@ -151,21 +151,21 @@ fn resolve_with(fleet: &Fleet, columns: &Columns<'_>) -> Resolution {
     let cohorts = numbers
         .into_keys()
         .zip(members)
-        .map(|(cohort, devices)| resolve_cohort(fleet, cohort, devices))
+        .map(|(cohort, devices)| merge_cohort(fleet, cohort.clone(), devices))
         .collect();
     Resolution { devices: devices.into_iter().collect(), signatures, cohorts }
 }
 
-fn resolve_cohort(fleet: &Fleet, cohort: &Cohort, devices: Vec<DeviceId>) -> ResolvedCohort {
-    let (merged, notes) = merge::merge(fleet, cohort);
+/// Merges the deployments of a cohort and finishes its modules.
+pub fn merge_cohort(fleet: &Fleet, cohort: Cohort, devices: Vec<DeviceId>) -> ResolvedCohort {
+    let (merged, notes) = merge::merge(fleet, &cohort);
     let modules: BTreeMap<ModuleName, Module> = merged
         .modules
         .into_iter()
         .map(|(name, module)| (name, defaults::finish(module, fleet)))
         .collect();
     let filled_texts = fill::filled_texts(&modules);
-    let (cohort, routes) = (cohort.clone(), merged.routes);
-    ResolvedCohort { cohort, devices, modules, routes, notes, filled_texts }
+    ResolvedCohort { cohort, devices, modules, routes: merged.routes, notes, filled_texts }
 }
 
 impl Resolution {

@@ -5,7 +5,9 @@
 
 use crate::diagnostic::Place;
 use crate::fleet::Fleet;
-use crate::model::{Cohort, DeploymentId, EntryKind, Manifest, ModuleEntry, ModuleName};
+use crate::model::{
+    Cohort, DeploymentId, EntryKind, Manifest, ModuleEntry, ModuleName, path_above, path_segment,
+};
 use std::collections::BTreeMap;
 
 /// Who set a field.
@@ -129,7 +131,7 @@ fn trace_entry(trace: &mut Trace, id: &DeploymentId, entry: &ModuleEntry) {
         overridden = trace.clear(|path| !is_twin(path));
     }
     for unset in &entry.unset {
-        let path = unset.0.join(".");
+        let path = unset_path(&unset.0);
         trace.clear(|key| key == path || lies_below(key, &path));
     }
     if entry.desired.is_some() {
@@ -148,7 +150,19 @@ fn trace_entry(trace: &mut Trace, id: &DeploymentId, entry: &ModuleEntry) {
     }
     for path in entry.desired_at.keys() {
         let place = entry.place_of(&format!("desired-at.{path}"));
-        trace.set(&format!("desired.{path}"), setter(place));
+        let segments: Vec<_> = path.split('.').map(path_segment).collect();
+        trace.set(&format!("desired.{}", segments.join(".")), setter(place));
+    }
+}
+
+/// Keys of deep tables may hold dots; names of variables, labels and hosts stand as they are.
+fn unset_path(segments: &[String]) -> String {
+    match segments {
+        [first, rest @ ..] if first == "desired" || first == "create-options" => {
+            let rest = rest.iter().map(|key| path_segment(key));
+            std::iter::once(first.as_str().into()).chain(rest).collect::<Vec<_>>().join(".")
+        }
+        _ => segments.join("."),
     }
 }
 
@@ -165,9 +179,7 @@ fn is_way_to_another(path: &str, entry: &ModuleEntry) -> bool {
 
 /// The path of what holds a field. Keys of `env`, `labels` and `extra-hosts` may have dots of their own.
 fn above(path: &str) -> Option<&str> {
-    let (above, _) =
-        if is_key_of_map(path) { path.split_once('.') } else { path.rsplit_once('.') }?;
-    Some(above)
+    if is_key_of_map(path) { Some(path.split_once('.')?.0) } else { path_above(path) }
 }
 
 fn lies_below(key: &str, path: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Who is targeted, which deployment is the base, which are layers, and what became of the others.
 
 use crate::fleet::Fleet;
-use crate::language::{Bitmap, Columns, Condition, Query};
+use crate::language::{Bitmap, Columns, Condition, Query, Subject, Truth};
 use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind};
 
 /// A deployment that targets a device, and what became of it there.
@@ -84,9 +84,9 @@ pub(super) fn hits(fleet: &Fleet, columns: &Columns<'_>) -> Vec<Bitmap> {
     fleet.deployments.values().map(hits).collect()
 }
 
-/// What becomes of each of the deployments that hit a device, in order; and its cohort.
-pub(super) fn standings(
-    hits: Vec<&Deployment<Condition, Query>>,
+/// What becomes of deployments that all target one device: base, layers and those not applied, in order.
+pub fn select<'a>(
+    hits: impl IntoIterator<Item = &'a Deployment<Condition, Query>>,
 ) -> (Vec<Targeting>, Option<Cohort>) {
     let (mut layers, mut bases): (Vec<_>, Vec<_>) =
         hits.into_iter().partition(|deployment| deployment.kind.is_layer());
@@ -114,6 +114,17 @@ pub(super) fn standings(
     }
     let layers = applied.iter().map(|layer| layer.id.clone()).collect();
     (targeted, Some(Cohort { base: base.id.clone(), layers }))
+}
+
+/// Whether a deployment targets a device.
+pub fn is_hit(deployment: &Deployment<Condition, Query>, subject: Subject<'_>) -> bool {
+    match &deployment.kind {
+        DeploymentKind::Device { device, .. } => *device == subject.device.id,
+        DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => target
+            .condition
+            .as_ref()
+            .is_some_and(|condition| condition.evaluate(subject) == Truth::True),
+    }
 }
 
 fn is_own(deployment: &Deployment<Condition, Query>) -> bool {

@@ -1,30 +1,44 @@
-//! Why a device changes: which edit of the fleet repository reaches it, and how. Causes explain; nothing
-//! is decided by them.
+//! Why devices change: which edits of the fleet repository reach them, and how. Causes explain; nothing is
+//! decided by them.
+//!
+//! An edit is a cause if the device would have something else without it: it is taken back, alone, and the
+//! manifest is made again ([`super::edits`]). So what reaches the device but changes nothing there, a
+//! priority that alters no order say, is no cause.
 
-use super::fields::ModuleChange;
-use super::{Membership, Side};
-use crate::fleet::Fleet;
-use crate::language::{Condition, Query};
-use crate::model::{Deployment, DeploymentId, DeviceId, ModuleEntry};
-use crate::resolve::{DeviceResolution, Standing};
+use super::edits::{Edit, View, effective};
+use super::{Group, Membership, Side};
+use crate::language::{Condition, Query, Root, Subject};
+use crate::model::{
+    Deployment, DeploymentId, Device, DeviceId, Manifest, Table, Value, manifest_hash, path_segment,
+};
+use crate::resolve::{Resolution, Standing, Targeting, is_hit};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// One reason for a change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it; the field is the deployment")]
+#[expect(missing_docs, reason = "the names say it; the field is the deployment, or the tag's path")]
 pub enum Cause {
     DeviceJoined,
     DeviceLeft,
+    DeviceRenamed,
+    /// What it has in force is not what the revision says that was applied last.
+    InForceDiffers,
+    /// Nothing was ever applied to it.
+    NothingInForce,
     DeploymentAdded(DeploymentId),
     DeploymentRemoved(DeploymentId),
+    KindChanged(DeploymentId),
     TargetChanged(DeploymentId),
     PriorityChanged(DeploymentId),
-    Outranked { deployment: DeploymentId, by: DeploymentId },
+    CreatedChanged(DeploymentId),
+    TagsChanged(String),
+    ReportedChanged(String),
+    Outranked {
+        deployment: DeploymentId,
+        by: DeploymentId,
+    },
     ContentChanged(DeploymentId),
     DefaultsChanged,
-    TagsChanged,
-    ReportedChanged,
 }
 
 impl Cause {
@@ -33,15 +47,20 @@ impl Cause {
         match self {
             Self::DeviceJoined => "device-joined",
             Self::DeviceLeft => "device-left",
+            Self::DeviceRenamed => "device-renamed",
+            Self::InForceDiffers => "in-force-differs",
+            Self::NothingInForce => "nothing-in-force",
             Self::DeploymentAdded(_) => "deployment-added",
             Self::DeploymentRemoved(_) => "deployment-removed",
+            Self::KindChanged(_) => "kind-changed",
             Self::TargetChanged(_) => "target-changed",
             Self::PriorityChanged(_) => "priority-changed",
+            Self::CreatedChanged(_) => "created-changed",
+            Self::TagsChanged(_) => "tags-changed",
+            Self::ReportedChanged(_) => "reported-changed",
             Self::Outranked { .. } => "outranked",
             Self::ContentChanged(_) => "content-changed",
             Self::DefaultsChanged => "defaults-changed",
-            Self::TagsChanged => "tags-changed",
-            Self::ReportedChanged => "reported-changed",
         }
     }
 
@@ -50,172 +69,302 @@ impl Cause {
         match self {
             Self::DeploymentAdded(id)
             | Self::DeploymentRemoved(id)
+            | Self::KindChanged(id)
             | Self::TargetChanged(id)
             | Self::PriorityChanged(id)
+            | Self::CreatedChanged(id)
             | Self::Outranked { deployment: id, .. }
             | Self::ContentChanged(id) => Some(id),
             Self::DeviceJoined
             | Self::DeviceLeft
+            | Self::DeviceRenamed
+            | Self::InForceDiffers
+            | Self::NothingInForce
             | Self::DefaultsChanged
-            | Self::TagsChanged
-            | Self::ReportedChanged => None,
+            | Self::TagsChanged(_)
+            | Self::ReportedChanged(_) => None,
         }
     }
-}
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The path of the tag or reported property that it is about.
+    pub fn path(&self) -> Option<&str> {
         match self {
-            Self::DeviceJoined => write!(f, "the device is new"),
-            Self::DeviceLeft => write!(f, "the device is gone from the fleet"),
-            Self::DeploymentAdded(id) => write!(f, "deployment \"{id}\" is new"),
-            Self::DeploymentRemoved(id) => write!(f, "deployment \"{id}\" is gone"),
-            Self::TargetChanged(id) => write!(f, "the target of \"{id}\" changed"),
-            Self::PriorityChanged(id) => write!(f, "the priority of \"{id}\" changed"),
-            Self::Outranked { deployment, by } => {
-                write!(f, "\"{by}\" now outranks \"{deployment}\"")
+            Self::TagsChanged(path) | Self::ReportedChanged(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// What of a change reaches a device.
+struct Reach {
+    edits: Vec<Edit>,
+    outranked: Vec<Cause>,
+}
+
+/// Finds causes; what is the same for many devices is found once.
+pub(super) struct Causes<'a> {
+    base: Side<'a>,
+    head: Side<'a>,
+    renamed: &'a BTreeMap<&'a DeviceId, &'a DeviceId>,
+}
+
+impl<'a> Causes<'a> {
+    pub(super) fn new(
+        base: Side<'a>,
+        head: Side<'a>,
+        renamed: &'a BTreeMap<&'a DeviceId, &'a DeviceId>,
+    ) -> Self {
+        Self { base, head, renamed }
+    }
+
+    /// Names the causes of a group's changes, each with the number of devices that it holds for.
+    pub(super) fn name(&self, group: &mut Group) {
+        let mut known: BTreeMap<String, Reach> = BTreeMap::new();
+        for device in std::mem::take(&mut group.devices) {
+            let former = self.renamed.get(&device).copied().unwrap_or(&device);
+            for cause in self.of_device(group, former, &device, &mut known) {
+                *group.causes.entry(cause).or_default() += 1;
             }
-            Self::ContentChanged(id) => write!(f, "the content of \"{id}\" changed"),
-            Self::DefaultsChanged => write!(f, "[defaults] changed"),
-            Self::TagsChanged => write!(f, "tags of the device changed"),
-            Self::ReportedChanged => write!(f, "reported properties of the device changed"),
+            group.devices.push(device);
         }
     }
-}
 
-/// Why one device changes.
-pub(super) fn causes(
-    base: &Side<'_>,
-    head: &Side<'_>,
-    device: &DeviceId,
-    membership: Membership,
-    changes: &[ModuleChange],
-) -> BTreeSet<Cause> {
-    match membership {
-        Membership::Joined => return BTreeSet::from([Cause::DeviceJoined]),
-        Membership::Left => return BTreeSet::from([Cause::DeviceLeft]),
-        Membership::Stays | Membership::Retained | Membership::WasRetained => {}
-    }
-    let mut causes = BTreeSet::new();
-    let (Some((before, before_resolution)), Some((after, after_resolution))) =
-        (base.fleet, head.fleet)
-    else {
-        return causes;
-    };
-    let none = DeviceResolution { targeted: [].into(), cohort: None };
-    let old = before_resolution.devices.get(device).unwrap_or(&none);
-    let new = after_resolution.devices.get(device).unwrap_or(&none);
-    let ids: BTreeSet<&DeploymentId> =
-        old.targeted.iter().chain(&*new.targeted).map(|targeting| &targeting.deployment).collect();
-    for id in ids {
-        let pair = Pair { before, after, device, old: standing(old, id), new: standing(new, id) };
-        causes.extend(pair.cause(id, changes));
-    }
-    if before.defaults != after.defaults {
-        causes.insert(Cause::DefaultsChanged);
-    }
-    let tags = |fleet: &Fleet| fleet.devices.get(device).map(|d| d.tags.clone());
-    if causes.is_empty() && tags(before) != tags(after) {
-        causes.insert(Cause::TagsChanged);
-    }
-    causes
-}
-
-fn standing<'a>(resolution: &'a DeviceResolution, id: &DeploymentId) -> Option<&'a Standing> {
-    resolution.targeted.iter().find(|t| t.deployment == *id).map(|t| &t.standing)
-}
-
-/// One deployment on one device, before and after.
-struct Pair<'a> {
-    before: &'a Fleet,
-    after: &'a Fleet,
-    device: &'a DeviceId,
-    old: Option<&'a Standing>,
-    new: Option<&'a Standing>,
-}
-
-impl Pair<'_> {
-    fn cause(&self, id: &DeploymentId, changes: &[ModuleChange]) -> Option<Cause> {
-        let applied = |standing: Option<&Standing>| standing.is_some_and(Standing::is_applied);
-        let (was, is) = (applied(self.old), applied(self.new));
-        if !was && !is {
-            return None;
+    fn of_device(
+        &self,
+        group: &Group,
+        former: &DeviceId,
+        id: &DeviceId,
+        known: &mut BTreeMap<String, Reach>,
+    ) -> BTreeSet<Cause> {
+        let mut causes = BTreeSet::new();
+        match group.membership {
+            Membership::Joined => return BTreeSet::from([Cause::DeviceJoined]),
+            Membership::Left => return BTreeSet::from([Cause::DeviceLeft]),
+            Membership::Renamed => causes.extend([Cause::DeviceRenamed]),
+            Membership::Stays
+            | Membership::Retained
+            | Membership::WasRetained
+            | Membership::Held => causes.extend(self.in_force_cause(former)),
         }
-        let (old, new) = match (self.before.deployments.get(id), self.after.deployments.get(id)) {
-            (None, _) => return Some(Cause::DeploymentAdded(id.clone())),
-            (_, None) => return Some(Cause::DeploymentRemoved(id.clone())),
-            (Some(old), Some(new)) => (old, new),
+        let view = |side: &Side<'a>, id: &DeviceId| {
+            let (fleet, _) = side.fleet?;
+            let device = fleet.devices.get(id)?;
+            Some(View::new(
+                fleet,
+                device,
+                side.facts.reported(device).into_owned(),
+                targeted(side, id),
+            ))
         };
-        if was && is {
-            if content_differs(old, new, changes) {
-                return Some(Cause::ContentChanged(id.clone()));
-            }
-            let moved = (old.priority, old.created) != (new.priority, new.created);
-            return (moved && touches(new, changes)).then(|| Cause::PriorityChanged(id.clone()));
-        }
-        if self.old.is_some() == self.new.is_some() {
-            return Some(match self.new {
-                Some(Standing::Lost { to, .. }) => {
-                    Cause::Outranked { deployment: id.clone(), by: to.clone() }
-                }
-                Some(Standing::NotAboveBase { base, .. }) if old.priority == new.priority => {
-                    Cause::Outranked { deployment: id.clone(), by: base.clone() }
-                }
-                _ => Cause::PriorityChanged(id.clone()),
-            });
-        }
-        Some(if target_differs(old, new) {
-            Cause::TargetChanged(id.clone())
+        let (Some(old), Some(new)) = (view(&self.base, former), view(&self.head, id)) else {
+            return causes;
+        };
+        let compared = Compared { old: &old, new: &new };
+        let reach = || Reach {
+            edits: effective(&old, &new, &group.changes),
+            outranked: compared.outranked(group),
+        };
+        let found;
+        let reach = if former == id {
+            known.entry(compared.same_for()).or_insert_with(reach)
         } else {
-            self.device_changed()
-        })
+            found = reach();
+            &found
+        };
+        causes.extend(reach.edits.iter().flat_map(|edit| compared.named(edit)));
+        causes.extend(reach.outranked.iter().cloned());
+        causes
     }
 
-    fn device_changed(&self) -> Cause {
-        let tags = |fleet: &Fleet| fleet.devices.get(self.device).map(|d| d.tags.clone());
-        if tags(self.before) == tags(self.after) {
-            Cause::ReportedChanged
-        } else {
-            Cause::TagsChanged
+    /// Whether the device has something else in force than what was applied last, or nothing.
+    fn in_force_cause(&self, id: &DeviceId) -> Option<Cause> {
+        let said = self.base.fleet.and_then(|(fleet, resolution)| {
+            resolution.manifest(fleet, id).and_then(Result::ok).map(|m| manifest_hash(&m))
+        });
+        let is = self.base.in_force?.get(id).map(|manifest: &Manifest| manifest_hash(manifest));
+        let is_retained = self.base.fleet.is_some() && said.is_none();
+        match is {
+            _ if is_retained => None,
+            None => Some(Cause::NothingInForce),
+            is => (is != said).then_some(Cause::InForceDiffers),
         }
     }
+}
+
+fn targeted<'a>(side: &Side<'a>, device: &DeviceId) -> &'a [Targeting] {
+    let of = |(_, resolution): (_, &'a Resolution)| resolution.devices.get(device);
+    side.fleet.and_then(of).map(|d| &*d.targeted).unwrap_or_default()
+}
+
+/// One device on both sides.
+struct Compared<'v, 'a> {
+    old: &'v View<'a>,
+    new: &'v View<'a>,
+}
+
+impl Compared<'_, '_> {
+    /// Devices with an equal text are reached by the same edits within a group.
+    fn same_for(&self) -> String {
+        let (old, new) = (&self.old.device.tags, &self.new.device.tags);
+        let tags: Vec<_> = changed_leaves(old, new)
+            .into_iter()
+            .map(|path| (Value::lookup(old, &path), Value::lookup(new, &path), path.join("/")))
+            .collect();
+        format!("{:?} {:?} {tags:?}", self.old.targeted, self.new.targeted)
+    }
+
+    /// What an edit is called.
+    fn named(&self, edit: &Edit) -> Vec<Cause> {
+        match edit {
+            Edit::Membership(id) => self.membership(id),
+            Edit::Rank(id) => vec![self.rank(id)],
+            Edit::Content(id) => vec![Cause::ContentChanged(id.clone())],
+            Edit::Defaults => vec![Cause::DefaultsChanged],
+            Edit::Tag(path) => vec![Cause::TagsChanged(joined(path))],
+        }
+    }
+
+    fn rank(&self, id: &DeploymentId) -> Cause {
+        let pair = self.old.fleet.deployments.get(id).zip(self.new.fleet.deployments.get(id));
+        match pair {
+            Some((old, new)) if old.kind.as_str() != new.kind.as_str() => {
+                Cause::KindChanged(id.clone())
+            }
+            Some((old, new)) if old.priority == new.priority => Cause::CreatedChanged(id.clone()),
+            _ => Cause::PriorityChanged(id.clone()),
+        }
+    }
+
+    /// Why a deployment targets the device, or does so no more.
+    fn membership(&self, id: &DeploymentId) -> Vec<Cause> {
+        let deployments = (self.old.fleet.deployments.get(id), self.new.fleet.deployments.get(id));
+        let (before, after) = match deployments {
+            (Some(before), Some(after)) => (before, after),
+            (None, _) => return vec![Cause::DeploymentAdded(id.clone())],
+            (_, None) => return vec![Cause::DeploymentRemoved(id.clone())],
+        };
+        let is = is_hit(after, self.new.subject());
+        let target_suffices = is_hit(after, self.old.subject()) == is;
+        let device_suffices = is_hit(before, self.new.subject()) == is;
+        let mut causes = Vec::new();
+        if target_differs(before, after) && (target_suffices || !device_suffices) {
+            causes.push(Cause::TargetChanged(id.clone()));
+        }
+        if device_suffices || !target_suffices {
+            causes.extend(self.device_causes(before, after));
+        }
+        causes
+    }
+
+    /// Which facts of the device decide whether it is targeted.
+    fn device_causes(
+        &self,
+        before: &Deployment<Condition, Query>,
+        after: &Deployment<Condition, Query>,
+    ) -> Vec<Cause> {
+        let mut causes: BTreeMap<Cause, Vec<String>> = BTreeMap::new();
+        for property in [before, after]
+            .into_iter()
+            .filter_map(|deployment| deployment.kind.target()?.condition.as_ref())
+            .flat_map(Condition::properties)
+        {
+            let changed = match property.root {
+                Root::Tags => changed_leaves(&self.old.device.tags, &self.new.device.tags),
+                Root::Reported => changed_leaves(&self.old.reported, &self.new.reported),
+                // An id does not change, and targets know no other roots.
+                _ => Vec::new(),
+            };
+            for path in changed {
+                let shorter = path.len().min(property.path.len());
+                if path[..shorter] == property.path[..shorter] {
+                    let cause = match property.root {
+                        Root::Reported => Cause::ReportedChanged(joined(&path)),
+                        _ => Cause::TagsChanged(joined(&path)),
+                    };
+                    causes.insert(cause, path);
+                }
+            }
+        }
+        let decides = |cause: &Cause, path: &[String]| {
+            let is = is_hit(after, self.new.subject());
+            let mut device: Device = self.new.device.clone();
+            let mut reported = self.new.reported.clone();
+            match cause {
+                Cause::ReportedChanged(_) => take_back(&mut reported, &self.old.reported, path),
+                _ => take_back(&mut device.tags, &self.old.device.tags, path),
+            }
+            is_hit(after, Subject { device: &device, reported: &reported }) != is
+        };
+        let decisive: Vec<Cause> =
+            causes.iter().filter(|(c, path)| decides(c, path)).map(|(c, _)| c.clone()).collect();
+        if decisive.is_empty() { causes.into_keys().collect() } else { decisive }
+    }
+
+    /// Deployments that still target the device, no longer apply, and said something that changes.
+    fn outranked(&self, group: &Group) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        for Targeting { deployment, standing } in self.new.targeted {
+            let by = match standing {
+                Standing::Lost { to, .. } => to,
+                Standing::NotAboveBase { base, .. } => base,
+                Standing::Base | Standing::Layer { .. } | Standing::WithoutBase => continue,
+            };
+            let was = self.old.targeted.iter().find(|t| t.deployment == *deployment);
+            if was.is_some_and(|was| was.standing.is_applied())
+                && self.old.matters(deployment, &group.changes)
+            {
+                causes.push(Cause::Outranked { deployment: deployment.clone(), by: by.clone() });
+            }
+        }
+        causes
+    }
+}
+
+fn joined(path: &[String]) -> String {
+    path.iter().map(|key| path_segment(key)).collect::<Vec<_>>().join(".")
 }
 
 fn target_differs(old: &Deployment<Condition, Query>, new: &Deployment<Condition, Query>) -> bool {
-    let text = |deployment: &Deployment<Condition, Query>| {
-        deployment.kind.target().map(|t| t.condition.as_ref().map(ToString::to_string))
-    };
-    text(old) != text(new) || old.kind.as_str() != new.kind.as_str()
-}
-
-/// Whether what a deployment says about one of the changed modules, or about routes, is different.
-fn content_differs(
-    old: &Deployment<Condition, Query>,
-    new: &Deployment<Condition, Query>,
-    changes: &[ModuleChange],
-) -> bool {
-    changes.iter().any(|change| match &change.module {
-        None => old.routes != new.routes,
-        Some(name) => {
-            let entry = |d: &Deployment<Condition, Query>| {
-                d.modules.iter().find(|(n, _)| n.as_str() == name).map(|(_, e)| said(e))
-            };
-            entry(old) != entry(new) || old.kind.as_str() != new.kind.as_str()
+    use crate::model::DeploymentKind::{Automatic, Device, Layered};
+    match (&old.kind, &new.kind) {
+        (Automatic(old) | Layered(old), Automatic(new) | Layered(new)) => {
+            let text = |condition: &Option<Condition>| condition.as_ref().map(ToString::to_string);
+            text(&old.condition) != text(&new.condition)
         }
-    })
+        (Device { device: old, .. }, Device { device: new, .. }) => old != new,
+        _ => true,
+    }
 }
 
-/// Whether a deployment says something about one of the changed modules, or about routes.
-fn touches(deployment: &Deployment<Condition, Query>, changes: &[ModuleChange]) -> bool {
-    changes.iter().any(|change| match &change.module {
-        None => !deployment.routes.is_empty(),
-        Some(name) => deployment.modules.keys().any(|module| module.as_str() == name),
-    })
+/// The paths at which two tables differ, down to what is no table.
+pub(super) fn changed_leaves(old: &Table, new: &Table) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for key in keys {
+        match (old.get(key), new.get(key)) {
+            (Some(Value::Table(old)), Some(Value::Table(new))) => {
+                for mut path in changed_leaves(old, new) {
+                    path.insert(0, key.clone());
+                    paths.push(path);
+                }
+            }
+            (old, new) if old == new => {}
+            _ => paths.push(vec![key.clone()]),
+        }
+    }
+    paths
 }
 
-/// All that an entry says, without where it says it.
-fn said(entry: &ModuleEntry) -> impl PartialEq + use<> {
-    let ModuleEntry { kind, settings, desired, desired_at, unset, place: _, places: _ } = entry;
-    let desired_at: BTreeMap<_, _> = desired_at.clone();
-    (*kind, settings.clone(), desired.clone(), desired_at, unset.clone())
+/// Gives one path of a table the value that it had.
+pub(super) fn take_back(table: &mut Table, old: &Table, path: &[String]) {
+    let Some((key, rest)) = path.split_first() else { return };
+    if let (false, Some(Value::Table(old)), Some(Value::Table(below))) =
+        (rest.is_empty(), old.get(key), table.get_mut(key))
+    {
+        return take_back(below, old, rest);
+    }
+    match old.get(key) {
+        Some(value) => table.insert(key.clone(), value.clone()),
+        None => table.remove(key),
+    };
 }

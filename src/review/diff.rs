@@ -1,153 +1,137 @@
-//! The comparison itself.
+//! The comparison itself: devices, their changes, groups of equal ones.
 
-use super::causes::causes;
+use super::causes::Causes;
 use super::fields::{
-    Action, Compared, FieldChange, ModuleChange, Reason, changed_lines, compare_modules,
+    Action, FieldChange, ModuleChange, Reason, changed_lines, compare_modules, renamed_module,
 };
-use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Side, Summary, guards};
-use crate::diagnostic::{Code, Diagnostic, Level};
-use crate::fleet::{Fleet, print_toml};
-use crate::model::{
-    Cohort, DeviceId, Hash, Manifest, Module, ModuleName, Route, RouteName, Table, Value,
-    manifest_hash, route_value,
-};
-use crate::resolve::{ResolvedCohort, fill, trace};
+use super::missing::missing_facts;
+use super::notices::notices;
+use super::setters::{name_setters, ranks};
+use super::side::{Side, State};
+use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
+use crate::diagnostic::Diagnostic;
+use crate::fleet::print_toml;
+use crate::model::{DeviceId, ModuleName, Route, RouteName, Table, Value, route_value};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// Compares two sides.
-pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions) -> FleetDiff {
+pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetDiff {
     let devices = devices_of(&base, &head, options);
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    let mut unchanged: BTreeSet<(usize, usize)> = BTreeSet::new();
-    for id in &devices {
-        let (before, after) = (State::of(&base, id), State::of(&head, id));
-        let pair = before.shared().zip(after.shared());
-        if pair.is_some_and(|pair| unchanged.contains(&pair)) {
-            continue;
-        }
-        let Some(change) = compare(&before, &after) else {
-            unchanged.extend(pair);
-            continue;
-        };
-        let causes = causes(&base, &head, id, change.membership, &change.changes);
-        let cohorts = (before.cohort(), after.cohort());
-        let key = format!("{:?} {:?}", change.membership, change.changes);
-        let group = groups.entry(key).or_insert_with(|| change.into_group());
-        group.causes.extend(causes);
-        group.devices.push(id.clone());
-        *group.cohorts.entry(cohorts).or_default() += 1;
+    let mut groups = Grouping::default();
+    for pair in &devices {
+        groups.add(&base, &head, pair);
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
+    let mut groups = groups.into_groups();
+    let renamed: BTreeMap<&DeviceId, &DeviceId> =
+        devices.iter().filter_map(|pair| Some((&pair.id, pair.former.as_ref()?))).collect();
+    let causes = Causes::new(base, head, &renamed);
     for group in &mut groups {
-        name_setters(group, &base, &head);
+        causes.name(group);
+        name_setters(group, &base, &head, &renamed);
     }
     let notices = notices(&base, &head, &devices);
-    groups.sort_by_key(|group| (delicacy(group, &notices), std::cmp::Reverse(group.devices.len())));
+    let engines: BTreeSet<&str> = notices
+        .iter()
+        .filter(|notice| notice.kind == NoticeKind::EngineChanged)
+        .map(|notice| notice.subject.as_str())
+        .collect();
+    groups.sort_by_cached_key(|group| {
+        (delicacy(group, &engines), Reverse(group.devices.len()), group.devices.first().cloned())
+    });
+    let facts_missing = missing_facts(&base, &head, options);
     FleetDiff {
         fleet: head.fleet.or(base.fleet).map(|(f, _)| f.name.to_string()).unwrap_or_default(),
         narrowed: options.only.is_some(),
-        base: (base.name.to_owned(), side_digest(&base)),
-        head: (head.name.to_owned(), side_digest(&head)),
-        summary: summarize(&devices, &groups),
+        base: (base.name.to_owned(), base.digest()),
+        head: (head.name.to_owned(), head.digest()),
+        summary: summarize(&devices, &groups, &notices, facts_missing.len()),
         guards: guards::judge(&base, &head, &groups, &options.allowances),
+        ranks: ranks(&groups, &base, &head),
         groups,
         notices,
         warnings: warnings(base.warnings, head.warnings),
+        facts_missing,
     }
 }
 
-/// One hash over all manifests of a fleet.
-pub fn fleet_digest(fleet: &Fleet, resolution: &crate::resolve::Resolution) -> Hash {
-    let hashes: Vec<String> = fleet
-        .devices
-        .keys()
-        .map(|id| match resolution.manifest(fleet, id) {
-            Some(Ok(manifest)) => manifest_hash(&manifest).to_string(),
-            Some(Err(_)) => format!("{id} can't be filled"),
-            None => format!("{id} is retained"),
-        })
-        .collect();
-    Hash::of_texts("hoist fleet", hashes.iter().map(String::as_str))
+/// A device that is looked at: its id, and the one that it had at the base if that is another.
+pub(super) struct Pair {
+    pub(super) id: DeviceId,
+    pub(super) former: Option<DeviceId>,
 }
 
-fn side_digest(side: &Side<'_>) -> Hash {
-    match side.fleet {
-        Some((fleet, resolution)) => fleet_digest(fleet, resolution),
-        None => Hash::of_texts("hoist fleet", []),
+impl Pair {
+    pub(super) fn base_id(&self) -> &DeviceId {
+        self.former.as_ref().unwrap_or(&self.id)
     }
 }
 
-fn devices_of(base: &Side<'_>, head: &Side<'_>, options: &DiffOptions) -> Vec<DeviceId> {
-    let ids = |side: &Side<'_>| -> BTreeSet<DeviceId> {
-        side.fleet.map(|(fleet, _)| fleet.devices.keys().cloned().collect()).unwrap_or_default()
-    };
-    let mut all = ids(base);
-    all.extend(ids(head));
-    all.into_iter()
-        .filter(|id| options.only.as_ref().is_none_or(|only| only.contains(id)))
-        .collect()
+/// The devices of both sides. One that was renamed, and says so, is one device.
+fn devices_of(base: &Side<'_>, head: &Side<'_>, options: &DiffOptions<'_>) -> Vec<Pair> {
+    let mut taken: BTreeSet<DeviceId> = BTreeSet::new();
+    let mut pairs = Vec::new();
+    for id in head.devices() {
+        let formerly = head.fleet.and_then(|(fleet, _)| fleet.devices.get(id));
+        let former = formerly.filter(|_| !base.has(id)).and_then(|device| {
+            let is_it =
+                |old: &&DeviceId| base.has(old) && !head.has(old) && !taken.contains(old.as_str());
+            device.formerly.iter().find(is_it).cloned()
+        });
+        taken.extend(former.clone());
+        pairs.push(Pair { id: id.clone(), former });
+    }
+    let gone = base.devices().into_iter().filter(|id| !head.has(id) && !taken.contains(*id));
+    pairs.extend(gone.map(|id| Pair { id: id.clone(), former: None }));
+    pairs.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(only) = &options.only {
+        pairs.retain(|pair| only.contains(&pair.id) || only.contains(pair.base_id()));
+    }
+    pairs
 }
 
-/// What one side says of one device.
-enum State<'a> {
-    /// The side does not have it.
-    Absent,
-    /// No base targets it.
-    Untargeted,
-    /// Its cohort, with its number, and its manifest.
-    Targeted { cohort: &'a ResolvedCohort, index: usize, manifest: Box<Manifest> },
+/// Devices by what changes on them.
+#[derive(Default)]
+struct Grouping {
+    groups: Vec<Group>,
+    by_change: BTreeMap<String, usize>,
+    /// The group, or none, of devices whose cohorts have the same manifest for all.
+    by_cohorts: BTreeMap<(usize, usize), Option<usize>>,
 }
 
-impl<'a> State<'a> {
-    fn of(side: &Side<'a>, id: &DeviceId) -> Self {
-        let Some((fleet, resolution)) = side.fleet else { return Self::Absent };
-        let Some(device) = fleet.devices.get(id) else { return Self::Absent };
-        let index = resolution.devices.get(id).and_then(|d| d.cohort);
-        let Some((index, cohort)) = index.and_then(|i| Some((i, resolution.cohorts.get(i)?)))
-        else {
-            return Self::Untargeted;
+impl Grouping {
+    fn add(&mut self, base: &Side<'_>, head: &Side<'_>, pair: &Pair) {
+        let (before, after) = (State::of(base, pair.base_id()), State::of(head, &pair.id));
+        let shared = before.shared().zip(after.shared()).filter(|_| pair.former.is_none());
+        let known = shared.and_then(|shared| self.by_cohorts.get(&shared).copied());
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let change = compare(&before, &after, pair.former.is_some());
+                let index = change.map(|change| self.index_of(change));
+                if let Some(shared) = shared {
+                    self.by_cohorts.insert(shared, index);
+                }
+                index
+            }
         };
-        match fill(cohort, device) {
-            Ok(manifest) => Self::Targeted { cohort, index, manifest: Box::new(manifest) },
-            Err(_) => Self::Untargeted,
+        if let Some(group) = index.and_then(|index| self.groups.get_mut(index)) {
+            group.devices.push(pair.id.clone());
+            *group.cohorts.entry((before.cohort(), after.cohort())).or_default() += 1;
         }
     }
 
-    fn cohort(&self) -> Option<Cohort> {
-        match self {
-            Self::Targeted { cohort, .. } => Some(cohort.cohort.clone()),
-            Self::Absent | Self::Untargeted => None,
-        }
+    fn index_of(&mut self, change: DeviceChange) -> usize {
+        let key = change.key();
+        *self.by_change.entry(key).or_insert_with(|| {
+            self.groups.push(change.into_group());
+            self.groups.len() - 1
+        })
     }
 
-    fn modules(&self) -> &BTreeMap<ModuleName, Module> {
-        static NONE: BTreeMap<ModuleName, Module> = BTreeMap::new();
-        match self {
-            Self::Targeted { manifest, .. } => &manifest.modules,
-            Self::Absent | Self::Untargeted => &NONE,
-        }
-    }
-
-    fn routes(&self) -> &BTreeMap<RouteName, Route> {
-        static NONE: BTreeMap<RouteName, Route> = BTreeMap::new();
-        match self {
-            Self::Targeted { manifest, .. } => &manifest.routes,
-            Self::Absent | Self::Untargeted => &NONE,
-        }
-    }
-
-    fn compared(&self, name: &ModuleName) -> Option<Compared<'_>> {
-        let Self::Targeted { cohort, manifest, .. } = self else { return None };
-        let (filled, template) = (manifest.modules.get(name)?, cohort.modules.get(name)?);
-        Some(Compared { filled, template })
-    }
-
-    /// The number of a cohort whose devices all have the same manifest.
-    fn shared(&self) -> Option<usize> {
-        match self {
-            Self::Targeted { cohort, index, .. } if !cohort.has_templates() => Some(*index),
-            _ => None,
-        }
+    fn into_groups(self) -> Vec<Group> {
+        self.groups
     }
 }
 
@@ -158,6 +142,16 @@ struct DeviceChange {
 }
 
 impl DeviceChange {
+    /// Equal for equal changes. The text of the diff is none: it also shows in what the changes stand.
+    fn key(&self) -> String {
+        let mut key = format!("{:?}", self.membership);
+        for change in &self.changes {
+            let ModuleChange { module, action, reasons, fields, gains_power, diff: _ } = change;
+            let _ = write!(key, " {module:?} {action:?} {reasons:?} {fields:?} {gains_power}");
+        }
+        key
+    }
+
     fn into_group(self) -> Group {
         let Self { membership, changes } = self;
         let diff = changes.iter().map(|change| change.diff.as_str()).collect();
@@ -165,37 +159,52 @@ impl DeviceChange {
             devices: Vec::new(),
             membership,
             cohorts: BTreeMap::new(),
-            causes: BTreeSet::new(),
+            causes: BTreeMap::new(),
             changes,
             diff,
         }
     }
 }
 
-fn compare(before: &State<'_>, after: &State<'_>) -> Option<DeviceChange> {
+fn compare(before: &State<'_>, after: &State<'_>, renamed: bool) -> Option<DeviceChange> {
+    use State::{Absent, Empty, Held, Kept, Recorded, Targeted, Untargeted};
     let membership = match (before, after) {
-        (State::Absent, State::Absent) | (State::Untargeted, State::Untargeted) => return None,
-        (State::Absent, _) => Membership::Joined,
-        (_, State::Absent) => Membership::Left,
-        (State::Targeted { .. }, State::Untargeted) => Membership::Retained,
-        (State::Untargeted, State::Targeted { .. }) => Membership::WasRetained,
-        (State::Targeted { .. }, State::Targeted { .. }) => Membership::Stays,
+        (Absent, Absent) => return None,
+        (Absent, _) => Membership::Joined,
+        (_, Absent) => Membership::Left,
+        _ if renamed => Membership::Renamed,
+        (Untargeted | Kept(_) | Held | Empty, Untargeted | Kept(_))
+        | (Untargeted | Kept(_) | Held, Held) => return None,
+        (_, Untargeted | Kept(_)) => Membership::Retained,
+        (_, Held) => Membership::Held,
+        (Untargeted | Held, Targeted { .. } | Recorded(_) | Empty) => Membership::WasRetained,
+        (
+            Targeted { .. } | Recorded(_) | Kept(_) | Empty,
+            Targeted { .. } | Recorded(_) | Empty,
+        ) => Membership::Stays,
     };
     let changes = match after {
-        State::Targeted { .. } => module_changes(before, after),
-        State::Absent | State::Untargeted => Vec::new(),
+        Targeted { .. } | Recorded(_) | Empty => module_changes(before, after, renamed),
+        Absent | Untargeted | Held | Kept(_) => Vec::new(),
     };
     (membership != Membership::Stays || !changes.is_empty())
         .then_some(DeviceChange { membership, changes })
 }
 
-fn module_changes(before: &State<'_>, after: &State<'_>) -> Vec<ModuleChange> {
+fn module_changes(before: &State<'_>, after: &State<'_>, renamed: bool) -> Vec<ModuleChange> {
     let mut names: BTreeSet<&ModuleName> = before.modules().keys().collect();
     names.extend(after.modules().keys());
     let mut changes: Vec<ModuleChange> = names
         .into_iter()
         .filter_map(|name| {
-            compare_modules(name.as_str(), before.compared(name), after.compared(name))
+            let (old, new) = (before.compared(name), after.compared(name));
+            let change = compare_modules(name.as_str(), old, new);
+            // A container knows its device's id, so it is made again with the new one.
+            if renamed && old.is_some() && new.is_some() {
+                Some(renamed_module(name.as_str(), change))
+            } else {
+                change
+            }
         })
         .collect();
     changes.extend(route_change(before.routes(), after.routes()));
@@ -212,16 +221,18 @@ fn route_change(
     let table = |routes: &BTreeMap<RouteName, Route>| -> Table {
         routes.iter().map(|(name, route)| (name.to_string(), route_value(route))).collect()
     };
-    let (before, after) = (table(before), table(after));
+    let (mut before, mut after) = (table(before), table(after));
+    let (old, new) = (before.clone(), after.clone());
+    before.retain(|name, value| new.get(name) != Some(value));
+    after.retain(|name, value| old.get(name) != Some(value));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let fields: Vec<FieldChange> = names
         .into_iter()
-        .filter(|name| before.get(*name) != after.get(*name))
         .map(|name| FieldChange {
             path: format!("routes.{name}"),
             before: before.get(name).cloned(),
             after: after.get(name).cloned(),
-            set_by: None,
+            set_by: Vec::new(),
         })
         .collect();
     let printed = |table: Table| match table.is_empty() {
@@ -232,113 +243,22 @@ fn route_change(
         module: None,
         action: Action::Routes,
         reasons: vec![Reason::Key("routes".to_owned())],
-        diff: changed_lines(&printed(before), &printed(after)),
+        diff: changed_lines(&printed(before), &printed(after), false),
         fields,
         gains_power: false,
     })
 }
 
-/// Says of each changed field who set it, on the side that has it; computed for one device of the group.
-fn name_setters(group: &mut Group, base: &Side<'_>, head: &Side<'_>) {
-    let Some(device) = group.devices.first() else { return };
-    let traces = |side: &Side<'_>| {
-        let (fleet, _) = side.fleet?;
-        match State::of(side, device) {
-            State::Targeted { manifest, .. } => Some((trace(fleet, &manifest), manifest)),
-            State::Absent | State::Untargeted => None,
-        }
-    };
-    let (old, new) = (traces(base), traces(head));
-    for change in &mut group.changes {
-        for field in &mut change.fields {
-            let Some((traces, manifest)) = (if field.after.is_some() { &new } else { &old }) else {
-                continue;
-            };
-            field.set_by = match &change.module {
-                Some(module) => traces
-                    .iter()
-                    .find(|(n, _)| n.as_str() == module)
-                    .map(|(_, t)| t.winner(&field.path)),
-                None => field.path.strip_prefix("routes.").and_then(|name| {
-                    let side = if field.after.is_some() { head } else { base };
-                    route_setter(side.fleet?.0, &manifest.cohort, name)
-                }),
-            };
-        }
-    }
-}
-
-fn route_setter(fleet: &Fleet, cohort: &Cohort, name: &str) -> Option<crate::resolve::Setter> {
-    let order = std::iter::once(&cohort.base).chain(&cohort.layers);
-    order
-        .filter_map(|id| {
-            let route =
-                fleet.deployments.get(id)?.routes.iter().find(|(n, _)| n.as_str() == name)?.1;
-            Some(crate::resolve::Setter {
-                kind: crate::resolve::SetterKind::Deployment(id.clone()),
-                place: Some(route.place.clone()),
-            })
-        })
-        .next_back()
-}
-
-fn notices(base: &Side<'_>, head: &Side<'_>, devices: &[DeviceId]) -> Vec<Notice> {
-    let (Some((before, _)), Some((after, _))) = (base.fleet, head.fleet) else { return Vec::new() };
-    let mut notices = Vec::new();
-    for id in devices {
-        let (Some(old), Some(new)) = (before.devices.get(id), after.devices.get(id)) else {
-            continue;
-        };
-        if old.engine != new.engine {
-            let words =
-                |engine: &Option<_>| engine.as_ref().map_or("none".to_owned(), ToString::to_string);
-            notices.push(Notice {
-                kind: NoticeKind::EngineChanged,
-                subject: id.to_string(),
-                before: words(&old.engine),
-                after: words(&new.engine),
-            });
-        }
-    }
-    let total = after.devices.len() as u64;
-    for loosened in guards::loosened(&before.guards, &after.guards, total) {
-        notices.push(Notice {
-            kind: NoticeKind::GuardLoosened,
-            subject: loosened.name.to_owned(),
-            before: loosened.before,
-            after: loosened.after,
-        });
-    }
-    for code in Code::ALL.iter().filter(|code| code.is_lint()) {
-        let level =
-            |fleet: &Fleet| fleet.lints.get(code).copied().unwrap_or(Some(code.default_level()));
-        let (old, new) = (level(before), level(after));
-        if new < old {
-            let words = |level: Option<Level>| level.map_or("allow", Level::as_str).to_owned();
-            notices.push(Notice {
-                kind: NoticeKind::LintLoosened,
-                subject: code.to_string(),
-                before: words(old),
-                after: words(new),
-            });
-        }
-    }
-    notices
-}
-
 /// Power first, then removals and leaving devices, recreations, updates.
-fn delicacy(group: &Group, notices: &[Notice]) -> u8 {
-    let engine_changed = || {
-        notices.iter().any(|notice| {
-            notice.kind == NoticeKind::EngineChanged
-                && group.devices.iter().any(|id| id.as_str() == notice.subject)
-        })
-    };
+fn delicacy(group: &Group, engines: &BTreeSet<&str>) -> u8 {
+    let engine_changed = || group.devices.iter().any(|id| engines.contains(id.as_str()));
     let actions = |action| group.changes.iter().any(|change| change.action == action);
-    let leaves = matches!(
-        group.membership,
-        Membership::Left | Membership::Retained | Membership::WasRetained
-    );
+    let leaves = match group.membership {
+        Membership::Left | Membership::Retained | Membership::WasRetained | Membership::Held => {
+            true
+        }
+        Membership::Stays | Membership::Joined | Membership::Renamed => false,
+    };
     if group.changes.iter().any(|change| change.gains_power) || engine_changed() {
         0
     } else if leaves || actions(Action::Remove) {
@@ -350,16 +270,22 @@ fn delicacy(group: &Group, notices: &[Notice]) -> u8 {
     }
 }
 
-fn summarize(devices: &[DeviceId], groups: &[Group]) -> Summary {
+fn summarize(
+    devices: &[Pair],
+    groups: &[Group],
+    notices: &[Notice],
+    facts_missing: usize,
+) -> Summary {
     let of = |membership| {
         groups.iter().filter(|g| g.membership == membership).map(|g| g.devices.len()).sum()
     };
     let mut modules: BTreeMap<Action, usize> = BTreeMap::new();
     for group in groups {
-        for change in group.changes.iter().filter(|change| change.module.is_some()) {
+        for change in &group.changes {
             *modules.entry(change.action).or_default() += group.devices.len();
         }
     }
+    let routes = modules.remove(&Action::Routes).unwrap_or(0);
     Summary {
         devices: devices.len(),
         changed: groups.iter().map(|group| group.devices.len()).sum(),
@@ -367,7 +293,12 @@ fn summarize(devices: &[DeviceId], groups: &[Group]) -> Summary {
         joined: of(Membership::Joined),
         left: of(Membership::Left),
         retained: of(Membership::Retained),
+        renamed: of(Membership::Renamed),
+        held: of(Membership::Held),
         modules,
+        routes,
+        engines: notices.iter().filter(|n| n.kind == NoticeKind::EngineChanged).count(),
+        facts_missing,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fleet::print_module;
 use crate::model::{
-    Module, Table, TextUse, Value, module_hashes, module_table, short_module_table,
+    Module, Table, TextUse, Value, module_hashes, module_table, path_segment, short_module_table,
 };
 use crate::resolve::{Setter, is_credential};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +67,8 @@ pub enum Reason {
     New,
     /// It is not wanted any more.
     Gone,
+    /// Its device has another id, which every container knows.
+    Renamed,
 }
 
 impl fmt::Display for Reason {
@@ -75,6 +77,7 @@ impl fmt::Display for Reason {
             Self::Key(key) => f.write_str(key),
             Self::New => f.write_str("new"),
             Self::Gone => f.write_str("gone"),
+            Self::Renamed => f.write_str("renamed"),
         }
     }
 }
@@ -105,8 +108,8 @@ pub struct FieldChange {
     pub before: Option<Value>,
     /// After, likewise.
     pub after: Option<Value>,
-    /// Who set it, on the side that has it.
-    pub set_by: Option<Setter>,
+    /// Who set it, on the side that has it; several where devices of one group have it from several.
+    pub set_by: Vec<Setter>,
 }
 
 /// A module for comparison: filled, and with the templates it was filled from.
@@ -137,7 +140,7 @@ pub fn compare_modules(
     };
     let (shown_before, shown_after) = shown_modules(before, after);
     let fields = changed_fields(shown_before.as_ref(), shown_after.as_ref());
-    let diff = text_diff(name, shown_before.as_ref(), shown_after.as_ref());
+    let diff = text_diff(name, shown_before.as_ref(), shown_after.as_ref(), &fields);
     let keys: BTreeSet<&str> = fields.iter().filter_map(|f| f.path.split('.').next()).collect();
     let reasons = if reasons.is_empty() {
         keys.into_iter().map(|key| Reason::Key(key.to_owned())).collect()
@@ -149,6 +152,21 @@ pub fn compare_modules(
         powers(after.filled).iter().any(|power| !had.contains(power))
     });
     Some(ModuleChange { module: Some(name.to_owned()), action, reasons, fields, gains_power, diff })
+}
+
+/// What happens to a module of a device that has another id now, besides what differs otherwise.
+pub(super) fn renamed_module(name: &str, change: Option<ModuleChange>) -> ModuleChange {
+    let mut change = change.unwrap_or_else(|| ModuleChange {
+        module: Some(name.to_owned()),
+        action: Action::Recreate,
+        reasons: Vec::new(),
+        fields: Vec::new(),
+        gains_power: false,
+        diff: String::new(),
+    });
+    change.action = Action::Recreate;
+    change.reasons.push(Reason::Renamed);
+    change
 }
 
 fn action_between(before: &Module, after: &Module) -> Action {
@@ -261,44 +279,122 @@ fn changed_fields(before: Option<&Module>, after: Option<&Module>) -> Vec<FieldC
             path: path.clone(),
             before: before.get(path).cloned(),
             after: after.get(path).cloned(),
-            set_by: None,
+            set_by: Vec::new(),
         })
         .collect()
 }
 
-/// The lines of the two sides' canonical TOML that differ, below the heads of their tables.
-fn text_diff(name: &str, before: Option<&Module>, after: Option<&Module>) -> String {
-    let toml = |module: Option<&Module>| {
-        module.map(|module| print_module(name, &short_module_table(module))).unwrap_or_default()
+/// The fields that differ as canonical TOML, before and after. What stays is left out, also inside a table
+/// that changes: it may be another on each device of a group.
+fn text_diff(
+    name: &str,
+    before: Option<&Module>,
+    after: Option<&Module>,
+    fields: &[FieldChange],
+) -> String {
+    let paths: BTreeSet<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    let toml = |module: Option<&Module>| match module {
+        Some(module) => print_module(name, &kept_fields(short_module_table(module), &paths)),
+        None => String::new(),
     };
-    changed_lines(&toml(before), &toml(after))
+    let is_whole = before.is_none() || after.is_none();
+    changed_lines(&toml(before), &toml(after), is_whole)
 }
 
-/// `+` and `-` lines of a comparison by lines, each below the last head of a table before it.
-pub(super) fn changed_lines(before: &str, after: &str) -> String {
-    let diff = similar::TextDiff::from_lines(before, after);
+/// The table of a module with nothing but the fields at these paths.
+fn kept_fields(table: Table, paths: &BTreeSet<&str>) -> Table {
+    let mut kept = Table::new();
+    for (key, value) in table {
+        let value = match (key.as_str(), value) {
+            ("env" | "labels" | "extra-hosts", Value::Table(mut map)) => {
+                map.retain(|name, _| paths.contains(format!("{key}.{name}").as_str()));
+                (!map.is_empty()).then_some(Value::Table(map))
+            }
+            ("create-options" | "desired", value) => kept_below(&key, value, paths),
+            (_, value) => paths.contains(key.as_str()).then_some(value),
+        };
+        kept.extend(value.map(|value| (key, value)));
+    }
+    kept
+}
+
+fn kept_below(path: &str, value: Value, paths: &BTreeSet<&str>) -> Option<Value> {
+    match value {
+        value if paths.contains(path) => Some(value),
+        Value::Table(table) => {
+            let kept: Table = table
+                .into_iter()
+                .filter_map(|(key, value)| {
+                    let path = format!("{path}.{}", path_segment(&key));
+                    Some((key, kept_below(&path, value, paths)?))
+                })
+                .collect();
+            (!kept.is_empty()).then_some(Value::Table(kept))
+        }
+        _ => None,
+    }
+}
+
+/// `+` and `-` lines of a comparison by lines, table by table, each below the head of its table. Heads are
+/// signed only where a whole module comes or goes.
+pub(super) fn changed_lines(before: &str, after: &str, is_whole: bool) -> String {
+    let (old, new) = (sections(before), sections(after));
+    let (mut old, mut new) = (old.as_slice(), new.as_slice());
     let mut out = String::new();
-    let (mut head, mut printed) = (String::new(), String::new());
+    // Both sides have their tables in the same order.
+    while !old.is_empty() || !new.is_empty() {
+        let has = |sections: &[Section<'_>], head: &str| sections.iter().any(|(h, _)| *h == head);
+        match (old.split_first(), new.split_first()) {
+            (Some(((head, lines), rest)), Some(((other, others), others_rest)))
+                if head == other =>
+            {
+                write_section(&mut out, head, "", lines, others);
+                (old, new) = (rest, others_rest);
+            }
+            (Some(((head, lines), rest)), _) if !has(new, head) => {
+                write_section(&mut out, head, if is_whole { "- " } else { "" }, lines, &[]);
+                old = rest;
+            }
+            (_, Some(((head, lines), rest))) => {
+                write_section(&mut out, head, if is_whole { "+ " } else { "" }, &[], lines);
+                new = rest;
+            }
+            (_, None) => break,
+        }
+    }
+    out
+}
+
+/// The head of a table, empty before the first, and its lines.
+type Section<'a> = (&'a str, Vec<&'a str>);
+
+fn sections(text: &str) -> Vec<Section<'_>> {
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        match sections.last_mut() {
+            _ if line.starts_with('[') => sections.push((line, Vec::new())),
+            Some((_, lines)) => lines.push(line),
+            None => sections.push(("", vec![line])),
+        }
+    }
+    sections
+}
+
+fn write_section(out: &mut String, head: &str, sign: &str, before: &[&str], after: &[&str]) {
+    let mut lines = String::new();
+    let diff = similar::TextDiff::from_slices(before, after);
     for change in diff.iter_all_changes() {
-        let line = change.value().trim_end();
         let sign = match change.tag() {
-            similar::ChangeTag::Equal => ' ',
+            similar::ChangeTag::Equal => continue,
             similar::ChangeTag::Insert => '+',
             similar::ChangeTag::Delete => '-',
         };
-        if line.starts_with('[') {
-            line.clone_into(&mut head);
-        }
-        if sign == ' ' || line.is_empty() {
-            continue;
-        }
-        if !line.starts_with('[') && printed != head {
-            out.push_str(&format!("  {head}\n"));
-        }
-        printed.clone_from(&head);
-        out.push_str(&format!("{sign} {line}\n"));
+        lines.push_str(&format!("{sign} {}\n", change.value()));
     }
-    out
+    if !head.is_empty() && (!lines.is_empty() || !sign.is_empty()) {
+        out.push_str(&format!("{}{head}\n", if sign.is_empty() { "  " } else { sign }));
+    }
+    out.push_str(&lines);
 }
 
 /// The fields of a module by path: maps that merge by key have a path a key, desired properties and
@@ -337,7 +433,7 @@ fn flatten(path: &str, table: Table, fields: &mut BTreeMap<String, Value>) {
         return;
     }
     for (key, value) in table {
-        let path = format!("{path}.{key}");
+        let path = format!("{path}.{}", path_segment(&key));
         match value {
             Value::Table(table) => flatten(&path, table, fields),
             value => {

@@ -120,7 +120,7 @@ pub(super) fn judge(
 fn is_disrupted(group: &Group) -> bool {
     match group.membership {
         Membership::Left | Membership::Retained | Membership::WasRetained => true,
-        Membership::Stays | Membership::Joined => {
+        Membership::Stays | Membership::Joined | Membership::Renamed | Membership::Held => {
             group.changes.iter().any(|change| change.action.disrupts())
         }
     }

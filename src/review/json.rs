@@ -1,6 +1,6 @@
 //! A diff as JSON, version 1. Keys are in snake_case; fields are only ever added.
 
-use super::{Action, Cause, FleetDiff, Group, Membership, ModuleChange, Notice};
+use super::{Action, Cause, FieldChange, FleetDiff, Group, Membership, ModuleChange, Notice};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cohort, Value};
 use crate::resolve::{Setter, SetterKind};
@@ -8,8 +8,19 @@ use serde_json::{Value as Json, json};
 
 /// The whole diff.
 pub fn json(diff: &FleetDiff) -> Json {
-    let FleetDiff { fleet, narrowed, base, head, summary, guards, groups, notices, warnings } =
-        diff;
+    let FleetDiff {
+        fleet,
+        narrowed,
+        base,
+        head,
+        summary,
+        guards,
+        groups,
+        notices,
+        warnings,
+        facts_missing,
+        ranks: _,
+    } = diff;
     let count = |action| summary.modules.get(&action).copied().unwrap_or(0);
     json!({
         "format": 1,
@@ -24,6 +35,11 @@ pub fn json(diff: &FleetDiff) -> Json {
             "joined": summary.joined,
             "left": summary.left,
             "retained": summary.retained,
+            "renamed": summary.renamed,
+            "held": summary.held,
+            "routes": summary.routes,
+            "engines": summary.engines,
+            "facts_missing": summary.facts_missing,
             "modules": {
                 "created": count(Action::Create),
                 "recreated": count(Action::Recreate),
@@ -37,6 +53,7 @@ pub fn json(diff: &FleetDiff) -> Json {
             "name": g.name, "limit": g.limit, "actual": g.actual, "exceeded": g.exceeded,
         })).collect::<Vec<_>>(),
         "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+        "facts_missing": facts_missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "notices": notices.iter().map(notice_json).collect::<Vec<_>>(),
         "warnings": warnings.iter().map(|(warning, new)| {
             let mut json = warning_json(warning);
@@ -69,6 +86,8 @@ fn group_json(group: &Group) -> Json {
             Membership::Stays => "stays",
             Membership::Joined => "joined",
             Membership::Left => "left",
+            Membership::Renamed => "renamed",
+            Membership::Held => "held",
             Membership::Retained => "retained",
             Membership::WasRetained => "was-retained",
         },
@@ -78,7 +97,7 @@ fn group_json(group: &Group) -> Json {
             "after": cohort_json(after.as_ref()),
             "devices": devices,
         })).collect::<Vec<_>>(),
-        "causes": causes.iter().map(cause_json).collect::<Vec<_>>(),
+        "causes": causes.iter().map(|(cause, devices)| cause_json(cause, *devices)).collect::<Vec<_>>(),
         "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
         "diff": diff,
     })
@@ -94,10 +113,13 @@ fn cohort_json(cohort: Option<&Cohort>) -> Json {
     }
 }
 
-fn cause_json(cause: &Cause) -> Json {
-    let mut json = json!({"kind": cause.kind()});
+fn cause_json(cause: &Cause, devices: usize) -> Json {
+    let mut json = json!({"kind": cause.kind(), "devices": devices});
     if let Some(deployment) = cause.deployment() {
         json["deployment"] = Json::from(deployment.as_str());
+    }
+    if let Some(path) = cause.path() {
+        json["path"] = Json::from(path);
     }
     if let Cause::Outranked { by, .. } = cause {
         json["by"] = Json::from(by.as_str());
@@ -106,17 +128,24 @@ fn cause_json(cause: &Cause) -> Json {
 }
 
 fn change_json(change: &ModuleChange) -> Json {
-    let ModuleChange { module, action, reasons, fields, gains_power: _, diff: _ } = change;
+    let ModuleChange { module, action, reasons, fields, gains_power, diff: _ } = change;
     json!({
         "module": module,
         "action": action.as_str(),
         "reasons": reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "fields": fields.iter().map(|field| json!({
-            "path": field.path,
-            "before": field.before.as_ref().map(Value::to_json),
-            "after": field.after.as_ref().map(Value::to_json),
-            "set_by": field.set_by.as_ref().map(setter_json),
-        })).collect::<Vec<_>>(),
+        "gains_power": gains_power,
+        "fields": fields.iter().map(field_json).collect::<Vec<_>>(),
+    })
+}
+
+fn field_json(field: &FieldChange) -> Json {
+    let FieldChange { path, before, after, set_by } = field;
+    json!({
+        "path": path,
+        "before": before.as_ref().map(Value::to_json),
+        "after": after.as_ref().map(Value::to_json),
+        "set_by": set_by.first().map(setter_json),
+        "also_set_by": set_by.iter().skip(1).map(setter_json).collect::<Vec<_>>(),
     })
 }
 
@@ -137,7 +166,8 @@ fn setter_json(setter: &Setter) -> Json {
 fn notice_json(notice: &Notice) -> Json {
     let Notice { kind, subject, before, after } = notice;
     let of = match kind {
-        super::NoticeKind::EngineChanged => "device",
+        super::NoticeKind::EngineChanged | super::NoticeKind::DeviceRenamed => "device",
+        super::NoticeKind::FleetRenamed => "fleet",
         super::NoticeKind::GuardLoosened => "guard",
         super::NoticeKind::LintLoosened => "lint",
     };

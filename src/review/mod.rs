@@ -2,48 +2,50 @@
 //!
 //! Enters: two fleets with their resolutions. Leaves: a [`FleetDiff`]: groups of devices whose changes are
 //! equal, with causes, guards and notices. It compares *manifests*, never files: what reaches no device is
-//! no difference. Views turn it into text and JSON. Not here: engines, git, the clock.
+//! no difference. Views turn it into text, Markdown and JSON. Not here: engines, git, the clock.
 
 mod causes;
 mod diff;
+mod edits;
 mod escape;
 mod fields;
 mod guards;
 mod json;
+mod markdown;
+mod missing;
+mod notices;
+mod setters;
+mod side;
+mod state;
 mod text;
+mod words;
 
 pub use causes::Cause;
-pub use diff::{diff, fleet_digest};
+pub use diff::diff;
 pub use escape::shown;
 pub use fields::{
     Action, Compared, FieldChange, ModuleChange, Reason, compare_modules, fields_of, lifts_a_limit,
 };
 pub use guards::{Allowance, GuardVerdict, Loosened, judge_numbers};
 pub use json::{json, warning_json};
-pub use text::{Tone, names, summary_line, text};
+pub use markdown::{LONGEST_COMMENT, markdown};
+pub use side::{Side, fleet_digest};
+pub use state::{DeviceState, FleetState, InForceState, StateError, decode_state};
+pub use text::{Tone, names, text};
+pub use words::summary_line;
 
 use crate::diagnostic::Diagnostic;
-use crate::fleet::Fleet;
-use crate::model::{Cohort, DeviceId, Hash};
-use crate::resolve::Resolution;
+use crate::language::Condition;
+use crate::model::{Cohort, DeploymentId, DeviceId, Hash};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One side of a comparison.
-#[derive(Clone, Copy)]
-pub struct Side<'a> {
-    /// What to call it: a revision, or `working tree`.
-    pub name: &'a str,
-    /// The fleet; `None` compares with nothing (a first commit).
-    pub fleet: Option<(&'a Fleet, &'a Resolution)>,
-    /// Its warnings.
-    pub warnings: &'a [Diagnostic],
-}
 
 /// What to compare, and within which limits.
 #[derive(Default)]
-pub struct DiffOptions {
+pub struct DiffOptions<'a> {
     /// Only these devices; everything says so.
     pub only: Option<BTreeSet<DeviceId>>,
+    /// The condition by which they were chosen, if they were: it may ask for facts that are missing.
+    pub wanted: Option<&'a Condition>,
     /// Numbers up to which commits between the sides lift guards.
     pub allowances: Vec<Allowance>,
 }
@@ -69,6 +71,28 @@ pub struct FleetDiff {
     pub notices: Vec<Notice>,
     /// Warnings of the head, with whether the base lacks them.
     pub warnings: Vec<(Diagnostic, bool)>,
+    /// Devices of which a condition reads a reported property that nobody gives.
+    pub facts_missing: BTreeSet<DeviceId>,
+    /// What the deployments are that set changed fields.
+    pub ranks: Ranks,
+}
+
+/// What deployments are on each side.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ranks {
+    /// At the base.
+    pub base: BTreeMap<DeploymentId, Rank>,
+    /// At the head.
+    pub head: BTreeMap<DeploymentId, Rank>,
+}
+
+/// What a deployment is, and its priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank {
+    /// `base`, `layer` or `device`.
+    pub word: &'static str,
+    /// Larger wins; a `device` deployment has none.
+    pub priority: Option<i32>,
 }
 
 /// The numbers of a diff.
@@ -86,8 +110,18 @@ pub struct Summary {
     pub left: usize,
     /// Devices that no deployment targets any more.
     pub retained: usize,
+    /// Devices with another id than before.
+    pub renamed: usize,
+    /// Devices whose manifest can't be filled.
+    pub held: usize,
     /// Module changes by action; routes are not counted.
     pub modules: BTreeMap<Action, usize>,
+    /// Devices whose routes change.
+    pub routes: usize,
+    /// Engine addresses that are new or others.
+    pub engines: usize,
+    /// Devices of which a condition reads a reported property that nobody gives.
+    pub facts_missing: usize,
 }
 
 /// What happens to a device besides its modules.
@@ -99,8 +133,12 @@ pub enum Membership {
     Joined,
     /// Only the base has it: nothing is touched, it becomes departed.
     Left,
+    /// It has another id and says so.
+    Renamed,
     /// No deployment targets it any more: its last manifest stays in force.
     Retained,
+    /// A template of its manifest can't be filled with its live facts: what it has stays in force.
+    Held,
     /// It was retained at the base, so what runs there is not known from files; the head targets it.
     WasRetained,
 }
@@ -114,8 +152,8 @@ pub struct Group {
     pub membership: Membership,
     /// Which combinations of base and layers they span, with the number of devices.
     pub cohorts: BTreeMap<(Option<Cohort>, Option<Cohort>), usize>,
-    /// Why.
-    pub causes: BTreeSet<Cause>,
+    /// Why, each with the number of devices that it holds for.
+    pub causes: BTreeMap<Cause, usize>,
     /// What changes, by module; routes last.
     pub changes: Vec<ModuleChange>,
     /// The same as a text diff of the manifests.
@@ -140,6 +178,10 @@ pub struct Notice {
 pub enum NoticeKind {
     /// A device's engine address is another one, or new.
     EngineChanged,
+    /// A device has another id.
+    DeviceRenamed,
+    /// The fleet has another name.
+    FleetRenamed,
     /// A guard allows more than before.
     GuardLoosened,
     /// A lint is less strict than before.
@@ -151,6 +193,8 @@ impl NoticeKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EngineChanged => "engine-changed",
+            Self::DeviceRenamed => "device-renamed",
+            Self::FleetRenamed => "fleet-renamed",
             Self::GuardLoosened => "guard-loosened",
             Self::LintLoosened => "lint-loosened",
         }
@@ -158,9 +202,9 @@ impl NoticeKind {
 }
 
 impl FleetDiff {
-    /// Whether anything changes on a device.
+    /// Whether anything changes on a device, or the engine that is taken for it.
     pub fn has_changes(&self) -> bool {
-        self.summary.changed > 0
+        self.summary.changed > 0 || self.summary.engines > 0
     }
 
     /// Whether a guard asks for consent.

@@ -1,11 +1,10 @@
 //! A diff as text for a terminal.
 
-use super::{
-    Action, FieldChange, FleetDiff, Group, Membership, ModuleChange, Notice, NoticeKind, shown,
-};
+use super::words::{self, Phrase, Piece, summary_line};
+use super::{Action, FleetDiff, Group, ModuleChange, Ranks};
+use crate::diagnostic::Diagnostic;
 use crate::diagnostic::render::visible;
 use crate::model::DeviceId;
-use crate::resolve::SetterKind;
 use std::fmt::Write as _;
 
 /// How a piece of text is meant; the caller turns it into colour, or not.
@@ -25,11 +24,27 @@ pub enum Tone {
     Quiet,
 }
 
+/// Where a headline is broken, in characters.
+const LONGEST_LINE: usize = 110;
+
+type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
 /// The whole diff. `paint` colours a piece of text.
-pub fn text(diff: &FleetDiff, paint: &dyn Fn(Tone, &str) -> String) -> String {
+pub fn text(diff: &FleetDiff, paint: Paint<'_>) -> String {
     let mut out = String::new();
-    let FleetDiff { fleet, narrowed, base, head, summary: _, guards, groups, notices, warnings } =
-        diff;
+    let FleetDiff {
+        fleet,
+        narrowed,
+        base,
+        head,
+        summary: _,
+        guards,
+        groups,
+        notices,
+        warnings,
+        facts_missing: _,
+        ranks,
+    } = diff;
     let names = format!("{}  {} → {}", visible(fleet), visible(&base.0), visible(&head.0));
     let _ = writeln!(out, "{}", paint(Tone::Strong, &names));
     let _ = writeln!(out, "digest {} → {}\n", base.1.short(), head.1.short());
@@ -39,115 +54,73 @@ pub fn text(diff: &FleetDiff, paint: &dyn Fn(Tone, &str) -> String) -> String {
             writeln!(out, "{}", paint(Tone::Warning, "narrowed: other devices were not looked at"));
     }
     for guard in guards.iter().filter(|guard| guard.exceeded) {
-        let words = format!("✋ guard {}: {} of at most {}", guard.name, guard.actual, guard.limit);
-        let _ = writeln!(out, "{}", paint(Tone::Warning, &words));
-        let plain = guard.name.strip_prefix("max-").unwrap_or(guard.name);
-        let _ = writeln!(
-            out,
-            "  a commit with the trailer `Hoist-Allow: {plain}={}` lets it through",
-            guard.actual
-        );
+        let (words, trailer) = words::guard(guard);
+        let _ = writeln!(out, "{}", paint(Tone::Warning, &format!("✋ {words}")));
+        let _ = writeln!(out, "  a commit with the trailer `{trailer}` lets it through");
+    }
+    for notice in words::notices(notices) {
+        let _ = writeln!(out, "{}", paint(Tone::Warning, &format!("⚠ {}", plain(&notice))));
     }
     for group in groups {
         out.push('\n');
-        write_group(&mut out, group, paint);
+        write_group(&mut out, group, ranks, paint);
     }
-    if !notices.is_empty() {
-        out.push('\n');
-    }
-    for notice in notices {
-        let _ = writeln!(out, "{}", paint(Tone::Warning, &notice_line(notice)));
-    }
-    let new = warnings.iter().filter(|(_, new)| *new).count();
     if !warnings.is_empty() {
         out.push('\n');
     }
-    for (warning, _) in warnings.iter().filter(|(_, new)| *new) {
-        let place = warning.place.as_ref().map(|p| format!("{p}  ")).unwrap_or_default();
-        let line = format!("⚠ {}  {}{}", warning.code, visible(&place), visible(&warning.message));
-        let _ = writeln!(out, "{}", paint(Tone::Warning, &line));
+    let new = warnings.iter().filter(|(_, new)| *new);
+    for (warning, _) in new.clone() {
+        let _ = writeln!(out, "{}", paint(Tone::Warning, &warning_line(warning)));
     }
-    let old = warnings.len() - new;
+    let old = warnings.len() - new.count();
     if old > 0 {
-        let line = format!("{old} warning{} as before", if old == 1 { "" } else { "s" });
+        let line = format!("{} as before", words::count(old, "warning"));
         let _ = writeln!(out, "{}", paint(Tone::Quiet, &line));
     }
     out
 }
 
-/// The line of numbers that comes first.
-pub fn summary_line(diff: &FleetDiff) -> String {
-    let s = &diff.summary;
-    if s.changed == 0 {
-        return match diff.narrowed {
-            true => format!("no change on the {} devices looked at", s.devices),
-            false => format!("no device changes ({} devices)", s.devices),
-        };
-    }
-    let verb = if s.changed == 1 { "changes" } else { "change" };
-    let mut line = format!(
-        "{} of {} devices {verb}, in {} way{}",
-        s.changed,
-        s.devices,
-        s.groups,
-        plural(s.groups)
-    );
-    let mut parts: Vec<String> = Vec::new();
-    for (action, noun) in [
-        (Action::Create, "created"),
-        (Action::Recreate, "recreated"),
-        (Action::Update, "updated"),
-        (Action::Start, "started"),
-        (Action::Stop, "stopped"),
-    ] {
-        if let Some(n) = s.modules.get(&action) {
-            parts.push(format!("{n} {noun}"));
-        }
-    }
-    parts.push(format!("{} removed", s.modules.get(&Action::Remove).copied().unwrap_or(0)));
-    for (n, words) in [(s.joined, "joined"), (s.left, "left"), (s.retained, "retained")] {
-        if n > 0 {
-            parts.push(format!("{n} device{} {words}", plural(n)));
-        }
-    }
-    let _ = write!(line, ": {}", parts.join(", "));
-    line
+fn warning_line(warning: &Diagnostic) -> String {
+    let place = warning.place.as_ref().map(|p| format!("{p}  ")).unwrap_or_default();
+    format!("⚠ {}  {}{}", warning.code, visible(&place), visible(&warning.message))
 }
 
-fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
+/// A phrase on one line.
+fn plain(phrase: &Phrase) -> String {
+    phrase
+        .iter()
+        .map(|piece| match piece {
+            Piece::Words(text) => text.clone(),
+            Piece::Name(text) => visible(text),
+            Piece::Quoted(text) => format!("\"{}\"", visible(text)),
+        })
+        .collect()
 }
 
-fn write_group(out: &mut String, group: &Group, paint: &dyn Fn(Tone, &str) -> String) {
-    let n = group.devices.len();
-    let head = format!("● {n} device{}   {}", plural(n), names(&group.devices));
-    let causes: Vec<String> = group.causes.iter().map(ToString::to_string).collect();
-    let because = if causes.is_empty() {
-        String::new()
+fn write_group(out: &mut String, group: &Group, ranks: &Ranks, paint: Paint<'_>) {
+    let devices = words::count(group.devices.len(), "device");
+    let head = format!("● {devices}   {}", names(&group.devices));
+    let because = match words::causes(group) {
+        causes if causes.is_empty() => String::new(),
+        causes => format!("because {}", plain(&causes)),
+    };
+    let is_short = head.chars().count() + because.chars().count() < LONGEST_LINE;
+    let gap = if because.is_empty() {
+        ""
+    } else if is_short {
+        "   "
     } else {
-        format!("   because {}", visible(&causes.join(", ")))
+        "\n  "
     };
-    let _ = writeln!(out, "{}{}", paint(Tone::Strong, &head), paint(Tone::Quiet, &because));
-    let membership = match group.membership {
-        Membership::Stays => None,
-        Membership::Joined => Some("new in the fleet"),
-        Membership::Left => Some("gone from the fleet: nothing is touched, it becomes departed"),
-        Membership::Retained => {
-            Some("no deployment targets it any more: what it has stays in force (retained)")
-        }
-        Membership::WasRetained => Some(
-            "before: unknown (no deployment targeted it); what Hoist runs there now is replaced",
-        ),
-    };
-    if let Some(words) = membership {
+    let _ = writeln!(out, "{}{gap}{}", paint(Tone::Strong, &head), paint(Tone::Quiet, &because));
+    if let Some(words) = words::membership(group) {
         let _ = writeln!(out, "  {}", paint(Tone::Warning, words));
     }
-    if group.cohorts.len() > 1 {
-        let words = format!("{} combinations of base and layers", group.cohorts.len());
+    if let Some(words) = words::combinations(group) {
         let _ = writeln!(out, "  {}", paint(Tone::Quiet, &words));
     }
     for change in &group.changes {
-        write_change(out, change, paint);
+        write_change(out, change, ranks, paint);
     }
 }
 
@@ -162,7 +135,7 @@ pub fn names(devices: &[DeviceId]) -> String {
     names.join(" ")
 }
 
-fn write_change(out: &mut String, change: &ModuleChange, paint: &dyn Fn(Tone, &str) -> String) {
+fn write_change(out: &mut String, change: &ModuleChange, ranks: &Ranks, paint: Paint<'_>) {
     let (sign, tone) = match change.action {
         Action::Create => ('+', Tone::Added),
         Action::Remove => ('-', Tone::Removed),
@@ -171,28 +144,32 @@ fn write_change(out: &mut String, change: &ModuleChange, paint: &dyn Fn(Tone, &s
         Action::Start => ('▶', Tone::Added),
         Action::Stop => ('■', Tone::Removed),
     };
-    let subject = change.module.as_deref().unwrap_or("routes");
-    let head = match change.module {
-        Some(_) => format!("  {sign} {subject}   {}", change.action.as_str()),
+    let mut head = match &change.module {
+        Some(module) => format!("  {sign} {}   {}", visible(module), change.action.as_str()),
         None => format!("  {sign} routes"),
     };
+    if words::is_renamed(change) {
+        head.push_str(" (renamed)");
+    }
     let power = if change.gains_power { "   gains power over the device" } else { "" };
-    let _ = writeln!(out, "{}{}", paint(tone, &head), paint(Tone::Warning, power));
-    if matches!(change.action, Action::Create | Action::Remove) {
-        let image = change.fields.iter().find(|f| f.path == "image");
-        let value = image.and_then(|f| f.after.as_ref().or(f.before.as_ref()));
-        if let Some(value) = value {
-            let _ = writeln!(out, "      image {}{}", shown(value), set_by(image, paint));
-        }
-    } else {
-        for field in &change.fields {
-            let verb = match (&field.before, &field.after) {
-                (None, _) => "added",
-                (Some(_), None) => "taken away",
-                (Some(_), Some(_)) => "changed",
+    let fields: Vec<(String, String)> = words::named_fields(change)
+        .into_iter()
+        .map(|field| {
+            let by = match plain(&words::setters(field, ranks)) {
+                by if by.is_empty() => by,
+                by => format!("   {by}"),
             };
-            let words = format!("{} {verb}", field.path);
-            let _ = writeln!(out, "      {}{}", visible(&words), set_by(Some(field), paint));
+            (plain(&words::field(change, field)), by)
+        })
+        .collect();
+    let _ = write!(out, "{}", paint(tone, &head));
+    if let [(field, by)] = fields.as_slice() {
+        let _ = write!(out, "   {field}{}", paint(Tone::Quiet, by));
+    }
+    let _ = writeln!(out, "{}", paint(Tone::Warning, power));
+    if fields.len() > 1 {
+        for (field, by) in &fields {
+            let _ = writeln!(out, "      {field}{}", paint(Tone::Quiet, by));
         }
     }
     for line in change.diff.lines() {
@@ -202,28 +179,5 @@ fn write_change(out: &mut String, change: &ModuleChange, paint: &dyn Fn(Tone, &s
             _ => Tone::Quiet,
         };
         let _ = writeln!(out, "    {}", paint(tone, &visible(line)));
-    }
-}
-
-fn set_by(field: Option<&FieldChange>, paint: &dyn Fn(Tone, &str) -> String) -> String {
-    let Some(setter) = field.and_then(|f| f.set_by.as_ref()) else { return String::new() };
-    let place = setter.place.as_ref().map(ToString::to_string).unwrap_or_default();
-    let words = match &setter.kind {
-        SetterKind::Deployment(id) => format!("   {place} (\"{id}\")"),
-        SetterKind::Defaults => format!("   {place} ([defaults])"),
-        SetterKind::BuiltIn => "   (built in)".to_owned(),
-    };
-    paint(Tone::Quiet, &visible(&words))
-}
-
-fn notice_line(notice: &Notice) -> String {
-    let Notice { kind, subject, before, after } = notice;
-    let (subject, before, after) = (visible(subject), visible(before), visible(after));
-    match kind {
-        NoticeKind::EngineChanged => {
-            format!("⚠ the engine address of {subject} changes: {before} → {after}")
-        }
-        NoticeKind::GuardLoosened => format!("⚠ guard {subject} is loosened: {before} → {after}"),
-        NoticeKind::LintLoosened => format!("⚠ lint {subject} is loosened: {before} → {after}"),
     }
 }

@@ -159,6 +159,192 @@ fn the_first_commit_and_folders_without_git() {
 }
 
 #[test]
+fn a_comment_for_a_pull_request() {
+    let mut stage = Stage::new();
+    stage.edit("deployments/secure.toml", "priority = 20", "priority = 5");
+    stage.edit("deployments/base.toml", "web:1.0", "web");
+    stage.hoist(&["diff", "--format", "markdown"]);
+    stage.hoist(&["diff", "--format", "markdown", "--device", "till-1", "--exit-zero"]);
+    stage.hoist(&["diff", "HEAD", "HEAD", "--format", "markdown", "--where", "tags.floor = 7"]);
+    stage.hoist(&["diff", "--format", "toml"]);
+    stage.done("diff_markdown");
+}
+
+#[test]
+fn what_devices_have_now_is_a_base() {
+    let mut stage = Stage::new();
+    stage.hoist(&["diff", "in-force"]);
+    stage.hoist(&["apply", "--simulate", "--yes", "--device", "door"]);
+    let state = stage.root().join("state/simulated");
+    let state = state.to_str().expect("a plain path").to_owned();
+    // Nothing was applied to all devices yet, so no revision says what the others should have.
+    stage.hoist(&["diff", "in-force", "--state", &state]);
+    stage.hoist(&["apply", "--simulate", "--yes"]);
+    stage.hoist(&["diff", "in-force", "HEAD", "--state", &state, "--expect", "no-change"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:1.1");
+    stage.hoist(&["diff", "in-force", "--state", &state]);
+    stage.commit("web 1.1");
+    stage.hoist(&["apply", "--simulate", "--yes", "--device", "door"]);
+    // One device has it already.
+    stage.hoist(&["diff", "in-force..HEAD", "--state", &state]);
+    stage.edit("deployments/base.toml", "tags.environment = 'prod'", "tags.floor = 1");
+    stage.hoist(&["diff", "in-force", "--state", &state, "--format", "markdown"]);
+    stage.hoist(&["diff", "HEAD", "in-force"]);
+    stage.done("diff_in_force");
+}
+
+#[test]
+fn facts_come_from_a_saved_answer() {
+    let mut stage = Stage::new();
+    stage.edit(
+        "deployments/secure.toml",
+        "tags.secure = true",
+        "tags.secure = true OR properties.reported.model = 'x'",
+    );
+    stage.hoist(&["diff"]);
+    stage.hoist(&["diff", "--require-facts"]);
+    let device = |model: &str| {
+        format!(
+            r#"{{"reported": {{"model": "{model}"}}, "seen": "2026-01-05T09:00:00Z", "in_force": null}}"#
+        )
+    };
+    let state = |fleet: &str| {
+        let devices = format!(
+            r#"{{"till-1": {}, "till-2": {}, "lab": {}}}"#,
+            device("x"),
+            device("y"),
+            device("x")
+        );
+        format!(r#"{{"format": 1, "fleet": "{fleet}", "revision": null, "devices": {devices}}}"#)
+    };
+    stage.write("../state.json", &state("shop"));
+    stage.hoist(&["diff", "--facts", "../state.json", "--require-facts"]);
+    stage.hoist(&[
+        "diff",
+        "--facts",
+        "../state.json",
+        "--where",
+        "properties.reported.model = 'x'",
+    ]);
+    stage.hoist(&["diff", "--where", "properties.reported.model = 'x'"]);
+    stage.hoist(&[
+        "what-if",
+        "--set",
+        "secure=true",
+        "--device",
+        "till-2",
+        "--facts",
+        "../state.json",
+    ]);
+    stage.write("../other.json", &state("other"));
+    stage.hoist(&["diff", "--facts", "../other.json"]);
+    stage.write("../wrong.json", &state("shop").replace("\"seen\"", "\"saw\""));
+    stage.hoist(&["diff", "--facts", "../wrong.json"]);
+    stage.hoist(&["diff", "--facts", "../nowhere.json"]);
+    // It also says what devices have: nothing yet.
+    stage.hoist(&["diff", "in-force", "HEAD", "--facts", "../state.json", "--device", "till-1"]);
+    stage.done("diff_facts");
+}
+
+#[test]
+fn another_engine_is_a_change_although_no_manifest_is() {
+    let mut stage = Stage::new();
+    stage.edit("devices/lab.toml", "[tags]", "engine = \"tcp://127.0.0.1:9\"\n[tags]");
+    stage.hoist(&["diff"]);
+    stage.hoist(&["diff", "--expect", "no-change"]);
+    stage.hoist(&["diff", "--device", "lab", "--exit-zero"]);
+    stage.hoist(&["diff", "--device", "door"]);
+    stage.done("diff_engine");
+}
+
+#[test]
+fn what_if_a_device_had_other_tags() {
+    let mut stage = Stage::new();
+    stage.hoist(&["what-if", "--set", "secure=true", "--device", "till-1", "--device", "till-2"]);
+    stage.hoist(&["what-if", "--unset", "secure", "--device", "door"]);
+    stage.hoist(&[
+        "what-if",
+        "--set",
+        "environment=prod",
+        "--device",
+        "lab",
+        "--format",
+        "markdown",
+    ]);
+    stage.hoist(&[
+        "what-if",
+        "--set",
+        "place.floor=3",
+        "--set",
+        "note=two words",
+        "--device",
+        "lab",
+    ]);
+    let json = stage.quiet_hoist(&[
+        "what-if",
+        "--unset",
+        "environment",
+        "--set",
+        "environment=\"prod\"",
+        "--set",
+        "secure = true",
+        "--device",
+        "lab",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(json.code, 2);
+    assert_eq!(json.json()["groups"][0]["causes"][0]["kind"], "tags-changed");
+    assert_eq!(json.json()["summary"]["modules"]["created"], 3);
+    // Nothing was made.
+    stage.hoist(&["diff", "HEAD", "--expect", "no-change"]);
+    for wrong in [
+        &["what-if", "--device", "door"][..],
+        &["what-if", "--set", "a=1"],
+        &["what-if", "--set", "a", "--device", "door"],
+        &["what-if", "--set", "a b=1", "--device", "door"],
+        &["what-if", "--set", "a/b=1", "--device", "door"],
+        &["what-if", "--set", "\"a/b\"=1", "--device", "door"],
+        &["what-if", "--set", "[a]\nb=1", "--device", "door"],
+        &["what-if", "--set", "a=1e999", "--device", "door"],
+        &["what-if", "--unset", "secur", "--device", "door"],
+        &["what-if", "--set", "a=1", "--device", "dor"],
+    ] {
+        stage.hoist(wrong);
+    }
+    stage.done("what_if");
+}
+
+#[test]
+fn a_bad_edit_of_a_device_is_the_same_mistake_as_in_a_file() {
+    let mut stage = Stage::new();
+    stage.edit("deployments/secure.toml", "env = {", "env = { FLOOR = \"${device.tags.room}\",");
+    stage.edit("devices/list.toml", "secure = true", "secure = true, room = 1");
+    stage.hoist(&["validate"]);
+    stage.hoist(&["what-if", "--unset", "room", "--device", "door"]);
+    stage.hoist(&["what-if", "--set", "secure=true", "--device", "till-1"]);
+    stage.done("what_if_bad");
+}
+
+#[test]
+fn hostile_words_stay_words_in_annotations() {
+    let mut stage = Stage::new();
+    let evil = "\\n::error::EVIL\\r\\u001b[2J ##[error]EVIL %0A::set-output name=a::EVIL";
+    stage.write(
+        "deployments/evil.toml",
+        &format!("target = \"tags.a = 1\"\n\"{evil}\" = 1\n[modules.mm]\nimage = \"{evil}\"\n"),
+    );
+    let answer = stage.hoist(&["validate", "--format", "github"]);
+    for line in answer.stdout.lines() {
+        assert!(line.starts_with("::error file=deployments/evil.toml,line="), "{line}");
+        assert!(!line.contains(|c: char| c.is_control()) && !line.contains("##["), "{line}");
+    }
+    stage.hoist(&["validate", "--format", "json"]);
+    stage.hoist(&["validate"]);
+    stage.done("validate_hostile");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let stage = Stage::new();
     let mut command = std::process::Command::new("sh");

@@ -2,7 +2,7 @@
 
 use hoist::diagnostic::{Diagnostic, Diagnostics};
 use hoist::fleet::{FileTree, Fleet, TreeEntry, print_manifest};
-use hoist::model::{DeviceId, Manifest, Module, ModuleName};
+use hoist::model::{DeviceId, Facts, Manifest, Module, ModuleName};
 use hoist::resolve::{Checked, Resolution, check};
 use hoist::review::{DiffOptions, FleetDiff, Side, diff};
 use std::fs;
@@ -74,9 +74,11 @@ fn line(diagnostic: &Diagnostic) -> String {
 }
 
 pub(crate) fn compare(base: &(Fleet, Resolution), head: &(Fleet, Resolution)) -> FleetDiff {
-    fn side<'a>(name: &'a str, fleet: &'a (Fleet, Resolution)) -> Side<'a> {
-        Side { name, fleet: Some((&fleet.0, &fleet.1)), warnings: &[] }
-    }
+    let facts = Facts::none();
+    let side = |name, fleet| {
+        let (fleet, resolution): &(Fleet, Resolution) = fleet;
+        Side::of_files(name, Some((fleet, resolution)), &facts, &[])
+    };
     diff(side("base", base), side("head", head), &DiffOptions::default())
 }
 

@@ -1,7 +1,7 @@
 //! The views of a diff: nobody can fake a line in them, or read a secret.
 
 use crate::harness::{compare, valid};
-use hoist::review::{json, text};
+use hoist::review::{json, markdown, text};
 
 fn plain(base: &str, head: &str) -> String {
     text(&compare(&valid(base), &valid(head)), &|_, text| text.to_owned())
@@ -23,13 +23,13 @@ fn a_change_as_text() {
     test  base → head
     digest 489e88dc24c5 → 388250ec4984
 
-    1 of 1 devices changes, in 1 way: 1 recreated, 0 removed
+    1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 
     ● 1 device   d   because the content of "b" changed
       ± mm   recreate
-          env.A taken away   deployments/b.toml:4 ("b")
-          env.B added   deployments/b.toml:4 ("b")
-          image changed   deployments/b.toml:3 ("b")
+          env.A taken away   deployments/b.toml:4 (base "b", priority 0)
+          env.B added   deployments/b.toml:4 (base "b", priority 0)
+          image changed   deployments/b.toml:3 (base "b", priority 0)
           [modules.mm]
         - image = "m:1"
         + image = "m:2"
@@ -111,7 +111,7 @@ fn secrets_show_by_name_and_credentials_are_masked_in_text_and_json() {
     let diff = compare(&valid(&base), &valid(&head));
     let shown = text(&diff, &|_, text| text.to_owned());
     let json = json(&diff).to_string();
-    for out in [&shown, &json] {
+    for out in [&shown, &json, &markdown(&diff)] {
         assert!(!out.contains("hunter") && !out.contains("mallet"), "{out}");
         assert!(out.contains("(masked, changed)"), "{out}");
     }
@@ -124,17 +124,17 @@ fn secrets_show_by_name_and_credentials_are_masked_in_text_and_json() {
     test  base → head
     digest 34200667ac99 → 174357ed02eb
 
-    1 of 1 devices changes, in 1 way: 1 recreated, 0 removed
+    1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 
-    ● 1 device   d   because the content of "b" changed
+    ● 1 device   d   because tags.token of 1 device changed, the content of "b" changed
       ± mm   recreate
-          create-options.Env changed   deployments/b.toml:5 ("b")
-          desired.auth.Password changed   deployments/b.toml:6 ("b")
-          env.DB_PASSWORD changed   deployments/b.toml:4 ("b")
-          env.S changed   deployments/b.toml:4 ("b")
-          env.T changed   deployments/b.toml:4 ("b")
-          env.URL changed   deployments/b.toml:4 ("b")
-          labels.my.secret changed   deployments/b.toml:7 ("b")
+          create-options.Env changed   deployments/b.toml:5 (base "b", priority 0)
+          desired.auth.Password changed   deployments/b.toml:6 (base "b", priority 0)
+          env.DB_PASSWORD changed   deployments/b.toml:4 (base "b", priority 0)
+          env.S changed   deployments/b.toml:4 (base "b", priority 0)
+          env.T changed   deployments/b.toml:4 (base "b", priority 0)
+          env.URL changed   deployments/b.toml:4 (base "b", priority 0)
+          labels.my.secret changed   deployments/b.toml:7 (base "b", priority 0)
           [modules.mm]
         - labels = { "my.secret" = "(masked)" }
         + labels = { "my.secret" = "(masked, changed)" }

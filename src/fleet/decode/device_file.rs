@@ -128,6 +128,18 @@ fn report_stem(reader: &TableReader<'_>, place: &Place, message: String, help: &
     reader.file().report(Diagnostic::new(Code::BadName, message).at(place.clone()).help(help));
 }
 
+/// Decodes a text that is nothing but tags.
+pub(in crate::fleet) fn only_tags(file: &File) -> Option<Table> {
+    let tree = file.parse(&file.source.text)?;
+    let mut all = Table::new();
+    for item in TableReader::root(file, tree.get_ref(), "tags").entries() {
+        check_key(&item);
+        check_tag_keys(&item);
+        all.insert(item.name.to_owned(), item.any()?);
+    }
+    (file.errors() == 0).then_some(all)
+}
+
 /// Tags: a table without `/` and `;` in its keys, on every level.
 fn tags(item: &Item<'_>) -> Option<Table> {
     let table = item.any_table()?;
@@ -139,14 +151,7 @@ fn check_tag_keys(item: &Item<'_>) {
     match item.value.get_ref() {
         DeValue::Table(_) => {
             for entry in item.table("tags").iter().flat_map(TableReader::entries) {
-                let bad = entry.name.chars().find(|c| matches!(c, '/' | ';'));
-                if let Some(c) = bad {
-                    let message = format!("a tag's key can't hold `{c}`: `{}`", entry.name);
-                    entry.report_key(Code::BadName, message, None);
-                }
-                if entry.name.is_empty() {
-                    entry.report_key(Code::BadName, "a tag's key is empty", None);
-                }
+                check_key(&entry);
                 check_tag_keys(&entry);
             }
         }
@@ -156,6 +161,16 @@ fn check_tag_keys(item: &Item<'_>) {
             }
         }
         _ => {}
+    }
+}
+
+fn check_key(entry: &Item<'_>) {
+    if let Some(c) = entry.name.chars().find(|c| matches!(c, '/' | ';')) {
+        let message = format!("a tag's key can't hold `{c}`: `{}`", entry.name);
+        entry.report_key(Code::BadName, message, None);
+    }
+    if entry.name.is_empty() {
+        entry.report_key(Code::BadName, "a tag's key is empty", None);
     }
 }
 

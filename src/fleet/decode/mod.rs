@@ -18,7 +18,7 @@ mod values;
 
 pub(super) use deployment_file::deployment;
 pub(super) use deployment_file::route;
-pub(super) use device_file::devices;
+pub(super) use device_file::{devices, only_tags};
 pub(super) use entry::finished_module;
 pub(super) use fleet_file::{fleet, lint_levels};
 pub(super) use homes::DEFAULT_KEYS;

@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Place};
 use crate::model::{
     EnvValue, Gpus, HealthCheck, HostDevice, ImageReference, LogSettings, ModuleSettings,
     NetworkMode, Port, PullPolicy, RestartPolicy, SecretName, Status, Template, Volume,
+    path_segment,
 };
 use std::collections::BTreeMap;
 use toml::de::DeValue;
@@ -46,8 +47,14 @@ impl<'a> Fields<'_, 'a> {
     /// Notes the places of everything below a table.
     fn note_below(&mut self, path: &str, item: &Item<'a>) {
         let DeValue::Table(table) = item.value.get_ref() else { return };
+        // Names of variables, labels and hosts, and paths of `desired-at`, hold dots of their own.
+        let is_deep = path.starts_with("desired") && path != "desired-at"
+            || path.starts_with("create-options");
         for (key, value) in table {
-            let path = format!("{path}.{}", key.get_ref());
+            let path = match is_deep {
+                true => format!("{path}.{}", path_segment(key.get_ref())),
+                false => format!("{path}.{}", key.get_ref()),
+            };
             self.places.insert(path.clone(), item.file.place(key.span()));
             let span = key.span();
             let below =

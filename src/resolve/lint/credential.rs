@@ -1,6 +1,6 @@
 //! What looks like a credential: flagged by a lint, and masked wherever a change is shown.
 
-use crate::model::Value;
+use crate::model::{Value, path_segment};
 
 /// Adds the paths of all texts of a value that look like credentials.
 pub(super) fn flag_value(path: &str, value: &Value, flagged: &mut Vec<String>) {
@@ -8,7 +8,7 @@ pub(super) fn flag_value(path: &str, value: &Value, flagged: &mut Vec<String>) {
         Value::String(text) if is_credential_at(path, text) => flagged.push(path.to_owned()),
         Value::Table(table) => {
             for (key, value) in table {
-                flag_value(&format!("{path}.{key}"), value, flagged);
+                flag_value(&format!("{path}.{}", path_segment(key)), value, flagged);
             }
         }
         Value::List(items) => {

@@ -15,7 +15,7 @@ pub(crate) use credential::is_credential_at;
 
 use super::{Resolution, columns, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
-use crate::fleet::{FileTree, Fleet, LintLevels, load};
+use crate::fleet::{FileTree, Fleet, LintLevels, Loaded, load};
 use crate::language::Columns;
 use crate::model::{DeploymentId, Facts};
 
@@ -36,7 +36,15 @@ pub fn check(tree: &FileTree) -> Checked {
 /// The same, with levels from outside the repository. Where the repository also says a level, the stricter one
 /// counts: nothing in it can undo a policy.
 pub fn check_by_policy(tree: &FileTree, policy: &LintLevels) -> Checked {
-    let loaded = load(tree);
+    check_with(load(tree), policy)
+}
+
+/// The same for files that are loaded already.
+pub fn check_loaded(loaded: Loaded) -> Checked {
+    check_with(loaded, &LintLevels::new())
+}
+
+fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
     let mut diagnostics = loaded.diagnostics;
     let Some(mut fleet) = loaded.fleet else {
         let diagnostics = with_levels(diagnostics, policy).sorted();

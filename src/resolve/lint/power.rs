@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::fleet::Fleet;
 use crate::model::{
     DeploymentId, EntryKind, EnvValue, ImageReference, ModuleEntry, ModuleName, NetworkMode, Table,
-    Value,
+    Value, path_segment,
 };
 use crate::resolve::{Resolution, Standing};
 use std::collections::BTreeMap;
@@ -183,7 +183,7 @@ impl Finds<'_> {
         }
         for (path, table) in tables {
             for (key, value) in table {
-                flag_value(&format!("{path}.{key}"), value, &mut flagged);
+                flag_value(&format!("{path}.{}", path_segment(key)), value, &mut flagged);
             }
         }
         for path in flagged {
@@ -199,13 +199,14 @@ impl Finds<'_> {
         let mut finds: Vec<(String, String)> = Vec::new();
         for key in options.keys() {
             if let Some(words) = suspicion("", key) {
-                finds.push((format!("create-options.{key}"), words));
+                finds.push((format!("create-options.{}", path_segment(key)), words));
             }
         }
         if let Some(Value::Table(host)) = options.get("HostConfig") {
             for key in host.keys() {
                 if let Some(words) = suspicion("HostConfig", key) {
-                    finds.push((format!("create-options.HostConfig.{key}"), words));
+                    let path = format!("create-options.HostConfig.{}", path_segment(key));
+                    finds.push((path, words));
                 }
             }
         }
