@@ -2,7 +2,9 @@
 
 use super::{DeviceRun, Event, Outcome};
 use crate::engine::{Engine, EngineError, SecretValues};
-use crate::plan::{ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, When, Work};
+use crate::plan::{
+    ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, Undo, When, Work,
+};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -114,7 +116,7 @@ fn log_end(step: &Step, result: &Result<StepOutput, EngineError>) {
     }
 }
 
-/// Runs the undo steps that the failure of step `failed` asks for, all of them.
+/// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed.
 async fn undo(
     engine: &dyn Engine,
     work: &Work,
@@ -122,13 +124,22 @@ async fn undo(
     secrets: &SecretValues,
     names: &Names,
 ) -> Vec<String> {
-    let mut trouble = Vec::new();
-    for undo in work.undo.iter().filter(|undo| undo.since <= failed && failed < undo.until) {
-        if let Err(error) = engine.execute(&names.resolved(&undo.step), secrets).await {
-            trouble.push(format!("{}: {error}", undo.step));
+    let mut trouble = BTreeMap::new();
+    let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
+    for (number, undo) in work.undo.iter().enumerate().filter(|(_, undo)| wanted(undo)) {
+        let lacks = undo.needs.iter().any(|needed| trouble.contains_key(needed));
+        let result = match lacks {
+            true => Err("not tried, because of what failed before".to_owned()),
+            false => {
+                let step = names.resolved(&undo.step);
+                engine.execute(&step, secrets).await.map_err(|error| error.to_string())
+            }
+        };
+        if let Err(words) = result {
+            trouble.insert(number, format!("{}: {words}", undo.step));
         }
     }
-    trouble
+    trouble.into_values().collect()
 }
 
 /// Ids of the containers that this run made or renamed, by their names: a name that somebody else takes in

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
-use crate::reconcile::{Gate, Survey, SurveyInput, held_facts, judge_plan, survey};
+use crate::reconcile::{Gate, Survey, SurveyInput, held_facts, judge_plan, live_facts, survey};
 use crate::resolve::{check, resolve};
 use crate::review::{GuardVerdict, fleet_digest};
 use crate::source::Repository;
@@ -28,6 +28,9 @@ pub(super) struct RunArguments {
     /// Take the working tree as it is, not HEAD
     #[arg(long, conflicts_with = "revision")]
     worktree: bool,
+    /// Try at once what failed before and waits for its next try
+    #[arg(long)]
+    retry: bool,
     /// Put the simulated engine behind every device: nothing real is reached
     #[arg(long)]
     pub(super) simulate: bool,
@@ -104,14 +107,18 @@ pub(super) async fn prepare(
         Intent::Run => Some(store.lock()?),
     };
     let stored = store.load_devices()?;
-    let memories: BTreeMap<DeviceId, DeviceMemory> = store.memories()?;
+    let mut memories: BTreeMap<DeviceId, DeviceMemory> = store.memories()?;
+    if arguments.retry {
+        memories.values_mut().for_each(DeviceMemory::end_pauses);
+    }
     let now = now();
     let facts = held_facts(&stored, now);
     let resolution = resolve(&opened.fleet, &facts);
     let only = match saved {
         Some(saved) => Some(saved.clone()),
         None => {
-            narrowed(&[&opened.fleet], &facts, &arguments.devices, arguments.wanted.as_deref())?
+            let live = live_facts(&stored);
+            narrowed(&[&opened.fleet], &live, &arguments.devices, arguments.wanted.as_deref())?
         }
     };
     let simulated = arguments.simulate.then(|| folder.join("engines"));

@@ -10,7 +10,9 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::model::Timestamp;
 use crate::plan::short_revision;
-use crate::reconcile::{DeploymentCounts, DeviceStatus, FleetStatus, fleet_status, held_facts};
+use crate::reconcile::{
+    DeploymentCounts, DeviceStatus, FleetStatus, fleet_status, held_facts, live_facts,
+};
 use crate::resolve::{check, resolve};
 use crate::review::Tone;
 use crate::source::Repository;
@@ -56,7 +58,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     if let Some(id) = &arguments.device {
         device(&opened.fleet, id)?;
     }
-    let only = narrowed(&[&opened.fleet], &facts, &named, arguments.wanted.as_deref())?;
+    let live = live_facts(&stored);
+    let only = narrowed(&[&opened.fleet], &live, &named, arguments.wanted.as_deref())?;
     let mut status =
         fleet_status(&opened.fleet, &resolution, &opened.name, &stored, only.as_ref(), now());
     if arguments.not_converged {
@@ -113,7 +116,7 @@ fn at_accepted(global: &Global, opened: Opened, accepted: &str) -> Result<Opened
 }
 
 fn text(status: &FleetStatus, arguments: &Arguments, now: Timestamp, coloured: bool) -> String {
-    let FleetStatus { fleet, revision, deployments, devices } = status;
+    let FleetStatus { fleet, revision, deployments, devices, departed } = status;
     let mut out =
         format!("{}\n", paint(coloured, Tone::Strong, &format!("{} @ {revision}", visible(fleet))));
     if arguments.device.is_none() && !arguments.not_converged {
@@ -139,6 +142,13 @@ fn text(status: &FleetStatus, arguments: &Arguments, now: Timestamp, coloured: b
     if !devices.is_empty() {
         out.push('\n');
         out.push_str(&device_table(devices, arguments.device.is_some(), now, coloured));
+    }
+    if !departed.is_empty() {
+        out.push_str("\ndeparted: in no file any more; nothing on them is touched\n");
+        for device in departed {
+            let seen = age(device.last_contact, now);
+            out.push_str(&format!("  {}  last seen {seen}\n", visible(device.id.as_str())));
+        }
     }
     out
 }
@@ -242,6 +252,10 @@ fn device_details(device: &DeviceStatus, out: &mut String) {
             module.name, module.status, module.code, module.description
         );
         out.push_str(&format!("{}\n", visible(&line)));
+        if let Some(problem) = &module.report_problem {
+            let line = format!("    {:width$}  its report is not taken: {problem}", "");
+            out.push_str(&format!("{}\n", visible(&line)));
+        }
     }
 }
 

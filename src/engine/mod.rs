@@ -32,6 +32,13 @@ pub trait Engine: Send + Sync {
         secrets: &'a SecretValues,
     ) -> EngineFuture<'a, StepOutput>;
 
+    /// What lies at a path of a container, without reading it; `None` if nothing does. A link is a link.
+    fn look_at<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+    ) -> EngineFuture<'a, Option<FileSeen>>;
+
     /// A file of at most `limit` bytes in a container; `None` if there is no such plain file, or it is larger.
     fn read_file<'a>(
         &'a self,
@@ -39,6 +46,30 @@ pub trait Engine: Send + Sync {
         path: &'a str,
         limit: usize,
     ) -> EngineFuture<'a, Option<Vec<u8>>>;
+}
+
+/// What lies at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSeen {
+    /// What it is.
+    pub form: FileForm,
+    /// Its bytes, if it is a file.
+    pub size: u64,
+    /// Changes whenever the file does, as far as the engine can tell.
+    pub stamp: String,
+}
+
+/// What something in a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum FileForm {
+    Plain,
+    Link,
+    Folder,
+    Pipe,
+    Device,
+    /// A socket, or what the engine has no word for.
+    Other,
 }
 
 /// What an observation should hold beyond the list.
@@ -50,12 +81,14 @@ pub struct Wanted<'a> {
     pub networks_of: Option<&'a str>,
     /// Images of which it is wanted whether the engine has them.
     pub images: &'a [String],
+    /// Whether the ids of all networks are wanted.
+    pub network_ids: bool,
 }
 
 impl Wanted<'_> {
     /// The list call and nothing else.
     pub fn list_only() -> Self {
-        Self { details: &|_| false, networks_of: None, images: &[] }
+        Self { details: &|_| false, networks_of: None, images: &[], network_ids: false }
     }
 }
 

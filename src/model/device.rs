@@ -45,17 +45,18 @@ impl Facts {
             None => Cow::Borrowed(&device.reported),
             Some(live) => {
                 let mut merged = device.reported.clone();
-                overlay(&mut merged, live);
+                overlay_table(&mut merged, live);
                 Cow::Owned(merged)
             }
         }
     }
 }
 
-fn overlay(below: &mut Table, above: &Table) {
+/// Puts one table over another, table by table.
+pub fn overlay_table(below: &mut Table, above: &Table) {
     for (key, value) in above {
         match (below.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
+            (Some(Value::Table(below)), Value::Table(above)) => overlay_table(below, above),
             _ => {
                 below.insert(key.clone(), value.clone());
             }

@@ -25,7 +25,7 @@ pub use address::{EngineAddress, EngineAddressError};
 pub use deployment::{
     Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Route, Target, UnsetPath,
 };
-pub use device::{Device, Facts};
+pub use device::{Device, Facts, overlay_table};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
 pub use hash::{Hash, ModuleHashes, manifest_hash, module_hashes};
 pub use manifest::{

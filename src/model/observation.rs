@@ -31,6 +31,8 @@ pub struct Observation {
     pub containers: Vec<ObservedContainer>,
     /// Networks that carry our labels, by name; only asked for where the store does not know them.
     pub networks: Option<BTreeSet<String>>,
+    /// The ids of all networks by name; only asked for where something that is down is to be started.
+    pub network_ids: Option<BTreeMap<String, String>>,
     /// Which of the images that may have to be pulled the engine has. Only asked for where a plan needs it.
     pub images: BTreeMap<String, bool>,
 }
@@ -60,6 +62,11 @@ pub struct ObservedContainer {
     pub ports: Vec<ObservedPort>,
     /// What is mounted into it.
     pub mounts: Vec<ObservedMount>,
+    /// The engine's ids of those networks, as far as the list tells them: a network that was removed and made
+    /// again has another one, and the container can't be started on it.
+    pub network_ids: BTreeMap<String, String>,
+    /// For how many seconds it has been up, at least; `None` where the list does not say.
+    pub up_for: Option<u64>,
     /// What only an inspect tells; only asked for where the store does not know the id.
     pub detail: Option<ContainerDetail>,
 }

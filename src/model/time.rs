@@ -19,6 +19,12 @@ impl Timestamp {
             .map(|t| Self { seconds: t.as_second() })
             .map_err(|_| format!("`{text}` is no moment with a zone; write `2026-01-05T09:00:00Z`"))
     }
+
+    /// The time of day, for words about the hours to come: `14:32:10 UTC`.
+    pub fn clock(self) -> String {
+        let day = self.seconds.rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02} UTC", day / 3600, day / 60 % 60, day % 60)
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -1,10 +1,12 @@
 //! One device: whose containers are whose, what is to be done about each module, and the works of it all.
 
-use super::module::{Decision, ModuleInput, Owned, decide};
+use super::joint::without_port;
+use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
 use super::works::Works;
 use super::{
-    Block, DeviceMemory, DevicePlan, DeviceState, PlanReason, Purpose, RememberedContainer, Step,
+    Block, DeviceMemory, DevicePlan, DeviceState, ModuleMemory, PlanAction, PlanReason, Purpose,
+    RememberedContainer, Step,
 };
 use crate::model::{
     ContainerState, DeviceId, FleetName, Hash, ImageReference, Manifest, Module, ModuleName,
@@ -65,9 +67,11 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     let mut works = Works::default();
     let drafts = with_images(input, decided.drafts, &mut plan.blocked, &mut works);
     plan.blocked.extend(decided.blocked);
+    let names = manifest.modules.keys().cloned().collect();
+    let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
     let networks = works.networks(input, &drafts);
     let early = works.early_stops(&drafts, manifest, &sorted);
-    works.stages(&drafts, &networks);
+    works.stages(&drafts, &networks, &sorted);
     works.restarts(&early);
     if plan.blocked.is_empty() {
         works.removals(manifest, &sorted);
@@ -79,7 +83,9 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     plan.kept_memory = DeviceMemory {
         containers: decided.kept,
         networks: Some(known_networks(input).into_iter().collect()),
+        modules: decided.memories,
     };
+    plan.due = decided.due;
     plan
 }
 
@@ -91,10 +97,22 @@ pub fn images_wanted(input: &PlanInput<'_>) -> Vec<String> {
     let images: BTreeSet<String> = decided
         .drafts
         .iter()
-        .filter(|draft| draft.decision.needs_image)
+        .filter(|draft| draft.decision.needs_image || may_need_another(input, draft))
         .map(|draft| draft.module.image.clone())
         .collect();
     images.into_iter().collect()
+}
+
+/// Whether the ids of the engine's networks decide something: a container that is down can be started only
+/// on the very networks that it was made on.
+pub fn network_ids_wanted(input: &PlanInput<'_>) -> bool {
+    let Some(manifest) = &input.manifest else { return false };
+    let decided = decide_all(input, manifest, &Sorted::of(input));
+    decided.drafts.iter().any(|draft| may_need_another(input, draft))
+}
+
+fn may_need_another(input: &PlanInput<'_>, draft: &Draft<'_>) -> bool {
+    input.observation.network_ids.is_none() && draft.decision.action == PlanAction::Start
 }
 
 /// An engine that holds containers of this fleet for another device is not touched: its address may be wrong.
@@ -166,6 +184,11 @@ impl<'a> Sorted<'a> {
         foreign.filter(|c| is_of(c) && carries_our_labels(c, &fleets, &devices) && own(c)).collect()
     }
 
+    /// The container in place of a module.
+    pub(super) fn current(&self, module: &ModuleName) -> Option<&'a ObservedContainer> {
+        self.ours.get(module.as_str())?.current
+    }
+
     /// Containers of modules that the manifest does not have.
     pub(super) fn unwanted(&self, manifest: &Manifest) -> Vec<(&'a ObservedContainer, ModuleName)> {
         let mut unwanted = Vec::new();
@@ -191,6 +214,8 @@ struct DecidedAll<'a> {
     drafts: Vec<Draft<'a>>,
     blocked: BTreeMap<ModuleName, Block>,
     kept: BTreeMap<String, RememberedContainer>,
+    memories: BTreeMap<ModuleName, ModuleMemory>,
+    due: Option<i64>,
 }
 
 fn decide_all<'a>(
@@ -198,8 +223,13 @@ fn decide_all<'a>(
     manifest: &'a Manifest,
     sorted: &Sorted<'_>,
 ) -> DecidedAll<'a> {
-    let mut all =
-        DecidedAll { drafts: Vec::new(), blocked: BTreeMap::new(), kept: BTreeMap::new() };
+    let mut all = DecidedAll {
+        drafts: Vec::new(),
+        blocked: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        memories: BTreeMap::new(),
+        due: None,
+    };
     let none = Owned::default();
     let others_go = !sorted.unwanted(manifest).is_empty();
     for (name, module) in &manifest.modules {
@@ -217,12 +247,20 @@ fn decide_all<'a>(
             name,
             module,
             owned,
+            network_ids: input.observation.network_ids.as_ref(),
             others_go,
             now: input.now,
         });
         match decided {
-            Ok((decision, kept)) => {
+            Ok(Decided { decision, kept, memory, block, due }) => {
                 all.kept.extend(kept);
+                all.due = all.due.into_iter().chain(due).min();
+                if memory != ModuleMemory::default() {
+                    all.memories.insert(name.clone(), memory);
+                }
+                if let Some(block) = block {
+                    all.blocked.insert(name.clone(), block);
+                }
                 if let Some(decision) = decision {
                     all.drafts.push(Draft { name: name.clone(), module, decision, pull: None });
                 }
@@ -231,6 +269,9 @@ fn decide_all<'a>(
                 let known =
                     owned.all().filter_map(|c| input.memory.containers.get_key_value(&c.id));
                 all.kept.extend(known.map(|(id, remembered)| (id.clone(), remembered.clone())));
+                if let Some(memory) = input.memory.modules.get(name) {
+                    all.memories.insert(name.clone(), memory.clone());
+                }
                 all.blocked.insert(name.clone(), block);
             }
         }

@@ -30,6 +30,8 @@ fn device_json(plan: &DevicePlan) -> Json {
         held_back,
         fingerprint,
         kept_memory: _,
+        due: _,
+        held,
     } = plan;
     let (state, reason) = match state {
         DeviceState::Observed => ("observed", None),
@@ -40,6 +42,7 @@ fn device_json(plan: &DevicePlan) -> Json {
         "state": state,
         "reason": reason,
         "retained": retained,
+        "held": held,
         "manifest": manifest.as_ref().map(|m| crate::model::manifest_hash(m).to_string()),
         "fingerprint": fingerprint.as_ref().map(ToString::to_string),
         "blocked": blocked.iter().map(|(name, block)| json!({

@@ -7,7 +7,10 @@
 
 mod body;
 mod device;
+mod going_back;
+mod joint;
 mod json;
+mod memory;
 mod module;
 mod networks;
 mod ownership;
@@ -20,17 +23,17 @@ mod text;
 mod twin;
 mod works;
 
-pub use device::{PlanInput, images_wanted, plan_device};
+pub use device::{PlanInput, images_wanted, network_ids_wanted, plan_device};
 pub use json::{plan_json, work_json};
+pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
 pub use ownership::{Role, carries_our_labels, fingerprint, is_ours, new_name, old_name};
+pub use ports::port_conflict;
 pub use standing::{Repair, Verdict, judge};
-pub use step::{
-    ContainerRef, DeviceMemory, FileEntry, RememberedContainer, Step, StepKind, StepOutput,
-};
+pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 
-use crate::model::{DeviceId, Hash, Manifest, ModuleName};
+use crate::model::{DeviceId, Hash, Manifest, ModuleName, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -69,8 +72,12 @@ pub struct DevicePlan {
     pub held_back: Vec<ModuleName>,
     /// What the observation looked like; a saved plan runs only on the same.
     pub fingerprint: Option<Hash>,
-    /// What is remembered of containers that are not touched.
+    /// What is remembered of containers that are not touched, and of what was tried with modules.
     pub kept_memory: DeviceMemory,
+    /// The earliest moment at which something that waits here may go on, in seconds since 1970.
+    pub due: Option<i64>,
+    /// Why what git says now can't be in force, while what was in force before is kept.
+    pub held: Option<String>,
 }
 
 /// Whether anything can be done on a device.
@@ -108,6 +115,10 @@ pub struct Work {
     pub after: Vec<usize>,
     /// What the store remembers of containers once it has passed.
     pub remember: Vec<(ContainerRef, RememberedContainer)>,
+    /// The specifications that it puts in place of others, by module.
+    pub tries: Vec<(ModuleName, Hash)>,
+    /// Whether it starts what was down or unhealthy: that is counted.
+    pub is_revival: bool,
 }
 
 /// When a work runs.
@@ -127,6 +138,9 @@ pub struct Undo {
     pub since: usize,
     /// The first step from which on it would be wrong.
     pub until: usize,
+    /// Undo steps before it, by their numbers, without which it must not run: what it brings back may not
+    /// stand beside what is still there.
+    pub needs: Vec<usize>,
     /// What is done.
     pub step: Step,
 }
@@ -162,6 +176,8 @@ pub enum PlanAction {
     Stop,
     /// It is removed.
     Remove,
+    /// The container that it had before takes its place again.
+    GoBack,
     /// It is started again, because what it made room for failed.
     StartAgain,
     /// Something that a crash left behind is cleared away.
@@ -178,6 +194,7 @@ impl PlanAction {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Remove => "remove",
+            Self::GoBack => "go back",
             Self::StartAgain => "start again",
             Self::Tidy => "tidy",
         }
@@ -191,6 +208,7 @@ impl PlanAction {
             Self::Update => '~',
             Self::Start | Self::StartAgain => '▶',
             Self::Stop => '■',
+            Self::GoBack => '↩',
             Self::Remove | Self::Tidy => '-',
         }
     }
@@ -236,6 +254,12 @@ pub enum PlanReason {
     LeftBehind,
     /// Its time as the previous container is over.
     KeptLongEnough,
+    /// It works no longer, and the container before it did.
+    GoesBack(String),
+    /// They need each other's ports.
+    TogetherWith(Vec<ModuleName>),
+    /// Its network was removed, and one made since has only the name.
+    NetworkRemade(String),
     /// Needed by these modules.
     NeededBy(Vec<ModuleName>),
     /// Nothing uses it any more.
@@ -262,6 +286,14 @@ impl fmt::Display for PlanReason {
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::KeptLongEnough => f.write_str("kept long enough"),
+            Self::GoesBack(words) => write!(f, "goes back to the previous container: {words}"),
+            Self::TogetherWith(names) => {
+                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
+                write!(f, "together with {}, because of ports", names.join(", "))
+            }
+            Self::NetworkRemade(name) => {
+                write!(f, "network {name} is not the one that it was made on")
+            }
             Self::NeededBy(names) => {
                 let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
                 write!(f, "needed by {}", names.join(", "))
@@ -296,10 +328,19 @@ pub enum Block {
         /// The foreign container's name.
         name: String,
     },
+    /// Another module of the manifest publishes its port, and keeps it for now.
+    PortOfModule {
+        /// The port.
+        port: String,
+        /// The other module.
+        holder: ModuleName,
+    },
     /// The control host has no such secret, or may not give it to this device.
     NoSecret(String),
     /// The image is not there, and may not be pulled.
     NoImage(String),
+    /// It failed before, and its pause is not over.
+    FailedBefore(FailedChange),
 }
 
 impl Block {
@@ -307,8 +348,10 @@ impl Block {
     pub fn code(&self) -> u16 {
         match self {
             Self::ForeignName { .. } | Self::Doubtful { .. } | Self::ForeignPort { .. } => 409,
+            Self::PortOfModule { .. } => 400,
             Self::NoSecret(_) => 422,
             Self::NoImage(_) => 424,
+            Self::FailedBefore(failed) => failed.code,
         }
     }
 }
@@ -332,9 +375,16 @@ impl fmt::Display for Block {
                     "container {name} is not Hoist's and publishes port {port}; it is not touched"
                 )
             }
+            Self::PortOfModule { port, holder } => {
+                write!(f, "module {holder} publishes port {port}, and keeps it for now")
+            }
             Self::NoSecret(words) => f.write_str(words),
             Self::NoImage(image) => {
                 write!(f, "the engine lacks image {image}, and image-pull-policy is never")
+            }
+            Self::FailedBefore(failed) => {
+                let until = Timestamp { seconds: failed.not_before() };
+                write!(f, "not tried again before {}: {}", until.clock(), failed.reason)
             }
         }
     }
@@ -353,6 +403,8 @@ impl DevicePlan {
             held_back: Vec::new(),
             fingerprint: None,
             kept_memory: DeviceMemory::default(),
+            due: None,
+            held: None,
         }
     }
 }

@@ -6,7 +6,8 @@
 
 use super::body::engine_policy;
 use super::{
-    Block, ContainerRef, DeviceMemory, PlanAction, PlanReason, RememberedContainer, Step, Undo,
+    Block, ContainerRef, DeviceMemory, ModuleMemory, PlanAction, PlanReason, RememberedContainer,
+    Starts, Step, Undo,
 };
 use crate::model::{
     ContainerState, EnvValue, FleetName, Hash, Manifest, Module, ModuleHashes, ModuleName,
@@ -47,6 +48,8 @@ pub(super) struct ModuleInput<'a> {
     pub(super) name: &'a ModuleName,
     pub(super) module: &'a Module,
     pub(super) owned: &'a Owned<'a>,
+    /// The ids of the engine's networks, where they were asked for.
+    pub(super) network_ids: Option<&'a BTreeMap<String, String>>,
     /// Whether something is removed once this has passed: a first look is then not enough.
     pub(super) others_go: bool,
     pub(super) now: i64,
@@ -64,26 +67,47 @@ pub(super) struct Decision {
     /// Networks that must be there.
     pub(super) networks: Vec<String>,
     pub(super) remember: Vec<(ContainerRef, RememberedContainer)>,
+    /// The specification that takes the place of another one.
+    pub(super) tries: Option<Hash>,
+    /// Whether it starts what was down or unhealthy.
+    pub(super) is_revival: bool,
+    /// Where its steps begin that take down what is there, bring up what comes, and settle names.
+    pub(super) phases: [usize; 3],
 }
 
-/// What is to be done, if anything; what is remembered of containers that stay as they are.
-pub(super) type Decided = (Option<Decision>, Vec<(String, RememberedContainer)>);
+/// What was decided on a module.
+pub(super) struct Decided {
+    /// What is to be done, if anything.
+    pub(super) decision: Option<Decision>,
+    /// What is remembered of containers that stay as they are.
+    pub(super) kept: Vec<(String, RememberedContainer)>,
+    /// What is remembered of what was tried.
+    pub(super) memory: ModuleMemory,
+    /// Why it is not brought to its manifest, though something else may be done about it.
+    pub(super) block: Option<Block>,
+    /// When there is more to do.
+    pub(super) due: Option<i64>,
+}
 
 /// Decides on one module.
 pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     let hashes = module_hashes(input.module, &input.manifest.routes);
     let spec = spec_label(input, &hashes)?;
-    let mut draft = Draft { input, hashes, spec, out: Decision::empty() };
+    let memory = input.memory.modules.get(input.name).cloned().unwrap_or_default();
+    let out = Decision::empty();
+    let mut draft = Draft { input, hashes, spec, out, memory, block: None, due: None };
     let current = draft.settle_names();
     match current {
-        None => draft.create()?,
-        Some(current) => match draft.why_replace(current) {
-            Some(reason) => draft.replace(current, reason)?,
-            None => draft.repair(current)?,
-        },
+        None => {
+            draft.memory = ModuleMemory::default();
+            draft.create()?;
+        }
+        Some(current) => draft.settle_on(current)?,
     }
     let kept = draft.kept(current);
-    Ok(((!draft.out.steps.is_empty()).then_some(draft.out), kept))
+    let Draft { out, memory, block, due, .. } = draft;
+    let decision = (!out.steps.is_empty()).then_some(out);
+    Ok(Decided { decision, kept, memory, block, due })
 }
 
 /// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
@@ -119,6 +143,9 @@ impl Decision {
             needs_image: false,
             networks: Vec::new(),
             remember: Vec::new(),
+            tries: None,
+            is_revival: false,
+            phases: [0; 3],
         }
     }
 }
@@ -129,9 +156,36 @@ pub(super) struct Draft<'a> {
     pub(super) hashes: ModuleHashes,
     pub(super) spec: Hash,
     pub(super) out: Decision,
+    pub(super) memory: ModuleMemory,
+    pub(super) block: Option<Block>,
+    pub(super) due: Option<i64>,
 }
 
 impl<'a> Draft<'a> {
+    /// What is done about the container that is in place.
+    fn settle_on(&mut self, current: &ObservedContainer) -> Result<(), Block> {
+        self.memory.notice(current, self.input.now);
+        if self.input.module.status == Status::Stopped {
+            self.memory.starts = Starts::default();
+        }
+        if self.memory.failed.as_ref().is_some_and(|failed| failed.spec != self.spec) {
+            self.memory.failed = None;
+            self.memory.back_failed_at = None;
+        }
+        if let Some((old, words)) = self.way_back(current) {
+            self.go_back(current, old, words);
+            return Ok(());
+        }
+        match (self.why_replace(current), self.failed_before()) {
+            (None, _) => self.repair(current),
+            (Some(_), Some(failed)) => {
+                self.keep_up(current, failed);
+                Ok(())
+            }
+            (Some(reason), None) => self.replace(current, reason),
+        }
+    }
+
     /// Clears away what a cut-off run left, gives names their containers, and says which one is current.
     fn settle_names(&mut self) -> Option<&'a ObservedContainer> {
         let Owned { current, new, old, renamed } = self.input.owned;
@@ -143,10 +197,16 @@ impl<'a> Draft<'a> {
                 }
                 current
             }
+            // Between the two renames, and what had passed its probation has ended since.
+            (None, Some(new), Some(old)) if self.has_failed(new) => {
+                self.tidy(new, PlanReason::LeftBehind);
+                self.rename_into_place(old, PlanReason::LeftBehind);
+                old
+            }
             // Between the two renames: the new one had passed its probation.
             (None, Some(new), old) => {
                 self.rename_into_place(new, PlanReason::LeftBehind);
-                if let Some(old) = old {
+                if let Some(old) = old.filter(|_| self.input.module.keep_previous.millis == 0) {
                     self.tidy(old, PlanReason::LeftBehind);
                 }
                 new
@@ -168,6 +228,15 @@ impl<'a> Draft<'a> {
         Some(current)
     }
 
+    fn has_failed(&self, new: &ObservedContainer) -> bool {
+        let ended = match new.state {
+            ContainerState::Restarting | ContainerState::Created | ContainerState::Dead => true,
+            ContainerState::Exited(code) => code != 0,
+            _ => false,
+        };
+        ended && self.input.module.status == Status::Running
+    }
+
     fn retire_old(&mut self, current: &ObservedContainer) {
         let Some(old) = self.input.owned.old else { return };
         let taken_care_of = self.input.owned.current.is_none() || old.id == current.id;
@@ -176,9 +245,17 @@ impl<'a> Draft<'a> {
         }
         let keep = self.input.module.keep_previous.seconds_up();
         let since = self.input.memory.containers.get(&old.id).and_then(|r| r.replaced_at);
-        let over = since.is_some_and(|at| at.saturating_add_unsigned(keep) <= self.input.now);
-        if keep == 0 || over {
+        let until = since.unwrap_or(self.input.now).saturating_add_unsigned(keep);
+        if keep == 0 || until <= self.input.now {
             self.tidy(old, PlanReason::KeptLongEnough);
+            return;
+        }
+        self.wait_until(Some(until));
+        // Two of one module must never run: this one somebody else started.
+        if is_up(old) && is_up(current) {
+            self.out.steps.push(stop_policy(old));
+            self.out.steps.push(self.stop(old));
+            self.note(PlanAction::Stop, PlanReason::LeftBehind);
         }
     }
 
@@ -203,6 +280,9 @@ impl<'a> Draft<'a> {
         if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
             return Some(PlanReason::SpecDiffers);
         }
+        if let Some(network) = self.remade_network(current) {
+            return Some(PlanReason::NetworkRemade(network));
+        }
         let detail = current.detail.as_ref()?;
         let module = self.input.module;
         if detail.image != module.image {
@@ -217,6 +297,20 @@ impl<'a> Draft<'a> {
         lifted.then_some(PlanReason::LimitLifted)
     }
 
+    /// A network of a container that is down and should be started, which is not there any more: one made
+    /// again has only its name, and the engine would not start the container.
+    fn remade_network(&self, current: &ObservedContainer) -> Option<String> {
+        let there = self.input.network_ids?;
+        let down = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
+        if !down || self.input.module.status != Status::Running {
+            return None;
+        }
+        // The engine's own networks are new with every start of the engine.
+        let own = |name: &str| matches!(name, "bridge" | "host" | "none");
+        let mut ids = current.network_ids.iter().filter(|(name, _)| !own(name));
+        ids.find(|(name, id)| there.get(*name) != Some(*id)).map(|(name, _)| name.clone())
+    }
+
     pub(super) fn remember(&mut self, container: ContainerRef, twin_version: u64) {
         let remembered = self.as_remembered(twin_version);
         self.out.remember.retain(|(known, _)| *known != container);
@@ -229,6 +323,7 @@ impl<'a> Draft<'a> {
             twin: self.hashes.twin.clone(),
             twin_version,
             replaced_at: None,
+            policy: None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::body::{BodyInput, body, engine_policy};
 use super::module::{Draft, id, is_up, stop_policy};
 use super::networks::{Networking, networking};
 use super::ports::published;
+use super::standing::judge;
 use super::twin::files;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
 use crate::model::{
@@ -30,6 +31,7 @@ impl Draft<'_> {
         self.out.action = PlanAction::Create;
         self.out.reasons.push(PlanReason::Absent);
         let made = self.make(&name, None);
+        self.out.phases = [self.out.steps.len(); 3];
         if self.input.module.status == Status::Running {
             self.out.steps.push(Step::Start { container: target.clone() });
             let waits = self.out.steps.len();
@@ -37,6 +39,7 @@ impl Draft<'_> {
             let probation = self.input.module.probation;
             let steady = if self.input.others_go { probation } else { FIRST_LOOK };
             self.out.steps.push(self.wait(&target, steady));
+            self.out.phases[2] = self.out.steps.len();
         } else {
             let end = self.out.steps.len();
             self.undo(made, end, Step::Remove { container: target });
@@ -52,17 +55,20 @@ impl Draft<'_> {
         let name = self.input.name.to_string();
         let (new, old) = (new_name(&name), old_name(&name));
         self.refuse_foreign(&[&name, &new, &old])?;
-        if self.input.owned.old.is_some_and(|kept| kept.id != current.id)
-            && !self.removes(self.input.owned.old)
-        {
+        let kept = self.input.owned.old.filter(|kept| kept.id != current.id);
+        let kept = kept.filter(|kept| !self.removes(Some(kept)));
+        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        // What is there does not work either: the one before it did, and stays the way back.
+        let current_goes = self.input.module.keep_previous == Duration::default()
+            || kept.is_some() && verdict.failing;
+        if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.
-            if let Some(kept) = self.input.owned.old {
-                self.tidy(kept, PlanReason::KeptLongEnough);
-            }
+            self.tidy(kept, PlanReason::KeptLongEnough);
         }
         let target = ContainerRef::Name(new.clone());
         self.out.action = PlanAction::Replace;
         self.out.reasons.push(reason);
+        self.out.tries = Some(self.spec.clone());
         let made = self.make(&new, Some(current));
 
         let runs = !matches!(current.state, ContainerState::Created);
@@ -73,31 +79,46 @@ impl Draft<'_> {
         if is_up(current) {
             self.out.steps.push(self.stop(current));
         }
+        let start_at = self.out.steps.len();
         if wanted {
             self.out.steps.push(Step::Start { container: target.clone() });
             self.out.steps.push(self.wait(&target, self.input.module.probation));
         }
         let renames = self.out.steps.len();
-        self.undo(made, renames, Step::Remove { container: target.clone() });
+        self.out.phases = [policy_at, start_at, renames];
+        // A container that ends just now can't be renamed, and then it has not come up. Once both have their
+        // names there is no way back; nor once what was there is removed first.
+        let settled = if current_goes && verdict.failing { renames } else { renames + 2 };
+        self.undo(made, settled, Step::Remove { container: target.clone() });
+        let name_back = Step::Rename { container: id(current), name: name.clone() };
+        self.undo(renames + 1, settled, name_back);
         let back = Step::Update {
             container: id(current),
             restart_policy: Some(self.former_policy(current)),
             memory: None,
             nano_cpus: None,
         };
-        self.undo(policy_at, renames, back);
+        self.undo(policy_at, settled, back);
         if runs && (is_up(current) || wanted) {
-            self.undo(stop_at, renames, Step::Start { container: id(current) });
+            self.undo(stop_at, settled, Step::Start { container: id(current) });
+        }
+        if current_goes && verdict.failing {
+            self.out.steps.push(Step::Remove { container: id(current) });
+            self.out.steps.push(Step::Rename { container: target, name });
+            return Ok(());
         }
         self.out.steps.push(Step::Rename { container: id(current), name: old });
         self.out.steps.push(Step::Rename { container: target, name });
-        if self.input.module.keep_previous == Duration::default() {
+        if current_goes {
             self.out.steps.push(Step::Remove { container: id(current) });
         } else {
             let known = self.input.memory.containers.get(&current.id).cloned();
             let mut kept = known.unwrap_or_else(|| self.as_remembered(self.twin_version(current)));
             kept.replaced_at = Some(self.input.now);
+            kept.policy = Some(self.former_policy(current));
             self.out.remember.push((id(current), kept));
+            let keep = self.input.module.keep_previous.seconds_up();
+            self.wait_until(Some(self.input.now.saturating_add_unsigned(keep)));
         }
         Ok(())
     }
@@ -185,7 +206,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn undo(&mut self, since: usize, until: usize, step: Step) {
-        self.out.undo.push(Undo { since, until, step });
+        let needs = (0..self.out.undo.len()).collect();
+        self.out.undo.push(Undo { since, until, needs, step });
     }
 
     pub(super) fn labels(&self) -> BTreeMap<String, String> {

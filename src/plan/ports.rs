@@ -1,6 +1,6 @@
 //! The ports of the device that a module publishes, by its own key or by create-options.
 
-use crate::model::{Module, NetworkMode, ObservedContainer, ObservedPort, Value};
+use crate::model::{Manifest, Module, NetworkMode, ObservedContainer, ObservedPort, Value};
 
 /// A port that a module publishes. One without a number is the engine's choice and is in nobody's way.
 pub(super) struct Published {
@@ -10,6 +10,13 @@ pub(super) struct Published {
 }
 
 impl Published {
+    fn is_same(&self, other: &Self) -> bool {
+        let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
+        self.host == other.host
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || any(&self.ip) || any(&other.ip))
+    }
+
     /// The port as people write it.
     pub(super) fn name(&self) -> String {
         format!("{}/{}", self.host, self.protocol)
@@ -24,6 +31,21 @@ impl Published {
                 && (*ip == self.ip || any(ip) || any(&self.ip))
         })
     }
+}
+
+/// Two modules of a manifest that publish one port, in words. What git alone brings about is told before; live
+/// facts can bring together what no file does.
+pub fn port_conflict(manifest: &Manifest) -> Option<String> {
+    let all: Vec<_> = manifest
+        .modules
+        .iter()
+        .flat_map(|(name, module)| published(module).into_iter().map(move |port| (name, port)))
+        .collect();
+    all.iter().enumerate().find_map(|(at, (name, port))| {
+        let (other, _) =
+            all[..at].iter().find(|(other, earlier)| other != name && port.is_same(earlier))?;
+        Some(format!("modules {other} and {name} both publish port {}", port.name()))
+    })
 }
 
 /// All ports that a module publishes.

@@ -6,12 +6,18 @@ use super::networks::{Networking, networking};
 use super::place::FIRST_LOOK;
 use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
-use crate::model::ObservedContainer;
+use crate::model::{ContainerState, ObservedContainer};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
     pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
-        let verdict = judge(self.input.module, Some(current), self.input.now);
+        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        self.wait_until(verdict.due);
+        if self.input.owned.old.is_none() && !verdict.failing {
+            // It has taken its place for good.
+            self.memory.failed = None;
+            self.memory.back_failed_at = None;
+        }
         let container = id(current);
         let starts = matches!(verdict.repair, Repair::Start);
         if starts {
@@ -47,11 +53,14 @@ impl Draft<'_> {
                 self.push(PlanAction::Start, PlanReason::Down(verdict.words), step);
                 self.out.steps.push(Step::Start { container: container.clone() });
                 self.out.steps.push(self.wait(&container, FIRST_LOOK));
+                // One that was stopped by the manifest did not end by itself.
+                self.out.is_revival = current.state != ContainerState::Created && !settings_differ;
             }
             Repair::Restart => {
                 let timeout = self.input.module.effective_stop_timeout();
                 let step = Step::Restart { container: container.clone(), timeout };
                 self.push(PlanAction::Start, PlanReason::Unhealthy, step);
+                self.out.is_revival = true;
             }
             Repair::Stop | Repair::UnpauseAndStop => {
                 self.push(PlanAction::Stop, PlanReason::ShouldBeStopped, stop_policy(current));

@@ -1,6 +1,6 @@
 //! Steps: one engine call or one wait each, with everything it needs, safe to repeat.
 
-use crate::model::{Duration, Hash, ImageReference, SecretName};
+use crate::model::{Duration, ImageReference, SecretName};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -227,6 +227,26 @@ impl Step {
 
 impl Step {
     /// The container that it acts on, if it acts on one that exists.
+    pub fn container(&self) -> Option<&ContainerRef> {
+        match self {
+            Self::Connect { container, .. }
+            | Self::WriteFiles { container, .. }
+            | Self::Update { container, .. }
+            | Self::Start { container }
+            | Self::Stop { container, .. }
+            | Self::Restart { container, .. }
+            | Self::Unpause { container }
+            | Self::Rename { container, .. }
+            | Self::Remove { container }
+            | Self::WaitRunning { container, .. } => Some(container),
+            Self::Pull { .. }
+            | Self::CreateNetwork { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::Create { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
     pub fn container_mut(&mut self) -> Option<&mut ContainerRef> {
         match self {
             Self::Connect { container, .. }
@@ -294,26 +314,4 @@ impl fmt::Display for Step {
             }
         }
     }
-}
-
-/// What the store knows of the containers of one device, so that a quiet pass needs one list call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeviceMemory {
-    /// By container id: what was last written. A container that is in here is ours.
-    pub containers: BTreeMap<String, RememberedContainer>,
-    /// Names of the networks that we made there; `None` when that is not known.
-    pub networks: Option<Vec<String>>,
-}
-
-/// What was last written to one container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RememberedContainer {
-    /// Hash of the settings as last written.
-    pub settings: Hash,
-    /// Hash of the twin as last written.
-    pub twin: Hash,
-    /// `$version` of that twin.
-    pub twin_version: u64,
-    /// When it was put aside for a successor, in seconds since 1970.
-    pub replaced_at: Option<i64>,
 }

@@ -93,6 +93,9 @@ fn device_text(device: &DevicePlan, steps: bool) -> String {
     } else if device.retained {
         let _ = writeln!(out, "  retained: no deployment targets it; what it had stays in force");
     }
+    if let Some(words) = &device.held {
+        let _ = writeln!(out, "  ✋ held, what it had stays in force: {}", visible(words));
+    }
     for (name, block) in &device.blocked {
         let _ = writeln!(out, "  ✗ {name}   blocked: {}", visible(&block.to_string()));
     }

@@ -4,10 +4,11 @@
 //! changes without a restart; removals last, and only when all else passed.
 
 use super::device::{Draft, PlanInput, Sorted, known_networks};
+use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
 use super::ports::published;
-use super::{PlanAction, PlanReason, Purpose, Step, Undo, When, Work};
+use super::{PlanAction, PlanReason, Purpose, Step, When, Work};
 use crate::model::{ContainerState, Manifest, Module, ModuleName, ObservedContainer, label};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Works {
     pub(super) list: Vec<Work>,
     /// Numbers of the works that bring a module somewhere; removals wait for all of them.
-    modules: Vec<usize>,
+    pub(super) modules: Vec<usize>,
 }
 
 /// A module that is stopped early to make room, and the modules it makes room for.
@@ -44,6 +45,8 @@ impl Works {
             when: When::AllPassed(Vec::new()),
             after: Vec::new(),
             remember: Vec::new(),
+            tries: Vec::new(),
+            is_revival: false,
         });
         id
     }
@@ -98,7 +101,10 @@ impl Works {
         for (container, name) in sorted.unwanted(manifest) {
             let makes_room_for: Vec<ModuleName> = drafts
                 .iter()
-                .filter(|draft| draft.decision.needs_image && shares_with(draft.module, container))
+                .filter(|draft| {
+                    draft.decision.needs_image || draft.decision.action == PlanAction::Start
+                })
+                .filter(|draft| shares_with(draft.module, container))
                 .map(|draft| draft.name.clone())
                 .collect();
             if makes_room_for.is_empty() || !is_up(container) {
@@ -125,17 +131,37 @@ impl Works {
         early
     }
 
-    /// By startup order; modules of one order side by side, the next begins when the former has ended.
-    pub(super) fn stages(&mut self, drafts: &[Draft<'_>], networks: &BTreeMap<String, usize>) {
-        let is_quiet = |draft: &&Draft<'_>| {
+    /// By startup order; modules of one order side by side, the next begins when the former has ended. Those
+    /// that need each other's ports go together, in the first of their orders.
+    pub(super) fn stages(
+        &mut self,
+        drafts: &[Draft<'_>],
+        networks: &BTreeMap<String, usize>,
+        sorted: &Sorted<'_>,
+    ) {
+        let is_quiet = |draft: &Draft<'_>| {
             matches!(draft.decision.action, PlanAction::Update | PlanAction::Tidy)
         };
-        let (quiet, loud): (Vec<_>, Vec<_>) = drafts.iter().partition(is_quiet);
-        let orders: BTreeSet<u32> = loud.iter().map(|draft| draft.module.startup_order).collect();
-        for order in orders {
-            let stage: Vec<_> =
-                loud.iter().filter(|draft| draft.module.startup_order == order).copied().collect();
-            self.stage(&stage, networks);
+        let mut orders: BTreeMap<u32, Vec<Vec<&Draft<'_>>>> = BTreeMap::new();
+        let mut quiet = Vec::new();
+        for group in groups(drafts, sorted) {
+            let members: Vec<&Draft<'_>> = group.iter().map(|number| &drafts[*number]).collect();
+            match members.as_slice() {
+                [one] if is_quiet(one) => quiet.push(*one),
+                members => {
+                    let order = members.iter().map(|draft| draft.module.startup_order).min();
+                    orders.entry(order.unwrap_or(0)).or_default().push(members.to_vec());
+                }
+            }
+        }
+        for groups in orders.values() {
+            let (single, joint): (Vec<_>, Vec<_>) =
+                groups.iter().partition(|group| group.len() == 1);
+            let single: Vec<&Draft<'_>> = single.into_iter().flatten().copied().collect();
+            self.stage(&single, networks);
+            for members in joint {
+                self.joint(members, networks);
+            }
         }
         self.stage(&quiet, networks);
     }
@@ -143,17 +169,28 @@ impl Works {
     pub(super) fn stage(&mut self, drafts: &[&Draft<'_>], networks: &BTreeMap<String, usize>) {
         let before: Vec<usize> = (0..self.list.len()).collect();
         for draft in drafts {
-            let Decision { action, reasons, steps, undo, networks: needed, remember, .. } =
-                &draft.decision;
+            let Decision {
+                action,
+                reasons,
+                steps,
+                undo,
+                networks: needed,
+                remember,
+                tries,
+                is_revival,
+                ..
+            } = &draft.decision;
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
             requires.extend(needed.iter().filter_map(|network| networks.get(network)));
             let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
             let number = self.add(purpose, reasons.clone(), steps.clone());
             let work = &mut self.list[number];
-            work.undo = undo.iter().map(|u| Undo { step: u.step.clone(), ..*u }).collect();
+            work.undo.clone_from(undo);
             work.when = When::AllPassed(requires);
             work.after.clone_from(&before);
             work.remember.clone_from(remember);
+            work.is_revival = *is_revival;
+            work.tries = tries.iter().map(|spec| (draft.name.clone(), spec.clone())).collect();
             self.modules.push(number);
         }
     }

@@ -1,6 +1,7 @@
 //! What the store knows of a fleet, as queries ask for it.
 
-use crate::model::{DeviceId, Facts, Timestamp, Value};
+use super::facts::live_facts;
+use crate::model::{DeviceId, Timestamp};
 use crate::resolve::{Known, KnownDevice, KnownManifest, KnownModule};
 use crate::store::{ModuleStanding, StoredDevice};
 use std::collections::BTreeMap;
@@ -13,22 +14,21 @@ const SEEN_LATELY: i64 = 3 * RESYNC;
 
 /// What the store knows. Other than target conditions, queries see a fact as soon as it was reported.
 pub fn known(stored: &BTreeMap<DeviceId, StoredDevice>, now: Timestamp) -> Known<'_> {
-    let mut facts = Facts::none();
-    let mut devices = BTreeMap::new();
-    for (id, device) in stored {
-        if let Some(reported) = &device.facts
-            && let Some(Value::Table(table)) = Value::from_json(&reported.reported)
-        {
-            facts.0.insert(id.clone(), table);
-        }
-        devices.insert(id, known_device(device, now));
-    }
-    Known { facts, devices: Some(devices) }
+    let devices = stored.iter().map(|(id, device)| (id, known_device(device, now))).collect();
+    Known { facts: live_facts(stored), devices: Some(devices) }
 }
 
 fn known_device(stored: &StoredDevice, now: Timestamp) -> KnownDevice<'_> {
-    let StoredDevice { device: _, in_force, status, engine_id: _, last_contact, modules, facts: _ } =
-        stored;
+    let StoredDevice {
+        device: _,
+        in_force,
+        status,
+        engine_id: _,
+        last_contact,
+        modules,
+        facts: _,
+        departed: _,
+    } = stored;
     let age = |moment: Timestamp| now.seconds.saturating_sub(moment.seconds);
     KnownDevice {
         code: status.code,
@@ -48,6 +48,9 @@ fn known_device(stored: &StoredDevice, now: Timestamp) -> KnownDevice<'_> {
                     container: _,
                     code: _,
                     description: _,
+                    started_at: _,
+                    image_id: _,
+                    report: _,
                 } = standing;
                 let module = KnownModule {
                     runtime_status: status,
@@ -77,6 +80,7 @@ mod tests {
             last_contact,
             modules: BTreeMap::new(),
             facts: None,
+            departed: None,
         };
         for (last_contact, connected) in
             [(None, false), (Some(at(100)), true), (Some(at(99)), false), (Some(at(2000)), true)]

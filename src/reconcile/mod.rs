@@ -4,16 +4,22 @@
 //! Enters: a valid fleet at one revision, the store, a [`Gate`] to the engines. Leaves: a plan, its
 //! outcomes, and what the store now knows. Not here: how things look on a terminal, and who asks for it.
 
+mod facts;
 mod gate;
 mod guard;
 mod known;
 mod record;
+mod report;
+mod standing;
 mod status;
 mod survey;
 
+pub use facts::{held_facts, live_facts, next_settling, reported_properties};
 pub use gate::Gate;
 pub use guard::judge_plan;
 pub use known::known;
 pub use record::{Ran, run_and_record};
-pub use status::{DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status};
-pub use survey::{Seen, Survey, SurveyInput, held_facts, survey};
+pub use status::{
+    DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status,
+};
+pub use survey::{Seen, Survey, SurveyInput, survey};

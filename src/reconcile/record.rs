@@ -1,24 +1,29 @@
 //! Running a plan on all devices, and writing down what became of it: the intent before, the outcome after.
 
+use super::facts::take_facts;
+use super::report::read_reports;
+use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
 use crate::engine::Wanted;
 use crate::fleet::{Fleet, print_manifest};
 use crate::model::{
-    ContainerState, DeviceId, Health, Manifest, ModuleName, Observation, ObservedContainer,
-    Timestamp, manifest_hash,
+    DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label, manifest_hash,
 };
 use crate::plan::{
-    DeviceMemory, DevicePlan, DeviceState, Purpose, Role, Step, Verdict, carries_our_labels,
-    is_ours, judge,
+    DeviceMemory, DevicePlan, DeviceState, Purpose, Role, Step, carries_our_labels, is_ours,
 };
 use crate::store::{
-    HistoryEntry, InForce, ModuleStanding, ReportedFacts, StatusSince, Store, StoreError,
+    HistoryEntry, InForce, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
     StoredDevice,
 };
 use futures_util::stream::{self, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 use tracing::Instrument as _;
+
+/// A device that departed is listed so long, in seconds.
+const LISTED: i64 = 30 * 86_400;
 
 /// What became of one device.
 pub struct Ran {
@@ -47,7 +52,41 @@ pub async fn run_and_record(
             .buffer_unordered(SIDE_BY_SIDE)
             .collect()
             .await;
-    results.into_iter().map(|(id, result)| result.map(|ran| (id, ran))).collect()
+    let ran = results.into_iter().map(|(id, result)| result.map(|ran| (id, ran))).collect();
+    if !survey.plan.narrowed {
+        note_departed(fleet, store, before, now)?;
+    }
+    ran
+}
+
+/// Devices that no file names any more: nothing of theirs is touched, and one day they are forgotten.
+fn note_departed(
+    fleet: &Fleet,
+    store: &Store,
+    before: &BTreeMap<DeviceId, StoredDevice>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (id, device) in before.iter().filter(|(id, _)| !fleet.devices.contains_key(*id)) {
+        match device.departed {
+            None => {
+                store.record_device(&StoredDevice { departed: Some(now), ..device.clone() })?;
+            }
+            Some(since) if now.seconds.saturating_sub(since.seconds) >= LISTED => {
+                store.forget_device(id)?;
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What was seen of a device after its works.
+struct Looked<'a> {
+    seen: &'a Seen,
+    observation: &'a Observation,
+    ours: Vec<(ModuleName, &'a ObservedContainer)>,
+    memory: &'a DeviceMemory,
+    reports: BTreeMap<ModuleName, ModuleReport>,
 }
 
 struct Context<'a> {
@@ -68,16 +107,43 @@ impl Context<'_> {
 
     async fn run_and_record(&self, plan: &DevicePlan) -> Result<Ran, StoreError> {
         let Some(seen) = self.survey.seen.get(&plan.device) else {
-            let stored = self.standing(plan, None, &DeviceRun::default());
-            self.store.record_device(&stored)?;
-            return Ok(Ran { run: DeviceRun::default(), stored });
-        };
-        if plan.works.is_empty() {
             let run = DeviceRun::default();
-            let stored = self.standing(plan, Some((seen, &seen.observation)), &run);
-            self.write(plan, &stored, &plan.kept_memory, &[])?;
+            let stored = self.standing(plan, None, &run, self.now);
+            self.store.record_device(&stored)?;
             return Ok(Ran { run, stored });
+        };
+        let begun = Instant::now();
+        let (run, memory, observation) = if plan.works.is_empty() {
+            (DeviceRun::default(), plan.kept_memory.clone(), seen.observation.clone())
+        } else {
+            self.run(plan, seen).await?
+        };
+        let at = self.later(begun);
+        let mut memory = memory;
+        if !plan.works.is_empty() {
+            learn(plan, &run, &observation, &mut memory, at);
         }
+        let ours = self.ours(plan, &observation);
+        let former = self.before.get(&plan.device).map(|d| d.modules.clone()).unwrap_or_default();
+        let reports = match plan.state {
+            DeviceState::Observed => {
+                read_reports(seen.engine.as_ref(), &ours, &former, at.seconds).await
+            }
+            DeviceState::Pending(_) | DeviceState::Held { .. } => BTreeMap::new(),
+        };
+        let looked = Looked { seen, observation: &observation, ours, memory: &memory, reports };
+        let stored = self.standing(plan, Some(looked), &run, at);
+        let history = self.history(plan, &run);
+        self.write(plan, &stored, &memory, &history)?;
+        Ok(Ran { run, stored })
+    }
+
+    /// Runs the works, the intent written before, and looks at what came of it.
+    async fn run(
+        &self,
+        plan: &DevicePlan,
+        seen: &Seen,
+    ) -> Result<(DeviceRun, DeviceMemory, Observation), StoreError> {
         self.store.remember(&plan.device, &intent(plan))?;
         let events = |event: Event<'_>| (self.events)(&plan.device, event);
         let run = run_device(seen.engine.as_ref(), plan, &seen.secrets.values, &events).await;
@@ -91,10 +157,15 @@ impl Context<'_> {
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
-        let stored = self.standing(plan, Some((seen, &observation)), &run);
-        let history = self.history(plan, &run);
-        self.write(plan, &stored, &memory, &history)?;
-        Ok(Ran { run, stored })
+        Ok((run, memory, observation))
+    }
+
+    /// The moment now: that of the beginning and what went by since, rounded up, so that what was started
+    /// before it was started before it.
+    fn later(&self, begun: Instant) -> Timestamp {
+        let elapsed = begun.elapsed();
+        let seconds = elapsed.as_secs() + u64::from(elapsed.subsec_nanos() > 0);
+        Timestamp { seconds: self.now.seconds.saturating_add_unsigned(seconds) }
     }
 
     /// What the engine runs after the works; if it does not answer any more, what it ran before.
@@ -107,33 +178,37 @@ impl Context<'_> {
         let Some(device) = self.fleet.devices.get(&plan.device) else {
             return seen.observation.clone();
         };
-        let unknown = details_wanted(self.fleet, device, plan.manifest.as_deref(), memory);
+        let unknown = details_wanted(self.fleet, device, plan.manifest.as_deref(), memory, None);
         let (fleets, devices) = names(self.fleet, device);
         let fresh = |container: &ObservedContainer| {
             // A container that was just started may be in a crash loop that a list does not show.
             unknown(container) || carries_our_labels(container, &fleets, &devices)
         };
-        let wanted = Wanted { details: &fresh, networks_of: None, images: &[] };
+        let wanted = Wanted { details: &fresh, networks_of: None, images: &[], network_ids: false };
         match seen.engine.observe(&wanted).await {
             Ok(observation) => observation,
             Err(_) => seen.observation.clone(),
         }
     }
 
-    /// The containers in place of their modules, also those made under former names.
+    /// The containers in place of the manifest's modules, also those made under former names.
     fn ours<'o>(
         &self,
         plan: &DevicePlan,
         observation: &'o Observation,
-    ) -> Vec<(String, &'o ObservedContainer)> {
+    ) -> Vec<(ModuleName, &'o ObservedContainer)> {
         let Some(device) = self.fleet.devices.get(&plan.device) else { return Vec::new() };
+        let Some(manifest) = &plan.manifest else { return Vec::new() };
         let (fleets, devices) = names(self.fleet, device);
         observation
             .containers
             .iter()
             .filter(|container| carries_our_labels(container, &fleets, &devices))
             .filter_map(|container| match is_ours(container, &plan.kept_memory)? {
-                (module, Role::Current) => Some((module, container)),
+                (module, Role::Current) => {
+                    let (name, _) = manifest.modules.get_key_value(module.as_str())?;
+                    Some((name.clone(), container))
+                }
                 _ => None,
             })
             .collect()
@@ -159,56 +234,61 @@ impl Context<'_> {
     fn standing(
         &self,
         plan: &DevicePlan,
-        seen: Option<(&Seen, &Observation)>,
+        looked: Option<Looked<'_>>,
         run: &DeviceRun,
+        at: Timestamp,
     ) -> StoredDevice {
         let former = self.before.get(&plan.device);
         let mut stored = StoredDevice {
             device: plan.device.clone(),
             in_force: former.and_then(|d| d.in_force.clone()),
-            status: StatusSince { code: 202, description: String::new(), since: self.now },
+            status: StatusSince { code: 202, description: String::new(), since: at },
             engine_id: former.and_then(|d| d.engine_id.clone()),
             last_contact: former.and_then(|d| d.last_contact),
             modules: former.map(|d| d.modules.clone()).unwrap_or_default(),
             facts: former.and_then(|d| d.facts.clone()),
+            departed: None,
         };
-        let Some((seen, observation)) = seen else {
-            let (code, words) = match &plan.state {
-                DeviceState::Pending(words) => (406, words.clone()),
-                DeviceState::Held { code, words } => (*code, words.clone()),
-                DeviceState::Observed => (202, String::new()),
+        let status =
+            |code, words: &str| StatusSince { code, description: words.to_owned(), since: at };
+        let Some(Looked { seen, observation, ours, memory, reports }) = looked else {
+            stored.status = match &plan.state {
+                DeviceState::Pending(words) => status(406, words),
+                DeviceState::Held { code, words } => status(*code, words),
+                DeviceState::Observed => status(202, ""),
             };
-            stored.status = StatusSince { code, description: words, since: self.now };
             return stored;
         };
         // The first one seen stays; nothing compares it yet, and what is overwritten never can be.
         stored.engine_id.get_or_insert_with(|| seen.report.id.clone());
-        stored.last_contact = Some(self.now);
-        let reported = crate::model::Value::Table(seen.report.reported()).to_json();
-        stored.facts = Some(ReportedFacts { reported, since: self.now });
+        stored.last_contact = Some(at);
+        let take = |modules: &BTreeMap<ModuleName, ModuleStanding>| {
+            let facts = former.and_then(|d| d.facts.as_ref());
+            Some(take_facts(self.fleet, &seen.report, modules, facts, at))
+        };
         if let DeviceState::Held { code, words } = &plan.state {
-            stored.status =
-                StatusSince { code: *code, description: words.clone(), since: self.now };
+            stored.facts = take(&stored.modules);
+            stored.status = status(*code, words);
             return stored;
         }
         let Some(manifest) = plan.manifest.as_deref() else {
+            stored.facts = take(&stored.modules);
             let has_ours = |c: &ObservedContainer| is_ours(c, &plan.kept_memory).is_some();
-            let (code, words) = if observation.containers.iter().any(has_ours) {
-                (202, "no deployment targets it; what it had is not known")
+            stored.status = if observation.containers.iter().any(has_ours) {
+                status(202, "no deployment targets it; what it had is not known")
             } else {
-                (200, "no deployment targets it")
+                status(200, "no deployment targets it")
             };
-            let description = words.to_owned();
-            stored.status = StatusSince { code, description, since: self.now };
             return stored;
         };
-        if !plan.retained {
+        if !plan.retained && plan.held.is_none() {
             stored.in_force = Some(self.in_force(manifest));
         }
-        let ours = self.ours(plan, observation);
-        stored.modules = standings(manifest, plan, &ours, run, self.now.seconds);
+        let views = Views { plan, run, memory, former: &stored.modules, now: at.seconds };
+        stored.modules = standings(manifest, &views, &ours, reports);
+        stored.facts = take(&stored.modules);
         let (code, description) = device_status(&stored.modules, plan, run);
-        stored.status = StatusSince { code, description, since: self.now };
+        stored.status = status(code, &description);
         stored
     }
 
@@ -256,10 +336,11 @@ impl Context<'_> {
     }
 }
 
-/// What the store remembers while works run: nothing of containers that they touch, and of networks that
-/// they are not known. A run that is cut off then costs an inspect and loses nothing.
+/// What the store remembers while works run: of containers that they touch not how they are, and of networks
+/// that they are not known. A run that is cut off then costs an inspect and loses nothing.
 fn intent(plan: &DevicePlan) -> DeviceMemory {
     let mut memory = plan.kept_memory.clone();
+    memory.doubt(&plan.works);
     if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
         memory.networks = None;
     }
@@ -283,105 +364,30 @@ fn learn_networks(plan: &DevicePlan, run: &DeviceRun, memory: &mut DeviceMemory)
     }
 }
 
-fn standings(
-    manifest: &Manifest,
-    plan: &DevicePlan,
-    ours: &[(String, &ObservedContainer)],
-    run: &DeviceRun,
-    now: i64,
-) -> BTreeMap<ModuleName, ModuleStanding> {
-    manifest
-        .modules
-        .iter()
-        .map(|(name, module)| {
-            let container =
-                ours.iter().find(|(module, _)| module == name.as_str()).map(|(_, c)| *c);
-            let Verdict { repair: _, mut code, words: mut description } =
-                judge(module, container, now);
-            if let Some((trouble, words)) = trouble(name, plan, run) {
-                (code, description) = (trouble, words);
-            }
-            let detail = container.and_then(|c| c.detail.as_ref());
-            let standing = ModuleStanding {
-                status: status_word(container, code).to_owned(),
-                exit_code: container.and_then(|c| match c.state {
-                    ContainerState::Exited(code) => Some(code),
-                    _ => None,
-                }),
-                restart_count: detail.map_or(0, |d| d.restart_count),
-                container: container.map(|c| c.id.clone()),
-                code,
-                description,
-            };
-            (name.clone(), standing)
-        })
-        .collect()
-}
-
-/// What stood in the way of a module: a block, or the failure of one of its works.
-fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16, String)> {
-    if let Some(block) = plan.blocked.get(name) {
-        return Some((block.code(), block.to_string()));
-    }
-    let outcome_of = |id: &usize| run.outcomes.get(id);
-    plan.works.iter().find_map(|work| {
-        let Purpose::Module { name: of, .. } = &work.purpose else { return None };
-        if of != name {
-            return None;
-        }
-        match outcome_of(&work.id)? {
-            Outcome::Failed { step, error, .. } => {
-                Some((error.kind.code(), format!("{step}: {error}")))
-            }
-            Outcome::Skipped { because } => match outcome_of(because)? {
-                Outcome::Failed { step, error, .. } => {
-                    Some((error.kind.code(), format!("{step}: {error}")))
-                }
-                _ => Some((500, "skipped because something before it failed".to_owned())),
-            },
-            Outcome::Passed { .. } | Outcome::NotNeeded => None,
-        }
-    })
-}
-
-fn status_word(container: Option<&ObservedContainer>, code: u16) -> &'static str {
-    let Some(container) = container else { return "unknown" };
-    match container.state {
-        ContainerState::Running if container.health == Health::Unhealthy => "unhealthy",
-        ContainerState::Running => "running",
-        ContainerState::Restarting => "backoff",
-        ContainerState::Paused | ContainerState::Created => "stopped",
-        ContainerState::Exited(0) => "stopped",
-        ContainerState::Exited(_) if code < 400 => "stopped",
-        ContainerState::Exited(_) | ContainerState::Dead => "failed",
-        ContainerState::Removing | ContainerState::Unknown => "unknown",
-    }
-}
-
-/// The worst of its modules speaks for the device.
-fn device_status(
-    modules: &BTreeMap<ModuleName, ModuleStanding>,
+/// What the works taught: which changes failed, and how often containers end.
+fn learn(
     plan: &DevicePlan,
     run: &DeviceRun,
-) -> (u16, String) {
-    let worst = modules
-        .iter()
-        .filter(|(_, m)| m.code != 200)
-        .max_by_key(|(_, m)| (m.code >= 400, m.code >= 500, m.code));
-    match worst {
-        Some((name, standing)) => (standing.code, format!("{name}: {}", standing.description)),
-        None if run.has_failures() => {
-            let failed = plan.works.iter().find_map(|work| match run.outcomes.get(&work.id)? {
-                Outcome::Failed { step, error, .. } => {
-                    Some((error.kind.code(), format!("{step}: {error}")))
-                }
-                _ => None,
-            });
-            failed.unwrap_or((500, "something was skipped".to_owned()))
+    observation: &Observation,
+    memory: &mut DeviceMemory,
+    at: Timestamp,
+) {
+    for work in &plan.works {
+        match run.outcomes.get(&work.id) {
+            Some(Outcome::Passed { .. }) => memory.learn(work, None, at.seconds),
+            Some(Outcome::Failed { step, error, .. }) => {
+                let words = format!("{step}: {error}");
+                memory.learn(work, Some((error.kind.code(), &words)), at.seconds);
+            }
+            Some(Outcome::Skipped { .. } | Outcome::NotNeeded) | None => {}
         }
-        None if plan.retained => {
-            (200, "retained: no deployment targets it; what it had is in force".to_owned())
-        }
-        None => (200, "as desired".to_owned()),
     }
+    let known = memory.containers.clone();
+    for container in observation.containers.iter().filter(|c| known.contains_key(&c.id)) {
+        let name = container.labels.get(label::MODULE).and_then(|m| ModuleName::parse(m).ok());
+        if let Some(name) = name.filter(|name| name.as_str() == container.name) {
+            memory.modules.entry(name).or_default().notice(container, at.seconds);
+        }
+    }
+    memory.modules.retain(|_, tried| *tried != Default::default());
 }

@@ -19,6 +19,18 @@ pub struct FleetStatus {
     pub deployments: Vec<DeploymentCounts>,
     /// By device.
     pub devices: Vec<DeviceStatus>,
+    /// Devices that no file names any more.
+    pub departed: Vec<DepartedDevice>,
+}
+
+/// A device that the store knows and no file names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the glossary's words")]
+pub struct DepartedDevice {
+    pub id: DeviceId,
+    /// Since when; `None` if no run has noticed it yet.
+    pub since: Option<Timestamp>,
+    pub last_contact: Option<Timestamp>,
 }
 
 /// The counts of one deployment.
@@ -63,6 +75,8 @@ pub struct ModuleStatus {
     pub restart_count: u64,
     pub code: u16,
     pub description: String,
+    /// Why what it reports itself is not taken.
+    pub report_problem: Option<String>,
 }
 
 /// The status of a fleet, as the store last saw it.
@@ -115,6 +129,15 @@ pub fn fleet_status(
         revision: revision.to_owned(),
         deployments: counts.into_values().collect(),
         devices,
+        departed: stored
+            .values()
+            .filter(|device| only.is_none() && !fleet.devices.contains_key(&device.device))
+            .map(|device| DepartedDevice {
+                id: device.device.clone(),
+                since: device.departed,
+                last_contact: device.last_contact,
+            })
+            .collect(),
     }
 }
 
@@ -167,6 +190,7 @@ fn device_status(id: &DeviceId, stored: Option<&StoredDevice>) -> DeviceStatus {
                 restart_count: m.restart_count,
                 code: m.code,
                 description: m.description.clone(),
+                report_problem: m.report.as_ref().and_then(|report| report.problem.clone()),
             })
             .collect(),
     }
@@ -219,7 +243,7 @@ fn reports(
 impl FleetStatus {
     /// The status as JSON, version 1.
     pub fn to_json(&self) -> Json {
-        let Self { fleet, revision, deployments, devices } = self;
+        let Self { fleet, revision, deployments, devices, departed } = self;
         json!({
             "format": 1,
             "fleet": fleet,
@@ -240,8 +264,13 @@ impl FleetStatus {
                 "last_contact": d.last_contact.map(|t| t.to_string()),
                 "modules": d.modules.iter().map(|m| json!({
                     "name": m.name, "status": m.status, "exit_code": m.exit_code,
-                    "restart_count": m.restart_count,
+                    "restart_count": m.restart_count, "report_problem": m.report_problem,
                 })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "departed": departed.iter().map(|d| json!({
+                "id": d.id.as_str(),
+                "since": d.since.map(|t| t.to_string()),
+                "last_contact": d.last_contact.map(|t| t.to_string()),
             })).collect::<Vec<_>>(),
         })
     }

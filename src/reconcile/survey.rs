@@ -1,15 +1,16 @@
 //! Looking at the engines and making the plan.
 
 use super::gate::{DeviceSecrets, Gate};
+use crate::diagnostic::{Code, Level};
 use crate::engine::{Engine, EngineError, Wanted};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{
-    Device, DeviceId, EngineReport, Facts, Hash, Manifest, Observation, ObservedContainer,
-    Timestamp, Value, label, module_hashes,
+    ContainerState, Device, DeviceId, EngineReport, Facts, Hash, Manifest, Observation,
+    ObservedContainer, Timestamp, label, module_hashes,
 };
 use crate::plan::{
     DeviceMemory, DevicePlan, DeviceState, Plan, PlanInput, carries_our_labels, images_wanted,
-    plan_device, settings_to_remember,
+    network_ids_wanted, plan_device, port_conflict, settings_to_remember,
 };
 use crate::resolve::Resolution;
 use crate::store::StoredDevice;
@@ -19,9 +20,6 @@ use std::sync::Arc;
 
 /// So many devices at a time.
 pub(super) const SIDE_BY_SIDE: usize = 64;
-
-/// How long a live fact must have held before a target condition sees it, in seconds.
-const FACTS_HOLD: i64 = 600;
 
 /// What a survey needs.
 pub struct SurveyInput<'a> {
@@ -103,8 +101,8 @@ pub async fn survey(input: &SurveyInput<'_>) -> Survey {
 }
 
 async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<Seen>) {
-    let (manifest, retained) = match wanted_manifest(input, device) {
-        Ok(wanted) => wanted,
+    let (manifest, retained, held) = match wanted_manifest(input, device) {
+        Ok(WantedManifest { manifest, retained, held }) => (manifest, retained, held),
         Err(words) => {
             let held = DeviceState::Held { code: 400, words };
             return (DevicePlan::idle(device.id.clone(), held), None);
@@ -114,6 +112,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
         let mut plan = DevicePlan::idle(device.id.clone(), state);
         plan.manifest.clone_from(&manifest);
         plan.retained = retained;
+        plan.held.clone_from(&held);
         plan
     };
     let engine = match input.gate.open(device) {
@@ -146,19 +145,21 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
                 now: input.now.seconds,
             };
             let images = images_wanted(&plan_input);
-            let there = match images.is_empty() {
-                true => Ok(BTreeMap::new()),
+            let network_ids = network_ids_wanted(&plan_input);
+            let there = match images.is_empty() && !network_ids {
+                true => Ok((BTreeMap::new(), None)),
                 false => {
-                    let wanted = Wanted { images: &images, ..Wanted::list_only() };
-                    engine.observe(&wanted).await.map(|observation| observation.images)
+                    let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
+                    let seen = engine.observe(&wanted).await;
+                    seen.map(|seen| (seen.images, seen.network_ids))
                 }
             };
             match there {
                 Err(error) => (idle(DeviceState::Pending(error.message)), None),
-                Ok(there) => {
-                    let with_images = Observation { images: there, ..observation.clone() };
+                Ok((images, network_ids)) => {
+                    let with_images = Observation { images, network_ids, ..observation.clone() };
                     plan_input.observation = &with_images;
-                    let plan = plan_device(&plan_input);
+                    let plan = DevicePlan { held, ..plan_device(&plan_input) };
                     observation = with_images;
                     (plan, Some(Seen { engine, report, observation, secrets }))
                 }
@@ -167,30 +168,58 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
     }
 }
 
-/// What should be in force: the revision's manifest; where no base targets the device, the last one it had.
-/// And whether it is that last one.
+/// What should be in force.
+struct WantedManifest {
+    /// `None` where nothing is known.
+    manifest: Option<Arc<Manifest>>,
+    /// Whether no base targets it, so that it is the last one it had.
+    retained: bool,
+    /// Why it is the last one it had, although one is wanted that can't be made.
+    held: Option<String>,
+}
+
+/// What should be in force: the revision's manifest; where no base targets the device, or its manifest can't
+/// be made, the last one it had.
 ///
 /// # Errors
-/// Words for a device whose manifest can't be made, which then keeps what it has.
-fn wanted_manifest(
-    input: &SurveyInput<'_>,
-    device: &Device,
-) -> Result<(Option<Arc<Manifest>>, bool), String> {
+/// Words for a device for which there is neither.
+fn wanted_manifest(input: &SurveyInput<'_>, device: &Device) -> Result<WantedManifest, String> {
+    let stored = || {
+        let stored = input.stored.get(&device.id).and_then(|d| d.in_force.as_ref());
+        let decoded = stored.map(|stored| decode_manifest(&device.id, &stored.manifest));
+        match decoded {
+            None => Ok(None),
+            Some(Ok(manifest)) => Ok(Some(Arc::new(manifest))),
+            Some(Err(_)) => Err("the manifest that it had can't be read from the store".to_owned()),
+        }
+    };
+    let held = |words: String| match stored()? {
+        None => Err(words),
+        manifest => Ok(WantedManifest { manifest, retained: false, held: Some(words) }),
+    };
     match input.resolution.manifest(input.fleet, &device.id) {
-        Some(Ok(manifest)) => Ok((Some(Arc::new(manifest)), false)),
+        Some(Ok(manifest)) => match conflict(input.fleet, &manifest) {
+            None => {
+                let manifest = Some(Arc::new(manifest));
+                Ok(WantedManifest { manifest, retained: false, held: None })
+            }
+            Some(words) => held(words),
+        },
         Some(Err(errors)) => {
             let words: Vec<String> =
                 errors.iter().map(|e| format!("{}.{}: {e}", e.module, e.path)).collect();
-            Err(format!("its manifest can't be filled: {}", words.join("; ")))
+            held(format!("its manifest can't be filled: {}", words.join("; ")))
         }
-        None => {
-            let stored = input.stored.get(&device.id).and_then(|d| d.in_force.as_ref());
-            let Some(stored) = stored else { return Ok((None, true)) };
-            match decode_manifest(&device.id, &stored.manifest) {
-                Ok(manifest) => Ok((Some(Arc::new(manifest)), true)),
-                Err(_) => Err("the manifest that it had can't be read from the store".to_owned()),
-            }
-        }
+        None => Ok(WantedManifest { manifest: stored()?, retained: true, held: None }),
+    }
+}
+
+/// What only live facts can bring together: a fleet in which files alone do is not valid, unless it says that
+/// this is fine.
+fn conflict(fleet: &Fleet, manifest: &Manifest) -> Option<String> {
+    match fleet.lints.get(&Code::ManifestConflict) {
+        None | Some(Some(Level::Error)) => port_conflict(manifest),
+        Some(_) => None,
     }
 }
 
@@ -204,12 +233,15 @@ async fn observe(
     memory: &DeviceMemory,
 ) -> Result<(EngineReport, Observation), EngineError> {
     let report = engine.facts().await?;
-    let wants = details_wanted(input.fleet, device, manifest.map(Arc::as_ref), memory);
+    let last_seen = input.stored.get(&device.id).and_then(|stored| stored.last_contact);
+    let since = last_seen.map(|last| input.now.seconds.saturating_sub(last.seconds));
+    let wants = details_wanted(input.fleet, device, manifest.map(Arc::as_ref), memory, since);
     let fleet = input.fleet.name.as_str();
     let wanted = Wanted {
         details: &wants,
         networks_of: memory.networks.is_none().then_some(fleet),
         images: &[],
+        network_ids: false,
     };
     let observation = engine.observe(&wanted).await?;
     Ok((report, observation))
@@ -223,12 +255,14 @@ pub(super) fn names(fleet: &Fleet, device: &Device) -> (Vec<String>, Vec<String>
     )
 }
 
-/// Of which containers the details are wanted.
+/// Of which containers the details are wanted. `since` is how many seconds ago they were looked at: one that
+/// was started since then may be in a crash loop, which a list shows as running.
 pub(super) fn details_wanted(
     fleet: &Fleet,
     device: &Device,
     manifest: Option<&Manifest>,
     memory: &DeviceMemory,
+    since: Option<i64>,
 ) -> impl Fn(&ObservedContainer) -> bool + Send + Sync + use<> {
     let (fleets, devices) = names(fleet, device);
     let settings: BTreeMap<String, Hash> = manifest
@@ -250,24 +284,15 @@ pub(super) fn details_wanted(
                 carries_our_labels(container, &fleets, std::slice::from_ref(device))
             });
         }
+        let since = since.and_then(|since| u64::try_from(since).ok());
+        let started_since = container.up_for.zip(since).is_some_and(|(up, since)| up < since);
+        if started_since || container.state == ContainerState::Restarting {
+            return true;
+        }
         known.get(&container.id).is_none_or(|remembered| {
             let wanted = container.labels.get(label::MODULE).and_then(|m| settings.get(m));
             // What goes is looked at once more, as it may have to be put back as it was.
             wanted.map_or(has_manifest, |wanted| *wanted != remembered.settings)
         })
     }
-}
-
-/// The facts that target conditions may see: what devices reported, once it has held long enough.
-pub fn held_facts(stored: &BTreeMap<DeviceId, StoredDevice>, now: Timestamp) -> Facts {
-    let mut facts = Facts::none();
-    for (id, device) in stored {
-        if let Some(reported) = &device.facts
-            && now.seconds.saturating_sub(reported.since.seconds) >= FACTS_HOLD
-            && let Some(Value::Table(table)) = Value::from_json(&reported.reported)
-        {
-            facts.0.insert(id.clone(), table);
-        }
-    }
-    facts
 }

@@ -24,6 +24,8 @@ pub struct StoredDevice {
     pub modules: BTreeMap<ModuleName, ModuleStanding>,
     /// What it reports; `None` if it never did.
     pub facts: Option<ReportedFacts>,
+    /// Since when no file of the fleet has it, if none has; it is listed for 30 days.
+    pub departed: Option<Timestamp>,
 }
 
 /// What a device has now.
@@ -53,7 +55,7 @@ pub struct StatusSince {
 }
 
 /// One module as it was last seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModuleStanding {
     /// `running`, `unhealthy`, `backoff`, `stopped`, `failed`, `unknown`.
     pub status: String,
@@ -67,6 +69,25 @@ pub struct ModuleStanding {
     pub code: u16,
     /// That in words.
     pub description: String,
+    /// When the engine started it last, as the engine writes it.
+    pub started_at: Option<String>,
+    /// The id of the image that it runs.
+    pub image_id: Option<String>,
+    /// What it reports itself; `None` if nobody looked yet.
+    pub report: Option<ModuleReport>,
+}
+
+/// What a module wrote into its `out/reported.json`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModuleReport {
+    /// The last content that was good; `None` if there never was any.
+    pub content: Option<Json>,
+    /// When it was looked for last, in seconds since 1970.
+    pub looked_at: i64,
+    /// Form, size and time of the file as it was looked at last; empty if there was none.
+    pub stamp: String,
+    /// Why what is there now is not taken, in words.
+    pub problem: Option<String>,
 }
 
 /// What a device reports, and since when it reports exactly that.
@@ -76,6 +97,19 @@ pub struct ReportedFacts {
     pub reported: Json,
     /// Since when. Recording the same report again leaves the stored moment.
     pub since: Timestamp,
+    /// By path: each single fact, and since when it holds.
+    pub held: BTreeMap<Vec<String>, HeldFact>,
+}
+
+/// One reported fact, with the moment since which it is what it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldFact {
+    /// As it was seen last; `None` if it is not reported any more.
+    pub value: Option<Json>,
+    /// Since when.
+    pub since: Timestamp,
+    /// The value before that held long enough: it stands until the present one has.
+    pub settled: Option<Json>,
 }
 
 impl Store {
@@ -90,9 +124,14 @@ impl Store {
             let device = self.stored_device(row)?;
             devices.insert(device.device.clone(), device);
         }
-        for (device, module, standing) in modules {
+        for (device, module, mut standing, report) in modules {
             let module =
                 ModuleName::parse(&module).map_err(|error| self.damaged(error.to_string()))?;
+            if let (Some(text), Some(known)) = (report, &mut standing.report) {
+                known.content = Some(serde_json::from_str(&text).map_err(|error| {
+                    self.damaged(format!("the report of {module} is no JSON: {error}"))
+                })?);
+            }
             if let Some(stored) = devices.get_mut(device.as_str()) {
                 stored.modules.insert(module, standing);
             }
@@ -122,7 +161,7 @@ impl Store {
     /// The store can't be written.
     pub fn forget_device(&self, device: &DeviceId) -> Result<(), StoreError> {
         self.write(|t| {
-            for table in ["devices", "modules", "memories", "containers"] {
+            for table in ["devices", "modules", "memories", "containers", "module_memories"] {
                 t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device.as_str()])?;
             }
             Ok(())
@@ -156,6 +195,7 @@ impl Store {
                 reported: serde_json::from_str(&text)
                     .map_err(|error| self.damaged(format!("facts are no JSON: {error}")))?,
                 since: Timestamp { seconds },
+                held: self.held_facts(row.facts_held.as_deref())?,
             }),
             _ => None,
         };
@@ -167,7 +207,22 @@ impl Store {
             last_contact: row.last_contact.map(|seconds| Timestamp { seconds }),
             modules: BTreeMap::new(),
             facts,
+            departed: row.departed.map(|seconds| Timestamp { seconds }),
         })
+    }
+
+    fn held_facts(
+        &self,
+        text: Option<&str>,
+    ) -> Result<BTreeMap<Vec<String>, HeldFact>, StoreError> {
+        type Row = (Vec<String>, Option<Json>, i64, Option<Json>);
+        let Some(text) = text else { return Ok(BTreeMap::new()) };
+        let rows: Vec<Row> = serde_json::from_str(text)
+            .map_err(|error| self.damaged(format!("facts are no JSON: {error}")))?;
+        let held = |(path, value, seconds, settled)| {
+            (path, HeldFact { value, since: Timestamp { seconds }, settled })
+        };
+        Ok(rows.into_iter().map(held).collect())
     }
 
     fn deployment_id(&self, text: &str) -> Result<DeploymentId, StoreError> {
@@ -188,13 +243,16 @@ struct DeviceRow {
     last_contact: Option<i64>,
     facts: Option<String>,
     facts_since: Option<i64>,
+    facts_held: Option<String>,
+    departed: Option<i64>,
 }
 
 fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
     connection
         .prepare(
             "SELECT device, revision, manifest_hash, manifest, base, layers, code, description,
-                    status_since, engine_id, last_contact, facts, facts_since
+                    status_since, engine_id, last_contact, facts, facts_since, facts_held,
+                    departed
              FROM devices",
         )?
         .query_map([], |row| {
@@ -214,13 +272,21 @@ fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
                 last_contact: row.get(10)?,
                 facts: row.get(11)?,
                 facts_since: row.get(12)?,
+                facts_held: row.get(13)?,
+                departed: row.get(14)?,
             })
         })?
         .collect()
 }
 
-fn module_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, String, ModuleStanding)>> {
+/// Device, module, its standing, and the text of its report.
+type ModuleRow = (String, String, ModuleStanding, Option<String>);
+
+fn module_rows(connection: &Connection) -> rusqlite::Result<Vec<ModuleRow>> {
     let standing = |row: &Row<'_>| -> rusqlite::Result<ModuleStanding> {
+        let looked_at: Option<i64> = row.get(10)?;
+        let stamp: Option<String> = row.get(11)?;
+        let problem: Option<String> = row.get(12)?;
         Ok(ModuleStanding {
             status: row.get(2)?,
             exit_code: row.get(3)?,
@@ -228,19 +294,37 @@ fn module_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, String,
             container: row.get(5)?,
             code: row.get(6)?,
             description: row.get(7)?,
+            started_at: row.get(8)?,
+            image_id: row.get(9)?,
+            report: looked_at.map(|looked_at| ModuleReport {
+                content: None,
+                looked_at,
+                stamp: stamp.unwrap_or_default(),
+                problem,
+            }),
         })
     };
     connection
         .prepare(
-            "SELECT device, module, status, exit_code, restart_count, container, code, description
+            "SELECT device, module, status, exit_code, restart_count, container, code, description,
+                    started_at, image_id, report_looked_at, report_stamp, report_problem, report
              FROM modules",
         )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, standing(row)?)))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, standing(row)?, row.get(13)?)))?
         .collect()
 }
 
 fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<()> {
-    let StoredDevice { device, in_force, status, engine_id, last_contact, modules, facts } = device;
+    let StoredDevice {
+        device,
+        in_force,
+        status,
+        engine_id,
+        last_contact,
+        modules,
+        facts,
+        departed,
+    } = device;
     let StatusSince { code, description, since } = status;
     let in_force = in_force.as_ref().map(|in_force| {
         let InForce { revision, manifest_hash, manifest, base, layers } = in_force;
@@ -250,8 +334,9 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
     transaction
         .prepare_cached(
             "INSERT INTO devices (device, revision, manifest_hash, manifest, base, layers, code,
-                 description, status_since, engine_id, last_contact, facts, facts_since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 description, status_since, engine_id, last_contact, facts, facts_since, facts_held,
+                 departed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT (device) DO UPDATE SET
                  revision = excluded.revision, manifest_hash = excluded.manifest_hash,
                  manifest = excluded.manifest, base = excluded.base, layers = excluded.layers,
@@ -259,7 +344,8 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
                  code = excluded.code, description = excluded.description,
                  engine_id = excluded.engine_id, last_contact = excluded.last_contact,
                  facts_since = iif(facts IS excluded.facts, facts_since, excluded.facts_since),
-                 facts = excluded.facts",
+                 facts = excluded.facts, facts_held = excluded.facts_held,
+                 departed = excluded.departed",
         )?
         .execute(rusqlite::params![
             device.as_str(),
@@ -275,16 +361,41 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
             last_contact.map(|moment| moment.seconds),
             facts.as_ref().map(|facts| facts.reported.to_string()),
             facts.as_ref().map(|facts| facts.since.seconds),
+            facts.as_ref().map(held_text),
+            departed.map(|moment| moment.seconds),
         ])?;
     let id = device.as_str();
     transaction.prepare_cached("DELETE FROM modules WHERE device = ?1")?.execute([id])?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO modules VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for (module, standing) in modules {
-        let ModuleStanding { status, exit_code, restart_count, container, code, description } =
-            standing;
-        insert.execute((
-            id,
+    modules.iter().try_for_each(|(name, standing)| record_module(transaction, id, name, standing))
+}
+
+fn record_module(
+    transaction: &Connection,
+    device: &str,
+    module: &ModuleName,
+    standing: &ModuleStanding,
+) -> rusqlite::Result<()> {
+    let ModuleStanding {
+        status,
+        exit_code,
+        restart_count,
+        container,
+        code,
+        description,
+        started_at,
+        image_id,
+        report,
+    } = standing;
+    let report = report.as_ref();
+    transaction
+        .prepare_cached(
+            "INSERT INTO modules (device, module, status, exit_code, restart_count, container, code,
+                 description, started_at, image_id, report, report_looked_at, report_stamp,
+                 report_problem)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(rusqlite::params![
+            device,
             module.as_str(),
             status,
             exit_code,
@@ -292,9 +403,25 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
             container,
             code,
             description,
-        ))?;
-    }
-    Ok(())
+            started_at,
+            image_id,
+            report.and_then(|r| Some(r.content.as_ref()?.to_string())),
+            report.map(|r| r.looked_at),
+            report.map(|r| r.stamp.as_str()),
+            report.and_then(|r| r.problem.as_deref()),
+        ])
+        .map(drop)
+}
+
+fn held_text(facts: &ReportedFacts) -> String {
+    let rows: Vec<Json> = facts
+        .held
+        .iter()
+        .map(|(path, HeldFact { value, since, settled })| {
+            serde_json::json!([path, value, since.seconds, settled])
+        })
+        .collect();
+    Json::Array(rows).to_string()
 }
 
 #[cfg(test)]
@@ -328,13 +455,31 @@ mod tests {
                     container: Some("c".repeat(64)),
                     code: 500,
                     description: "it ended with -1".to_owned(),
+                    started_at: Some("2026-01-05T09:00:00Z".to_owned()),
+                    image_id: Some("sha256:1".to_owned()),
+                    report: Some(ModuleReport {
+                        content: Some(serde_json::json!({"model": "4000x"})),
+                        looked_at: at,
+                        stamp: "17 today".to_owned(),
+                        problem: Some("it is a symbolic link".to_owned()),
+                    }),
                 },
             )]
             .into(),
             facts: Some(ReportedFacts {
                 reported: serde_json::json!({"os": "linux", "cpus": 4}),
                 since: Timestamp { seconds: at },
+                held: [(
+                    vec!["labels".to_owned(), "com.example/a".to_owned()],
+                    HeldFact {
+                        value: None,
+                        since: Timestamp { seconds: at },
+                        settled: Some(serde_json::json!([1, "x"])),
+                    },
+                )]
+                .into(),
             }),
+            departed: None,
         }
     }
 
@@ -348,6 +493,7 @@ mod tests {
             last_contact: None,
             modules: BTreeMap::new(),
             facts: None,
+            departed: Some(Timestamp { seconds: 7 }),
             ..device("away", 1)
         };
         store.record_devices(&[device("lift-01", 1), never_reached.clone()]).unwrap();

@@ -1,9 +1,9 @@
-//! What was last written to the containers of each device.
+//! What was last written to the containers of each device, and what was tried with its modules.
 
 use super::error::StoreError;
 use super::open::Store;
-use crate::model::{DeviceId, Hash};
-use crate::plan::{DeviceMemory, RememberedContainer};
+use crate::model::{DeviceId, Hash, ModuleName};
+use crate::plan::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 use rusqlite::{Connection, OptionalExtension as _};
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        let DeviceMemory { containers, networks } = memory;
+        let DeviceMemory { containers, networks, modules } = memory;
         let networks = networks.as_ref().map(|names| serde_json::json!(names).to_string());
         self.write(|t| {
             let id = device.as_str();
@@ -24,9 +24,10 @@ impl Store {
             .execute((id, networks))?;
             t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
             let mut insert =
-                t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+                t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for (container, remembered) in containers {
-                let RememberedContainer { settings, twin, twin_version, replaced_at } = remembered;
+                let RememberedContainer { settings, twin, twin_version, replaced_at, policy } =
+                    remembered;
                 insert.execute((
                     id,
                     container,
@@ -34,9 +35,11 @@ impl Store {
                     twin.as_str(),
                     twin_version,
                     replaced_at,
+                    policy,
                 ))?;
             }
-            Ok(())
+            t.prepare_cached("DELETE FROM module_memories WHERE device = ?1")?.execute([id])?;
+            modules.iter().try_for_each(|(module, tried)| remember_module(t, id, module, tried))
         })
     }
 
@@ -46,16 +49,20 @@ impl Store {
     /// The store can't be read.
     pub fn memory(&self, device: &DeviceId) -> Result<DeviceMemory, StoreError> {
         let id = device.as_str();
-        let (networks, rows) = self.read(|c| {
+        let (networks, rows, modules) = self.read(|c| {
             let networks: Option<Option<String>> = c
                 .query_row("SELECT networks FROM memories WHERE device = ?1", [id], |r| r.get(0))
                 .optional()?;
-            Ok((networks.flatten(), rows(c, "WHERE device = ?1", [id])?))
+            Ok((networks.flatten(), rows(c, "WHERE device = ?1", [id])?, module_rows(c, Some(id))?))
         })?;
         let mut memory = DeviceMemory { networks: self.networks(networks)?, ..Default::default() };
         for row in rows {
             let (container, remembered) = self.container(row)?.1;
             memory.containers.insert(container, remembered);
+        }
+        for row in modules {
+            let (_, module, tried) = self.tried(row)?;
+            memory.modules.insert(module, tried);
         }
         Ok(memory)
     }
@@ -65,12 +72,12 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn memories(&self) -> Result<BTreeMap<DeviceId, DeviceMemory>, StoreError> {
-        let (devices, rows) = self.read(|c| {
+        let (devices, rows, modules) = self.read(|c| {
             let devices = c
                 .prepare("SELECT device, networks FROM memories")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<Vec<(String, Option<String>)>>>()?;
-            Ok((devices, rows(c, "", [])?))
+            Ok((devices, rows(c, "", [])?, module_rows(c, None)?))
         })?;
         let mut memories = BTreeMap::new();
         for (device, networks) in devices {
@@ -85,6 +92,10 @@ impl Store {
                 .or_insert_with(DeviceMemory::default)
                 .containers
                 .insert(container, remembered);
+        }
+        for row in modules {
+            let (device, module, tried) = self.tried(row)?;
+            memories.entry(device).or_default().modules.insert(module, tried);
         }
         Ok(memories)
     }
@@ -109,9 +120,99 @@ impl Store {
             twin: self.hash(&row.twin)?,
             twin_version: row.twin_version,
             replaced_at: row.replaced_at,
+            policy: row.policy,
         };
         Ok((self.device_id(&row.device)?, (row.container, remembered)))
     }
+
+    fn tried(&self, row: ModuleRow) -> Result<(DeviceId, ModuleName, ModuleMemory), StoreError> {
+        let ModuleRow { device, module, starts, exits_of, exits_counted, exits, failed, back } =
+            row;
+        let moments = serde_json::from_str(&exits)
+            .map_err(|error| self.damaged(format!("a list of moments is no JSON: {error}")))?;
+        let failed = failed.map(|(spec, at, count, code, reason)| {
+            Ok(FailedChange { spec: self.hash(&spec)?, at, count, code, reason })
+        });
+        let tried = ModuleMemory {
+            starts,
+            exits: Exits { container: exits_of, counted: exits_counted, moments },
+            failed: failed.transpose()?,
+            back_failed_at: back,
+        };
+        let module = ModuleName::parse(&module).map_err(|error| self.damaged(error.to_string()))?;
+        Ok((self.device_id(&device)?, module, tried))
+    }
+}
+
+fn remember_module(
+    transaction: &Connection,
+    device: &str,
+    module: &ModuleName,
+    tried: &ModuleMemory,
+) -> rusqlite::Result<()> {
+    let ModuleMemory { starts, exits, failed, back_failed_at } = tried;
+    let Starts { count, last } = starts;
+    let Exits { container, counted, moments } = exits;
+    let failed = failed.as_ref();
+    transaction
+        .prepare_cached(
+            "INSERT INTO module_memories VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(rusqlite::params![
+            device,
+            module.as_str(),
+            count,
+            last,
+            container,
+            counted,
+            serde_json::json!(moments).to_string(),
+            failed.map(|f| f.spec.as_str()),
+            failed.map(|f| f.at),
+            failed.map(|f| f.count),
+            failed.map(|f| f.code),
+            failed.map(|f| f.reason.as_str()),
+            back_failed_at,
+        ])
+        .map(drop)
+}
+
+/// One row of `module_memories`.
+struct ModuleRow {
+    device: String,
+    module: String,
+    starts: Starts,
+    exits_of: String,
+    exits_counted: u64,
+    exits: String,
+    failed: Option<(String, i64, u32, u16, String)>,
+    back: Option<i64>,
+}
+
+fn module_rows(connection: &Connection, device: Option<&str>) -> rusqlite::Result<Vec<ModuleRow>> {
+    connection
+        .prepare_cached(
+            "SELECT device, module, starts, last_start, exits_of, exits_counted, exits,
+                    failed_spec, failed_at, failed_count, failed_code, failed_reason, back_failed_at
+             FROM module_memories WHERE ?1 IS NULL OR device = ?1",
+        )?
+        .query_map([device], |row| {
+            let spec: Option<String> = row.get(7)?;
+            let failed = match spec {
+                Some(spec) => Some((spec, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?)),
+                None => None,
+            };
+            Ok(ModuleRow {
+                device: row.get(0)?,
+                module: row.get(1)?,
+                starts: Starts { count: row.get(2)?, last: row.get(3)? },
+                exits_of: row.get(4)?,
+                exits_counted: row.get(5)?,
+                exits: row.get(6)?,
+                failed,
+                back: row.get(12)?,
+            })
+        })?
+        .collect()
 }
 
 /// One row of `containers`.
@@ -122,6 +223,7 @@ struct Row {
     twin: String,
     twin_version: u64,
     replaced_at: Option<i64>,
+    policy: Option<String>,
 }
 
 fn rows(
@@ -131,7 +233,7 @@ fn rows(
 ) -> rusqlite::Result<Vec<Row>> {
     connection
         .prepare_cached(&format!(
-            "SELECT device, container, settings, twin, twin_version, replaced_at
+            "SELECT device, container, settings, twin, twin_version, replaced_at, policy
              FROM containers {filter}"
         ))?
         .query_map(parameters, |row| {
@@ -142,6 +244,7 @@ fn rows(
                 twin: row.get(3)?,
                 twin_version: row.get(4)?,
                 replaced_at: row.get(5)?,
+                policy: row.get(6)?,
             })
         })?
         .collect()
@@ -150,6 +253,21 @@ fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn full_memory() -> ModuleMemory {
+        ModuleMemory {
+            starts: Starts { count: 2, last: 1_767_600_000 },
+            exits: Exits { container: "aaa".to_owned(), counted: 7, moments: vec![1, 2, 3] },
+            failed: Some(FailedChange {
+                spec: Hash::of_texts("s", []),
+                at: 1_767_600_001,
+                count: 3,
+                code: 500,
+                reason: "it ended with code 3".to_owned(),
+            }),
+            back_failed_at: Some(1_767_600_002),
+        }
+    }
 
     #[test]
     fn memories_come_back_as_they_were_and_are_replaced_whole() {
@@ -161,11 +279,15 @@ mod tests {
             twin: Hash::of_texts("t", []),
             twin_version: n,
             replaced_at: (n > 1).then_some(1_767_600_000),
+            policy: (n > 1).then(|| "always".to_owned()),
         };
         let full = DeviceMemory {
             containers: [("aaa".to_owned(), remembered(1)), ("bbb".to_owned(), remembered(2))]
                 .into(),
             networks: Some(vec!["hoist-a".to_owned()]),
+            modules: [("camera", full_memory()), ("sensor", ModuleMemory::default())]
+                .map(|(name, tried)| (ModuleName::parse(name).unwrap(), tried))
+                .into(),
         };
         store.remember(&device("one"), &full).unwrap();
         store.remember(&device("operator'sDevice"), &DeviceMemory::default()).unwrap();
@@ -178,6 +300,7 @@ mod tests {
         let less = DeviceMemory {
             containers: [("bbb".to_owned(), remembered(3))].into(),
             networks: Some(Vec::new()),
+            modules: BTreeMap::new(),
         };
         store.remember(&device("one"), &less).unwrap();
         assert_eq!(Store::open(folder.path()).unwrap().memory(&device("one")).unwrap(), less);

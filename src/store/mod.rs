@@ -13,7 +13,9 @@ mod memory;
 mod open;
 mod schema;
 
-pub use device::{InForce, ModuleStanding, ReportedFacts, StatusSince, StoredDevice};
+pub use device::{
+    HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince, StoredDevice,
+};
 pub use error::StoreError;
 pub use history::{HistoryEntry, HistoryFilter};
 pub use lock::RunLock;

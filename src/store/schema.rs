@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x686f_6973;
 
 /// The migrations: the first leads from an empty database to version 1, and so on.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The newest version that this Hoist knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -50,6 +50,28 @@ CREATE INDEX history_of_device ON history (device, id);
 CREATE INDEX history_by_time ON history (at);
 CREATE TRIGGER history_is_append_only BEFORE UPDATE ON history
 BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+";
+
+/// What was tried with modules, what they report, since when each fact holds, which devices departed.
+const VERSION_2: &str = "
+ALTER TABLE containers ADD COLUMN policy TEXT;
+CREATE TABLE module_memories (
+    device TEXT NOT NULL, module TEXT NOT NULL,
+    starts INTEGER NOT NULL, last_start INTEGER NOT NULL,
+    exits_of TEXT NOT NULL, exits_counted INTEGER NOT NULL, exits TEXT NOT NULL,
+    failed_spec TEXT, failed_at INTEGER, failed_count INTEGER, failed_code INTEGER,
+    failed_reason TEXT,
+    back_failed_at INTEGER,
+    PRIMARY KEY (device, module)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE modules ADD COLUMN started_at TEXT;
+ALTER TABLE modules ADD COLUMN image_id TEXT;
+ALTER TABLE modules ADD COLUMN report TEXT;
+ALTER TABLE modules ADD COLUMN report_looked_at INTEGER;
+ALTER TABLE modules ADD COLUMN report_stamp TEXT;
+ALTER TABLE modules ADD COLUMN report_problem TEXT;
+ALTER TABLE devices ADD COLUMN facts_held TEXT;
+ALTER TABLE devices ADD COLUMN departed INTEGER;
 ";
 
 /// Why a database is not, and was not made, of the newest version.
@@ -108,4 +130,51 @@ pub(super) fn migrate(
     transaction.pragma_update(None, "user_version", NEWEST)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store as the first version wrote it comes to the newest with everything in it.
+    #[test]
+    fn a_store_of_the_first_version_is_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(VERSION_1).unwrap();
+        old.execute_batch(
+            "INSERT INTO migrations VALUES (1, 'hoist 0.1.0');
+             INSERT INTO identity VALUES (1, '0011223344556677', zeroblob(32));
+             INSERT INTO devices VALUES ('lift-01', NULL, NULL, NULL, NULL, NULL, 200, 'as desired', 10,
+                 'ABCD', 20, '{\"os\":\"linux\"}', 15);
+             INSERT INTO modules VALUES ('lift-01', 'sensor', 'running', NULL, 3, 'ccc', 200, 'running');
+             INSERT INTO memories VALUES ('lift-01', '[\"hoist-f\"]');
+             INSERT INTO containers VALUES ('lift-01', 'ccc', 'v1:' || hex(zeroblob(32)),
+                 'v1:' || hex(zeroblob(32)), 4, 17);
+             INSERT INTO history (at, who, action, reason, outcome) VALUES (1, 'a', 'b', 'c', 'd');",
+        )
+        .unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+
+        let store = crate::store::Store::open(folder.path()).unwrap();
+        assert_eq!(store.control(), "0011223344556677");
+        let devices = store.load_devices().unwrap();
+        let lift = &devices["lift-01"];
+        assert_eq!(lift.status.since.seconds, 10);
+        let facts = lift.facts.as_ref().unwrap();
+        assert_eq!((facts.since.seconds, facts.held.len()), (15, 0));
+        let sensor = lift.modules.values().next().unwrap();
+        assert_eq!((sensor.restart_count, &sensor.report), (3, &None));
+        let memory = store.memories().unwrap().remove("lift-01").unwrap();
+        assert_eq!(memory.containers["ccc"].replaced_at, Some(17));
+        assert_eq!(memory.containers["ccc"].policy, None);
+        assert!(memory.modules.is_empty());
+        assert_eq!(store.history(&crate::store::HistoryFilter::default()).unwrap().len(), 1);
+        store.remember(&lift.device, &memory).unwrap();
+        store.record_device(lift).unwrap();
+        assert_eq!(store.load_devices().unwrap()["lift-01"], *lift);
+    }
 }

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod back;
+mod passes;
+mod seeds;
 mod world;
 
 use hoist::plan::{ContainerRef, Step};

@@ -2,14 +2,14 @@
 
 use hoist::apply::{Outcome, run_device};
 use hoist::engine::simulated::{Control, Simulated};
-use hoist::engine::{Engine, EngineError, EngineFuture, SecretValues, Wanted};
+use hoist::engine::{Engine, EngineError, EngineFuture, FileSeen, SecretValues, Wanted};
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
     ContainerState, DeviceId, EngineReport, Facts, Manifest, Observation, ObservedContainer, label,
 };
 use hoist::plan::{
     DeviceMemory, DevicePlan, PlanInput, Purpose, Step, StepOutput, carries_our_labels,
-    images_wanted, plan_device, settings_to_remember,
+    images_wanted, network_ids_wanted, plan_device, settings_to_remember,
 };
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub(crate) engine: Simulated,
     pub(crate) memory: DeviceMemory,
     device: DeviceId,
+    /// When its containers were looked at last.
+    last_seen: Option<i64>,
 }
 
 /// What one pass did.
@@ -65,24 +67,47 @@ impl World {
     pub(crate) fn new() -> Self {
         let engine = Simulated::open(None, "d1").unwrap();
         let device = DeviceId::parse("d1").unwrap();
-        Self { engine, memory: DeviceMemory::default(), device }
+        Self { engine, memory: DeviceMemory::default(), device, last_seen: None }
     }
 
     pub(crate) fn control(&self) -> Control {
         self.engine.control()
     }
 
+    /// The present moment, by the engine's clock.
+    pub(crate) fn now(&self) -> i64 {
+        self.control().now().unwrap().seconds
+    }
+
+    /// So many seconds go by.
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.control().advance(hoist::model::Duration::seconds(seconds)).unwrap();
+    }
+
     pub(crate) async fn observe(&self, memory: &DeviceMemory) -> Observation {
+        self.try_observe(memory).await.unwrap()
+    }
+
+    async fn try_observe(&self, memory: &DeviceMemory) -> Result<Observation, EngineError> {
         let (fleets, devices) = (["f".to_owned()], ["d1".to_owned()]);
         let known: BTreeSet<String> = memory.containers.keys().cloned().collect();
+        let since = self.last_seen.map(|last| self.now() - last);
         let details = move |c: &ObservedContainer| {
-            carries_our_labels(c, &fleets, &devices) && !known.contains(&c.id)
+            let up = c.up_for.and_then(|up| i64::try_from(up).ok());
+            let started = up.zip(since).is_some_and(|(up, since)| up < since);
+            let looping = started || c.state == ContainerState::Restarting;
+            carries_our_labels(c, &fleets, &devices) && (looping || !known.contains(&c.id))
         };
         let networks_of = memory.networks.is_none().then_some("f");
-        self.engine.observe(&Wanted { details: &details, networks_of, images: &[] }).await.unwrap()
+        let wanted = Wanted { details: &details, networks_of, images: &[], network_ids: false };
+        self.engine.observe(&wanted).await
     }
 
     pub(crate) async fn plan(&self, manifest: &Arc<Manifest>) -> DevicePlan {
+        self.try_plan(manifest).await.unwrap()
+    }
+
+    async fn try_plan(&self, manifest: &Arc<Manifest>) -> Result<DevicePlan, EngineError> {
         let fleet = hoist::model::FleetName::parse("f").unwrap();
         let mut known = self.memory.clone();
         // As a survey does: what is to change in place, and what goes, is looked at.
@@ -92,7 +117,7 @@ impl World {
                 settings_to_remember(module, &hashes.settings) == remembered.settings
             })
         });
-        let observation = self.observe(&known).await;
+        let observation = self.try_observe(&known).await?;
         let (registries, secrets) = (BTreeMap::new(), BTreeMap::new());
         let mut input = PlanInput {
             fleet: &fleet,
@@ -108,22 +133,35 @@ impl World {
             secrets: &secrets,
             observation: &observation,
             memory: &self.memory,
-            now: 1_000_000,
+            now: self.now(),
         };
         let images = images_wanted(&input);
-        let wanted = Wanted { images: &images, ..Wanted::list_only() };
+        let network_ids = network_ids_wanted(&input);
+        let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
+        let seen = self.engine.observe(&wanted).await?;
         let with_images = Observation {
-            images: self.engine.observe(&wanted).await.unwrap().images,
+            images: seen.images,
+            network_ids: seen.network_ids,
             ..observation.clone()
         };
         input.observation = &with_images;
-        plan_device(&input)
+        Ok(plan_device(&input))
     }
 
     /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
     pub(crate) async fn pass(&mut self, manifest: &Arc<Manifest>, cut: Option<Cut>) -> Pass {
-        let plan = self.plan(manifest).await;
+        self.try_pass(manifest, cut).await.unwrap()
+    }
+
+    /// One pass, as far as the engine lets it.
+    pub(crate) async fn try_pass(
+        &mut self,
+        manifest: &Arc<Manifest>,
+        cut: Option<Cut>,
+    ) -> Result<Pass, EngineError> {
+        let plan = self.try_plan(manifest).await?;
         self.memory = plan.kept_memory.clone();
+        self.memory.doubt(&plan.works);
         if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
             self.memory.networks = None;
         }
@@ -140,13 +178,40 @@ impl World {
         };
         let calls = dying.calls.load(Ordering::SeqCst);
         let Some(run) = run else {
-            return Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true };
+            return Ok(Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true });
         };
+        self.memory.containers.clone_from(&plan.kept_memory.containers);
         self.memory.containers.extend(run.remembered);
         if !plan.works.is_empty() {
             self.memory.networks = None;
         }
-        Pass { plan, outcomes: run.outcomes, calls, was_cut: false }
+        for work in &plan.works {
+            match run.outcomes.get(&work.id) {
+                Some(Outcome::Passed { .. }) => self.memory.learn(work, None, self.now()),
+                Some(Outcome::Failed { step, error, .. }) => {
+                    let words = format!("{step}: {error}");
+                    self.memory.learn(work, Some((error.kind.code(), &words)), self.now());
+                }
+                _ => {}
+            }
+        }
+        self.look_again().await;
+        Ok(Pass { plan, outcomes: run.outcomes, calls, was_cut: false })
+    }
+
+    /// What a run does at its end: containers that are gone are forgotten, ends are noticed.
+    async fn look_again(&mut self) {
+        let Ok(seen) = self.try_observe(&DeviceMemory::default()).await else { return };
+        let now = self.now();
+        self.memory.containers.retain(|id, _| seen.containers.iter().any(|c| c.id == *id));
+        for container in &seen.containers {
+            let module = container.labels.get(label::MODULE).filter(|m| **m == container.name);
+            if let Some(name) = module.and_then(|m| hoist::model::ModuleName::parse(m).ok()) {
+                self.memory.modules.entry(name).or_default().notice(container, now);
+            }
+        }
+        self.memory.modules.retain(|_, tried| *tried != Default::default());
+        self.last_seen = Some(now);
     }
 
     /// Every container as `name state module`, ours and foreign.
@@ -168,7 +233,8 @@ impl World {
     }
 
     pub(crate) async fn networks(&self) -> BTreeSet<String> {
-        let wanted = Wanted { details: &|_| false, networks_of: Some("f"), images: &[] };
+        let wanted =
+            Wanted { details: &|_| false, networks_of: Some("f"), images: &[], network_ids: false };
         self.engine.observe(&wanted).await.unwrap().networks.unwrap_or_default()
     }
 }
@@ -208,13 +274,25 @@ impl Engine for Dying {
             if cut.is_some_and(|cut| !cut.after) {
                 return self.die().await;
             }
+            if let Step::Pull { image, if_present_is_enough: false, .. } = step {
+                let has = self.engine.control().has_image(image.as_str()).unwrap();
+                assert!(!has, "`{step}` pulls what is there");
+            }
             let result = self.engine.execute(step, secrets).await;
-            assert_no_module_runs_twice(&self.engine, step).await;
+            assert_no_module_runs_twice(&self.engine, step);
             if cut.is_some() {
                 return self.die().await;
             }
             result
         })
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+    ) -> EngineFuture<'a, Option<FileSeen>> {
+        self.engine.look_at(container, path)
     }
 
     fn read_file<'a>(
@@ -227,8 +305,9 @@ impl Engine for Dying {
     }
 }
 
-async fn assert_no_module_runs_twice(engine: &Simulated, step: &Step) {
-    let observation = engine.observe(&Wanted::list_only()).await.unwrap();
+fn assert_no_module_runs_twice(engine: &Simulated, step: &Step) {
+    // Past all faults, and without a trace in the list of calls.
+    let observation = engine.control().observed().unwrap();
     let mut running: BTreeMap<&str, &str> = BTreeMap::new();
     for container in observation.containers.iter().filter(|c| c.state == ContainerState::Running) {
         if let Some(module) = container.labels.get(label::MODULE) {

@@ -36,6 +36,8 @@ pub(crate) trait Bench {
     fn kill(&self, container: &str);
     /// Somebody freezes a container.
     fn pause(&self, container: &str);
+    /// Somebody removes a network.
+    fn remove_network(&self, network: &str);
 }
 
 impl dyn Bench + '_ {
@@ -88,7 +90,12 @@ impl dyn Bench + '_ {
     }
 
     pub(crate) async fn detail(&self, name: &str) -> ContainerDetail {
-        let wanted = Wanted { details: &|c| c.name == name, networks_of: None, images: &[] };
+        let wanted = Wanted {
+            details: &|c| c.name == name,
+            networks_of: None,
+            images: &[],
+            network_ids: false,
+        };
         let seen = self.engine().observe(&wanted).await.expect("an observation");
         let found = seen.containers.into_iter().find(|container| container.name == name);
         found.and_then(|found| found.detail).unwrap_or_else(|| panic!("no details of {name}"))
@@ -209,6 +216,10 @@ impl Bench for SimulatedBench {
     fn pause(&self, container: &str) {
         self.engine.control().pause(container).expect("a container");
     }
+
+    fn remove_network(&self, network: &str) {
+        self.engine.control().remove_network(network).expect("a network");
+    }
 }
 
 /// A private dockerd, swept before each case.
@@ -268,6 +279,11 @@ impl Bench for DockerBench<'_> {
 
     fn pause(&self, container: &str) {
         let answer = self.daemon.raw("POST", &format!("/containers/{container}/pause"), None);
+        assert_eq!(answer.status, 204, "{}", answer.text);
+    }
+
+    fn remove_network(&self, network: &str) {
+        let answer = self.daemon.raw("DELETE", &format!("/networks/{network}"), None);
         assert_eq!(answer.status, 204, "{}", answer.text);
     }
 }

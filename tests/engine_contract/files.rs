@@ -1,7 +1,7 @@
 //! Files and volumes of containers, images and their labels.
 
 use crate::bench::{Bench, Does, body, named, remove, start, stop};
-use hoist::engine::{EngineErrorKind, Wanted};
+use hoist::engine::{EngineErrorKind, FileForm, Wanted};
 use hoist::model::TwinSeen;
 use hoist::plan::{FileEntry, Step};
 use serde_json::json;
@@ -86,6 +86,18 @@ pub(crate) async fn only_plain_small_files_are_read(bench: &dyn Bench) {
     assert_eq!(read("/run/hoist/link", 100).await, None);
     assert_eq!(read("/run/hoist/out", 100).await, None);
     assert_eq!(read("/run/hoist/none", 100).await, None);
+    let look = async |path: &str| engine.look_at("cam", path).await.unwrap();
+    let form = async |path: &str| look(path).await.map(|seen| seen.form);
+    let plain = look("/run/hoist/routes.json").await.unwrap();
+    assert_eq!((plain.form, plain.size), (FileForm::Plain, 10));
+    assert_eq!(
+        look("/run/hoist/routes.json").await.unwrap(),
+        plain,
+        "looked at again it is the same"
+    );
+    assert_eq!(form("/run/hoist/link").await, Some(FileForm::Link));
+    assert_eq!(form("/run/hoist/out").await, Some(FileForm::Folder));
+    assert_eq!(form("/run/hoist/none").await, None);
 
     let mut bare = body("test/runs:1");
     bare.as_object_mut().unwrap().remove("Volumes");
@@ -129,7 +141,8 @@ pub(crate) async fn images_and_their_labels(bench: &dyn Bench) {
     assert_eq!(detail.image_labels["hoist.fleet"], "forged");
     assert_eq!(detail.image_labels["a"], "b");
     let images = ["test/labelled:1".to_owned(), "test/labelled:2".to_owned()];
-    let wanted = Wanted { details: &|_| false, networks_of: None, images: &images };
+    let wanted =
+        Wanted { details: &|_| false, networks_of: None, images: &images, network_ids: false };
     let seen = bench.engine().observe(&wanted).await.unwrap();
     assert!(seen.images[&images[0]]);
     assert!(!seen.images[&images[1]]);

@@ -59,6 +59,7 @@ const CASES: &[Case] = cases![
     networks::networks_are_made_once_and_removed_when_unused,
     networks::more_networks_are_joined_before_and_after_the_start,
     networks::a_network_that_is_gone_fails_the_start,
+    networks::a_network_made_again_is_another_one,
     networks::network_modes,
     files::twins_are_written_and_seen,
     files::only_plain_small_files_are_read,

@@ -28,7 +28,8 @@ fn on(network: &str) -> Json {
 }
 
 async fn ours(bench: &dyn Bench) -> BTreeSet<String> {
-    let wanted = Wanted { details: &|_| false, networks_of: Some("test"), images: &[] };
+    let wanted =
+        Wanted { details: &|_| false, networks_of: Some("test"), images: &[], network_ids: false };
     bench.engine().observe(&wanted).await.unwrap().networks.unwrap()
 }
 
@@ -68,7 +69,8 @@ pub(crate) async fn networks_are_made_once_and_removed_when_unused(bench: &dyn B
     assert_eq!(ours(bench).await, names(&["hoist-b"]));
     let all = Step::RemoveNetwork { name: "hoist-b".to_owned(), labels: BTreeMap::new() };
     assert_eq!(bench.fails(all).await.kind, EngineErrorKind::Refused);
-    let wanted = Wanted { details: &|_| false, networks_of: Some("other"), images: &[] };
+    let wanted =
+        Wanted { details: &|_| false, networks_of: Some("other"), images: &[], network_ids: false };
     let seen = bench.engine().observe(&wanted).await.unwrap();
     assert_eq!(seen.networks.unwrap(), names(&["foreign"]));
 }
@@ -129,4 +131,26 @@ pub(crate) async fn network_modes(bench: &dyn Bench) {
         let seen = bench.see(name).await;
         assert_eq!((seen.network_mode.as_str(), seen.networks), (mode, names(&[network])));
     }
+}
+
+/// A container keeps the id of the network that it was started on; one made again has another, and the
+/// container can't be started on it.
+pub(crate) async fn a_network_made_again_is_another_one(bench: &dyn Bench) {
+    bench.image("test/runs:1", Does::Runs, &[]);
+    bench.run(make("again")).await;
+    bench.up("cam", on("again")).await;
+    let before = bench.see("cam").await.network_ids["again"].clone();
+    assert!(bench.see("cam").await.up_for.is_some());
+    bench.run(stop("cam")).await;
+    let down = bench.see("cam").await;
+    assert_eq!((&down.network_ids["again"], down.up_for), (&before, None));
+    bench.remove_network("again");
+    bench.run(make("again")).await;
+    let wanted = Wanted { network_ids: true, ..Wanted::list_only() };
+    let ids = bench.engine().observe(&wanted).await.unwrap().network_ids.unwrap();
+    assert_ne!(ids["again"], before);
+    let error = bench.fails(start("cam")).await;
+    assert!(error.message.contains("not found"), "{error}");
+    bench.run(remove("cam")).await;
+    bench.remove_network("again");
 }

@@ -74,6 +74,11 @@ impl Site {
         std::fs::remove_file(self.fleet().join(path)).unwrap();
     }
 
+    /// The folder of the store.
+    pub(crate) fn state(&self) -> std::path::PathBuf {
+        self.folder.path().join("state")
+    }
+
     pub(crate) fn forget_state(&self) {
         // It may not be there yet.
         let _ = std::fs::remove_dir_all(self.folder.path().join("state"));

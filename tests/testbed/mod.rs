@@ -8,7 +8,7 @@ pub(crate) mod raw;
 
 use raw::{Answer, exchange};
 use serde_json::{Value as Json, json};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -99,6 +99,20 @@ impl Dockerd {
             std::thread::sleep(BETWEEN);
         }
         Err("it does not answer".to_owned())
+    }
+
+    /// Kills it with its containerd and all its containers, as a machine that loses its power, and starts it
+    /// again; returns when it answers.
+    pub(crate) fn lose_power(&mut self) {
+        let orders = self.supervisor.stdin.as_mut().expect("a pipe");
+        writeln!(orders, "power").expect("the supervisor");
+        for _ in 0..PATIENCE {
+            if std::fs::remove_file(self.dir.join("back")).is_ok() {
+                return self.wait_ready().expect("an engine that comes back");
+            }
+            std::thread::sleep(BETWEEN);
+        }
+        panic!("the engine does not come back");
     }
 
     /// Its socket.

@@ -6,7 +6,7 @@
 use super::Docker;
 use super::failure::{Call, Trouble};
 use super::transport::{Exchange, encoded};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, FileForm, FileSeen};
 use crate::model::ENGINE_FILES;
 use crate::plan::FileEntry;
 use bollard::query_parameters::{
@@ -21,7 +21,10 @@ const COPY_LIMIT: Duration = Duration::from_secs(60);
 /// HTTP head and tar blocks around a file's content.
 const AROUND: u64 = 64 << 10;
 /// Bits of Go's `os.FileMode`.
+const FOLDER: u32 = 1 << 31;
 const LINK: u32 = 1 << 27;
+const DEVICE: u32 = 1 << 26 | 1 << 21;
+const PIPE: u32 = 1 << 25;
 /// Folder, link, device, pipe, socket, character device, irregular: any of these is no plain file.
 const NOT_PLAIN: u32 = 1 << 31 | LINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
 
@@ -76,13 +79,29 @@ impl Docker {
         Ok(head.filter(|head| head.mode & LINK != 0).map(|head| head.target))
     }
 
+    pub(super) async fn seen_at(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> Result<Option<FileSeen>, EngineError> {
+        let head = self.stat(container, path).await?;
+        Ok(head.map(|head| FileSeen {
+            form: form_of(head.mode),
+            size: u64::try_from(head.size).unwrap_or(u64::MAX),
+            stamp: head.changed,
+        }))
+    }
+
     async fn stat(&self, container: &str, path: &str) -> Result<Option<Head>, EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
         let call = self.client.get_container_archive_info(container, Some(options));
         match self.within(HEAD_LIMIT, call).await {
-            Ok(stat) => {
-                Ok(Some(Head { size: stat.size, mode: stat.file_mode, target: stat.link_target }))
-            }
+            Ok(stat) => Ok(Some(Head {
+                size: stat.size,
+                mode: stat.file_mode,
+                target: stat.link_target,
+                changed: stat.modification_time.unwrap_or_default(),
+            })),
             Err(trouble) if trouble.is_missing() => Ok(None),
             Err(trouble) => {
                 let tried = format!("look at {path} of {}", shown(container));
@@ -96,6 +115,18 @@ struct Head {
     size: i64,
     mode: u32,
     target: String,
+    changed: String,
+}
+
+fn form_of(mode: u32) -> FileForm {
+    match mode {
+        mode if mode & LINK != 0 => FileForm::Link,
+        mode if mode & FOLDER != 0 => FileForm::Folder,
+        mode if mode & PIPE != 0 => FileForm::Pipe,
+        mode if mode & DEVICE != 0 => FileForm::Device,
+        mode if mode & NOT_PLAIN != 0 => FileForm::Other,
+        _ => FileForm::Plain,
+    }
 }
 
 fn shown(container: &str) -> &str {
@@ -151,6 +182,20 @@ fn unpack(tar: &[u8], limit: usize) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modes_say_what_lies_there() {
+        for (mode, form) in [
+            (0o644, FileForm::Plain),
+            (134_218_239, FileForm::Link),
+            (2_147_484_141, FileForm::Folder),
+            (33_554_852, FileForm::Pipe),
+            (69_206_436, FileForm::Device),
+            (1 << 24, FileForm::Other),
+        ] {
+            assert_eq!(form_of(mode), form, "{mode}");
+        }
+    }
 
     #[test]
     fn only_the_first_plain_whole_and_small_file_is_taken() {

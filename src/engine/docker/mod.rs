@@ -14,7 +14,7 @@ mod transport;
 mod wait;
 mod wire;
 
-use super::{Engine, EngineError, EngineErrorKind, EngineFuture, SecretValues, Wanted};
+use super::{Engine, EngineError, EngineErrorKind, EngineFuture, FileSeen, SecretValues, Wanted};
 use crate::model::{EngineAddress, EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
 use bollard::{BollardRequest, ClientVersion};
@@ -111,6 +111,17 @@ impl Engine for Docker {
         secrets: &'a SecretValues,
     ) -> EngineFuture<'a, StepOutput> {
         Box::pin(self.run(step, secrets))
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+    ) -> EngineFuture<'a, Option<FileSeen>> {
+        Box::pin(async move {
+            self.negotiate().await?;
+            self.seen_at(container, path).await
+        })
     }
 
     fn read_file<'a>(

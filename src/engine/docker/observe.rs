@@ -19,14 +19,31 @@ use std::time::Duration;
 const LIST_LIMIT: Duration = Duration::from_secs(60);
 const LIST_BYTES: u64 = 64 << 20;
 const INSPECT_LIMIT: Duration = Duration::from_secs(20);
+/// How often a look is repeated while a container is neither whole nor gone, and after which pause.
+const LOOKS_AGAIN: usize = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Containers whose details are asked for side by side.
 const SIDE_BY_SIDE: usize = 4;
 /// A twin is at most this large; Hoist writes none that is larger.
 const TWIN_BYTES: usize = 4 << 20;
 
 impl Docker {
+    /// A container that is listed and can't be inspected is being made or removed: looked at again it is there
+    /// whole, or gone. One that stays so has no details.
     pub(super) async fn look(&self, wanted: &Wanted<'_>) -> Result<Observation, EngineError> {
         self.negotiate().await?;
+        for _ in 0..LOOKS_AGAIN {
+            let (observation, is_whole) = self.look_once(wanted).await?;
+            if is_whole {
+                return Ok(observation);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        self.look_once(wanted).await.map(|(observation, _)| observation)
+    }
+
+    /// And whether everything that was asked for was there.
+    async fn look_once(&self, wanted: &Wanted<'_>) -> Result<(Observation, bool), EngineError> {
         let list = Exchange::get("/containers/json?all=1").with_limit(LIST_BYTES);
         let listed: Vec<Listed> = self
             .transport
@@ -59,9 +76,13 @@ impl Docker {
             .buffered(SIDE_BY_SIDE)
             .try_collect()
             .await?;
+        let mut is_whole = true;
         let mut image_labels: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for (at, inspected, twin) in details {
-            let Some(inspected) = inspected else { continue };
+            let Some(inspected) = inspected else {
+                is_whole = false;
+                continue;
+            };
             let image = &inspected.image_id;
             if !image_labels.contains_key(image) {
                 let labels = self.inspect_image(image).await?.map(|i| i.config.labels);
@@ -79,7 +100,11 @@ impl Docker {
         for image in wanted.images {
             images.insert(image.clone(), self.inspect_image(image).await?.is_some());
         }
-        Ok(Observation { containers, networks, images })
+        let network_ids = match wanted.network_ids {
+            true => Some(self.network_ids().await?),
+            false => None,
+        };
+        Ok((Observation { containers, networks, network_ids, images }, is_whole))
     }
 
     /// A container by name or id; `None` if there is none.
@@ -122,6 +147,16 @@ impl Docker {
             .and_then(|bytes| wire::parse(&bytes))
             .map_err(|trouble| trouble.during(Call::Ask, "list networks"))?;
         Ok(found.into_iter().map(|network| network.name).collect())
+    }
+
+    /// All networks, by name.
+    async fn network_ids(&self) -> Result<BTreeMap<String, String>, EngineError> {
+        let exchange = Exchange::get("/networks");
+        let answer = self.transport.ask(exchange, INSPECT_LIMIT).await;
+        let found: Vec<ListedNetwork> = answer
+            .and_then(|bytes| wire::parse(&bytes))
+            .map_err(|trouble| trouble.during(Call::Ask, "list networks"))?;
+        Ok(found.into_iter().map(|network| (network.name, network.id)).collect())
     }
 
     /// What stands in `desired.json`, which is a link to one of the slots beside it.
@@ -175,7 +210,14 @@ fn observed(listed: Listed) -> ObservedContainer {
         labels,
         state: state_of(&state, &status),
         health: health_of(&status),
-        networks: network_settings.networks.into_keys().collect(),
+        networks: network_settings.networks.keys().cloned().collect(),
+        network_ids: network_settings
+            .networks
+            .into_iter()
+            .filter_map(|(name, endpoint)| Some((name, endpoint?.network_id)))
+            .filter(|(_, id)| !id.is_empty())
+            .collect(),
+        up_for: up_for(&status),
         network_mode: host_config.network_mode,
         ports: ports.into_iter().collect(),
         mounts: mounts
@@ -220,6 +262,32 @@ fn health_of(status: &str) -> Health {
     } else {
         Health::None
     }
+}
+
+/// From the list's `Status` (`Up 7 seconds (healthy)`, `Up About an hour`): the least that it can mean.
+fn up_for(status: &str) -> Option<u64> {
+    let text = status.strip_prefix("Up ")?;
+    let text = text.split_once(" (").map_or(text, |(text, _)| text);
+    Some(match text {
+        "Less than a second" => 0,
+        "About a minute" => 60,
+        // Hours are rounded to the nearest.
+        "About an hour" => 30 * 60,
+        _ => {
+            let (number, unit) = text.split_once(' ')?;
+            let number: u64 = number.parse().ok()?;
+            match unit.trim_end_matches('s') {
+                "second" => number,
+                "minute" => number * 60,
+                "hour" => (number * 60).saturating_sub(30) * 60,
+                "day" => number * 86_400,
+                "week" => number * 7 * 86_400,
+                "month" => number * 30 * 86_400,
+                "year" => number * 365 * 86_400,
+                _ => return None,
+            }
+        }
+    })
 }
 
 fn detail(
@@ -281,6 +349,24 @@ mod tests {
             ("thawing", "Up", Unknown, Health::None),
         ] {
             assert_eq!((state_of(state, status), health_of(status)), (expected, health), "{state}");
+        }
+    }
+
+    #[test]
+    fn how_long_it_has_been_up_is_at_least_what_the_list_says() {
+        for (status, seconds) in [
+            ("Up Less than a second", Some(0)),
+            ("Up 1 second", Some(1)),
+            ("Up 8 seconds (healthy)", Some(8)),
+            ("Up About a minute", Some(60)),
+            ("Up 5 minutes (health: starting)", Some(300)),
+            ("Up About an hour", Some(1800)),
+            ("Up 3 hours", Some(9000)),
+            ("Up 2 weeks", Some(1_209_600)),
+            ("Up", None),
+            ("Exited (0) 8 seconds ago", None),
+        ] {
+            assert_eq!(up_for(status), seconds, "{status}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Enters: JSON. Leaves: structs of this folder. Unknown fields are passed over, words for states stay text.
 
 use super::failure::Trouble;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
+use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,7 +103,14 @@ pub(super) struct ListedHostConfig {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ListedNetworks {
     #[serde(deserialize_with = "or_default")]
-    pub(super) networks: BTreeMap<String, IgnoredAny>,
+    pub(super) networks: BTreeMap<String, Option<ListedEndpoint>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListedEndpoint {
+    #[serde(rename = "NetworkID", deserialize_with = "or_default")]
+    pub(super) network_id: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -206,6 +213,7 @@ pub(super) struct ImageConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ListedNetwork {
+    pub(super) id: String,
     pub(super) name: String,
 }
 

@@ -9,6 +9,8 @@ use crate::model::Health;
 const FIRST_PAUSE: u64 = 100;
 const LONGEST_PAUSE: u64 = 60_000;
 const LONG_RUN: u64 = 10_000;
+/// So long an engine needs to come back.
+const RESTARTS_IN: u64 = 5_000;
 
 impl World {
     /// Lets the clock go on to a moment.
@@ -75,6 +77,44 @@ impl World {
             container.restart_count += 1;
             container.started = Some(now);
             container.process = Process::Running;
+        }
+    }
+
+    /// The engine ends at once, with all that runs, and comes back. It starts again what ran and has a policy,
+    /// and what has one and was stopped by somebody: only `unless-stopped` remembers that.
+    pub(super) fn restart(&mut self) {
+        /// The code of a process that is killed with its machine.
+        const KILLED: i64 = 137;
+        let ids: Vec<String> = self.containers.keys().cloned().collect();
+        let mut revived = Vec::new();
+        for id in ids {
+            let now = self.now;
+            let Some(container) = self.containers.get_mut(&id) else { continue };
+            let was_up = !matches!(container.process, Process::Created | Process::Exited { .. });
+            if was_up {
+                container.process = Process::Exited { code: KILLED };
+                container.finished = Some(now);
+            }
+            let code = match container.process {
+                Process::Exited { code } => code,
+                _ => 0,
+            };
+            let again = match container.policy.as_str() {
+                "always" => container.process != Process::Created,
+                "unless-stopped" => was_up,
+                "on-failure" => container.process != Process::Created && code != 0,
+                _ => false,
+            };
+            if again {
+                revived.push((!was_up, id));
+            }
+        }
+        self.advance_to(self.now + RESTARTS_IN);
+        // What ran before comes first, so that it has its ports.
+        revived.sort();
+        for (_, id) in revived {
+            // One that can't be started stays down, as with a real engine.
+            let _ = self.start(&id);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Enters: orders. Leaves: faults that the next calls meet, a changed world, what was called.
 
 use super::Simulated;
+use super::trouble::Trouble;
 use super::world::{Behaviour, Image, Process, World, full_reference};
 use crate::engine::{EngineError, EngineErrorKind};
 use crate::plan::StepKind;
@@ -22,6 +23,8 @@ pub enum CallKind {
     Networks,
     /// One image of an observation.
     Image,
+    /// What lies at a path.
+    LookAt,
     /// A file.
     ReadFile,
     /// A step.
@@ -47,12 +50,18 @@ pub enum Fault {
         /// Whether it was done.
         done: bool,
     },
+    /// The engine ends before or after it is done, and comes back.
+    Restart {
+        /// Whether it was done.
+        done: bool,
+    },
 }
 
 /// Faults to come, and calls that came.
 #[derive(Default)]
 pub(super) struct Interference {
     next: BTreeMap<CallKind, VecDeque<Fault>>,
+    trouble: Option<Trouble>,
     unreachable: bool,
     delay: Duration,
     calls: Vec<(CallKind, String)>,
@@ -65,7 +74,8 @@ impl Interference {
         let fault = if self.unreachable {
             Some(Fault::Unreachable)
         } else {
-            self.next.get_mut(&kind).and_then(VecDeque::pop_front)
+            let ordered = self.next.get_mut(&kind).and_then(VecDeque::pop_front);
+            ordered.or_else(|| self.trouble.as_mut().and_then(|trouble| trouble.draw(kind)))
         };
         (fault, self.delay)
     }
@@ -84,6 +94,43 @@ impl Control {
     /// The next call of this kind meets a fault; several are met one after the other.
     pub fn fault_next(&self, kind: CallKind, fault: Fault) {
         self.engine.interference().next.entry(kind).or_default().push_back(fault);
+    }
+
+    /// From now on about so many of a thousand calls go wrong, each seed in its own way.
+    pub fn trouble(&self, seed: u64, per_mille: u64) {
+        self.engine.interference().trouble = Some(Trouble::new(seed, per_mille));
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn calm(&self) {
+        let mut interference = self.engine.interference();
+        interference.trouble = None;
+        interference.next.clear();
+    }
+
+    /// The engine, or its machine, is ended at once and comes back: what ran is started again as the policies
+    /// say, also what somebody had stopped without changing its policy.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn restart_engine(&self) -> Result<(), EngineError> {
+        self.engine.change(World::restart)
+    }
+
+    /// What a list shows, past all faults, and no call is written down.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn observed(&self) -> Result<crate::model::Observation, EngineError> {
+        self.engine.look(World::list)
+    }
+
+    /// Whether the engine has an image.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+        self.engine.look(|w| w.image(image).is_some())
     }
 
     /// Whether no call gets through.
@@ -300,6 +347,55 @@ impl Control {
             }
             Ok(())
         })?
+    }
+
+    /// A module puts something at a path that is no plain file.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn write_oddity(
+        &self,
+        container: &str,
+        path: &str,
+        form: crate::engine::FileForm,
+    ) -> Result<(), EngineError> {
+        use crate::engine::FileForm;
+        self.engine.change(|w: &mut World| {
+            w.container(container)?;
+            let stored = match form {
+                FileForm::Plain => super::world::StoredFile::Text(String::new()),
+                FileForm::Link => super::world::StoredFile::Link("/etc/shadow".to_owned()),
+                FileForm::Folder => super::world::StoredFile::Folder,
+                FileForm::Pipe | FileForm::Device | FileForm::Other => {
+                    super::world::StoredFile::Special
+                }
+            };
+            if let Some((files, rest)) = w.files_at(container, path) {
+                files.insert(rest, stored);
+            }
+            Ok(())
+        })?
+    }
+
+    /// Somebody removes a network, with whatever is on it.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn remove_network(&self, network: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            w.networks.remove(network);
+        })
+    }
+
+    /// The present moment of the engine's own clock.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn now(&self) -> Result<crate::model::Timestamp, EngineError> {
+        self.engine.look(|w| {
+            let text = super::clock::written(Some(w.now));
+            crate::model::Timestamp::parse(&text).unwrap_or(crate::model::Timestamp { seconds: 0 })
+        })
     }
 
     /// Names of the volumes that the engine has.

@@ -99,6 +99,7 @@ impl World {
             nano_cpus: limits.nano_cpus,
             network_mode,
             networks,
+            network_ids: BTreeMap::new(),
             ports,
             mounts,
             own_volumes,

@@ -4,6 +4,7 @@
 
 use super::clock::written;
 use super::world::{Container, Process, World, full_reference, hex_of};
+use crate::engine::{FileForm, FileSeen};
 use crate::model::{
     ContainerDetail, ContainerState, ENGINE_FILES, EngineReport, Health, Observation,
     ObservedContainer, ObservedMount, ObservedPort, TwinSeen, label,
@@ -30,6 +31,7 @@ impl World {
         Observation {
             containers: self.containers.values().map(|c| self.observed(c)).collect(),
             networks: None,
+            network_ids: None,
             images: BTreeMap::new(),
         }
     }
@@ -67,6 +69,11 @@ impl World {
             // The list's text has room for one remark, and `Paused` takes it.
             health: if container.process == Process::Paused { Health::None } else { health },
             networks: container.networks.keys().cloned().collect(),
+            network_ids: container.network_ids.clone(),
+            up_for: container
+                .started
+                .filter(|_| container.is_up())
+                .map(|started| self.now.saturating_sub(started) / 1000),
             network_mode: container.network_mode.clone(),
             ports,
             mounts: container
@@ -116,6 +123,25 @@ impl World {
         };
         let found = self.networks.iter().filter(|(_, network)| ours(&network.labels));
         found.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn network_ids(&self) -> BTreeMap<String, String> {
+        self.networks.iter().map(|(name, network)| (name.clone(), network.id.clone())).collect()
+    }
+
+    pub(super) fn seen_at(&self, container: &str, path: &str) -> Option<FileSeen> {
+        use super::world::StoredFile;
+        let file = self.file_at(container, path)?;
+        let form = match file {
+            StoredFile::Text(_) | StoredFile::Bytes(_) => FileForm::Plain,
+            StoredFile::Link(_) => FileForm::Link,
+            StoredFile::Folder => FileForm::Folder,
+            StoredFile::Special => FileForm::Other,
+        };
+        let content = file.content().unwrap_or_default();
+        // There are no times of files here; what they hold is as good.
+        let stamp = hex_of(&String::from_utf8_lossy(content));
+        Some(FileSeen { form, size: content.len() as u64, stamp })
     }
 
     pub(super) fn read_file(&self, container: &str, path: &str, limit: usize) -> Option<Vec<u8>> {

@@ -2,19 +2,20 @@
 //!
 //! Enters: steps, and what a test or a demonstration does from outside ([`Control`]). Leaves: what a Docker
 //! engine would answer, as measured on one. Waiting moves the engine's own clock and takes no time; nothing is
-//! random. Not here: processes. What a module does is told by the behaviour of its image.
+//! random. Not here: processes. What a module does is told by the behaviour of its image; trouble comes by a seed.
 
 mod clock;
 mod control;
 mod create;
 mod look;
 mod step;
+mod trouble;
 mod world;
 
 pub use control::{CallKind, Control, Fault};
 pub use world::Behaviour;
 
-use super::{Engine, EngineError, EngineErrorKind, EngineFuture, SecretValues, Wanted};
+use super::{Engine, EngineError, EngineErrorKind, EngineFuture, FileSeen, SecretValues, Wanted};
 use crate::model::{EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
 use control::Interference;
@@ -125,6 +126,12 @@ impl Simulated {
                 }
                 unreachable("the connection broke")
             }
+            Some(Fault::Restart { done }) => {
+                let outcome = if done { effect().map(drop) } else { Ok(()) };
+                self.change(World::restart)?;
+                outcome?;
+                unreachable("the engine is restarting")
+            }
             Some(Fault::TimeOut { done }) => {
                 if done {
                     effect()?;
@@ -151,6 +158,12 @@ impl Simulated {
                 self.look(|world| world.networks_of(fleet))
             });
             seen.networks = Some(found.await?);
+        }
+        if wanted.network_ids {
+            let found = self.call(CallKind::Networks, "list networks".to_owned(), || {
+                self.look(World::network_ids)
+            });
+            seen.network_ids = Some(found.await?);
         }
         for image in wanted.images {
             let words = format!("inspect image {image}");
@@ -179,6 +192,17 @@ impl Engine for Simulated {
     ) -> EngineFuture<'a, StepOutput> {
         Box::pin(self.call(CallKind::Step(step.kind()), step.to_string(), || {
             self.change(|world| world.execute(step, secrets))?
+        }))
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+    ) -> EngineFuture<'a, Option<FileSeen>> {
+        let words = format!("look at {path} of {container}");
+        Box::pin(self.call(CallKind::LookAt, words, move || {
+            self.look(|world| world.seen_at(container, path))
         }))
     }
 
@@ -301,7 +325,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..6 {
             control.advance(Duration { millis: 1000 }).unwrap();
-            let wanted = Wanted { details: &|_| true, networks_of: None, images: &[] };
+            let wanted = Wanted { details: &|_| true, ..Wanted::list_only() };
             let found = block(engine.observe(&wanted)).unwrap().containers.remove(0);
             seen.push((found.state, found.detail.unwrap().restart_count));
         }

@@ -235,11 +235,17 @@ impl World {
         }
         let refused = self.start_refusal(&found);
         let (now, id) = (self.now, found.id);
+        let ids: BTreeMap<String, String> = found
+            .networks
+            .keys()
+            .filter_map(|name| Some((name.clone(), self.networks.get(name)?.id.clone())))
+            .collect();
         let found = self.container_mut(&id)?;
         if let Some(error) = refused {
             found.error.clone_from(&error.message);
             return Err(error);
         }
+        found.network_ids = ids;
         found.process = Process::Running;
         found.started = Some(now);
         found.restart_count = 0;
@@ -252,6 +258,13 @@ impl World {
         let refused = |words: String| Some(EngineError::new(EngineErrorKind::Refused, words));
         if let Some(network) = container.networks.keys().find(|name| !self.has_network(name)) {
             return refused(format!("network {network} not found"));
+        }
+        let remade = container
+            .network_ids
+            .iter()
+            .find(|(name, id)| self.networks.get(*name).is_none_or(|network| network.id != **id));
+        if let Some((_, id)) = remade {
+            return refused(format!("network {} not found", &id[..12]));
         }
         let any = |ip: &str| matches!(ip, "0.0.0.0" | "::");
         for port in &container.ports {

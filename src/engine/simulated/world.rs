@@ -71,6 +71,9 @@ pub(super) struct Container {
     pub(super) network_mode: String,
     /// Names of networks, with the aliases there.
     pub(super) networks: BTreeMap<String, Vec<String>>,
+    /// The ids of those that it was started on: it can be started on no others.
+    #[serde(default)]
+    pub(super) network_ids: BTreeMap<String, String>,
     pub(super) ports: Vec<Publication>,
     pub(super) mounts: Vec<Mount>,
     /// Volumes that were made for it without a name.
@@ -141,6 +144,8 @@ pub(super) enum StoredFile {
     Bytes(Vec<u8>),
     Link(String),
     Folder,
+    /// A pipe, a device, a socket.
+    Special,
 }
 
 impl StoredFile {
@@ -156,7 +161,7 @@ impl StoredFile {
         match self {
             Self::Text(text) => Some(text.as_bytes()),
             Self::Bytes(bytes) => Some(bytes),
-            Self::Link(_) | Self::Folder => None,
+            Self::Link(_) | Self::Folder | Self::Special => None,
         }
     }
 }

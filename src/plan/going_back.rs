@@ -1,0 +1,150 @@
+//! Going back: the container that was replaced takes its place again, where its successor came up and then
+//! failed within `keep-previous`; and keeping up what works while its successor waits for another try.
+//!
+//! The failed specification is remembered before anything is done, so that a run that is cut off is taken up
+//! where it was left.
+
+use super::memory::FailedChange;
+use super::module::{Draft, id, is_up, stop_policy};
+use super::place::FIRST_LOOK;
+use super::standing::{Repair, judge};
+use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
+use crate::model::{ContainerState, ObservedContainer, Status, label};
+
+/// The code of a module that failed after it had come up.
+const FAILED: u16 = 500;
+
+impl<'a> Draft<'a> {
+    /// The container to go back to, and why.
+    pub(super) fn way_back(
+        &self,
+        current: &ObservedContainer,
+    ) -> Option<(&'a ObservedContainer, String)> {
+        let old = self.input.owned.old.filter(|old| old.id != current.id)?;
+        let is_in_place =
+            current.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
+        if self.input.module.status != Status::Running
+            || !is_in_place
+            || self.removes(Some(old))
+            || !self.memory.may_go_back(self.input.now)
+        {
+            return None;
+        }
+        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        if verdict.failing {
+            return Some((old, verdict.words));
+        }
+        if let Some(failed) = self.failed_before() {
+            return Some((old, failed.reason));
+        }
+        let was_cut = is_up(old) && !is_up(current) && current.state != ContainerState::Created;
+        was_cut.then(|| (old, "a run that went back was cut off".to_owned()))
+    }
+
+    pub(super) fn go_back(
+        &mut self,
+        current: &ObservedContainer,
+        old: &ObservedContainer,
+        words: String,
+    ) {
+        if self.failed_before().is_none() {
+            let former = self.memory.failed.as_ref();
+            let failed = FailedChange::after(
+                former,
+                &self.spec,
+                self.input.now,
+                FAILED,
+                format!("went back to the previous container: {words}"),
+            );
+            self.memory.failed = Some(failed);
+        }
+        self.wait_until(self.memory.failed.as_ref().map(FailedChange::not_before));
+        self.out.action = PlanAction::GoBack;
+        self.out.reasons.push(PlanReason::GoesBack(words));
+        let known = self.input.memory.containers.get(&old.id);
+        let policy = known.and_then(|r| r.policy.clone());
+        let policy = policy.unwrap_or_else(|| self.former_policy(old));
+
+        let first = self.out.steps.len();
+        self.out.steps.push(stop_policy(current));
+        if is_up(current) {
+            self.out.steps.push(self.stop(current));
+        }
+        let changed_over = self.out.steps.len();
+        self.out.steps.push(policy_of(old, &policy));
+        self.out.steps.push(Step::Start { container: id(old) });
+        self.out.steps.push(self.wait(&id(old), FIRST_LOOK));
+        let names = self.out.steps.len();
+        let stop_old = self.stop(old);
+        self.undo(changed_over, names, stop_policy(old));
+        self.undo(changed_over, names, stop_old);
+        let former = self.former_policy(current);
+        self.undo(first, names, policy_of(current, &former));
+        if is_up(current) {
+            self.undo(first, names, Step::Start { container: id(current) });
+        }
+        self.out.steps.push(Step::Remove { container: id(current) });
+        self.out.steps.push(Step::Rename { container: id(old), name: self.input.name.to_string() });
+        let mut remembered = known.cloned().unwrap_or_else(|| self.as_remembered(0));
+        remembered.replaced_at = None;
+        self.out.remember.push((id(old), remembered));
+    }
+
+    /// What failed with this very specification, while its pause is not over.
+    pub(super) fn failed_before(&self) -> Option<FailedChange> {
+        let failed = self.memory.failed.as_ref().filter(|failed| failed.spec == self.spec)?;
+        (self.input.now < failed.not_before()).then(|| failed.clone())
+    }
+
+    /// The container that is there works, and its successor has to wait: it is kept up and else left alone.
+    pub(super) fn keep_up(&mut self, current: &ObservedContainer, failed: FailedChange) {
+        self.wait_until(Some(failed.not_before()));
+        self.block = Some(Block::FailedBefore(failed));
+        if self.input.module.status != Status::Running {
+            return;
+        }
+        let container = id(current);
+        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        let policy = self.former_policy(current);
+        let lost_policy =
+            current.detail.as_ref().is_some_and(|d| d.restart_policy == "no" && policy != "no");
+        let before = self.out.steps.len();
+        match verdict.repair {
+            Repair::Start => {
+                let reason = PlanReason::Down(verdict.words);
+                self.push(PlanAction::Start, reason, policy_of(current, &policy));
+                self.out.steps.push(Step::Start { container: container.clone() });
+                self.out.steps.push(self.wait(&container, FIRST_LOOK));
+                self.out.is_revival = true;
+            }
+            Repair::Unpause => {
+                let step = Step::Unpause { container: container.clone() };
+                self.push(PlanAction::Start, PlanReason::Paused, step);
+            }
+            _ if lost_policy && is_up(current) => {
+                let step = policy_of(current, &policy);
+                self.push(PlanAction::Update, PlanReason::LeftBehind, step);
+            }
+            _ => self.wait_until(verdict.due),
+        }
+        if self.out.steps.len() > before
+            && let Some(known) = self.input.memory.containers.get(&current.id)
+        {
+            self.out.remember.push((container, known.clone()));
+        }
+    }
+
+    /// Nothing waits longer than until then.
+    pub(super) fn wait_until(&mut self, moment: Option<i64>) {
+        self.due = self.due.into_iter().chain(moment).min();
+    }
+}
+
+pub(super) fn policy_of(container: &ObservedContainer, policy: &str) -> Step {
+    Step::Update {
+        container: ContainerRef::Id(container.id.clone()),
+        restart_policy: Some(policy.to_owned()),
+        memory: None,
+        nano_cpus: None,
+    }
+}

@@ -1,0 +1,286 @@
+//! What the store knows of a device between two passes: what was last written to its containers, and what
+//! was tried with its modules.
+//!
+//! Enters: what a pass saw and what became of its works, with the present moment. Leaves: counts, moments
+//! and pauses, from which the next plan is made. Not here: where it is kept, and any clock.
+
+use super::{ContainerRef, PlanAction, Purpose, Work};
+use crate::model::{ContainerState, Hash, ModuleName, ObservedContainer, Timestamp};
+use std::collections::BTreeMap;
+
+/// What the store knows of one device, so that a quiet pass needs one list call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// By container id: what was last written. A container that is in here is ours.
+    pub containers: BTreeMap<String, RememberedContainer>,
+    /// Names of the networks that we made there; `None` when that is not known.
+    pub networks: Option<Vec<String>>,
+    /// What was tried with its modules; nothing of those with which all went well.
+    pub modules: BTreeMap<ModuleName, ModuleMemory>,
+}
+
+/// What was last written to one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedContainer {
+    /// Hash of the settings as last written.
+    pub settings: Hash,
+    /// Hash of the twin as last written.
+    pub twin: Hash,
+    /// `$version` of that twin.
+    pub twin_version: u64,
+    /// When it was put aside for a successor, in seconds since 1970.
+    pub replaced_at: Option<i64>,
+    /// The engine's policy that it had before it was put aside.
+    pub policy: Option<String>,
+}
+
+/// What was tried with one module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModuleMemory {
+    /// Starts by Hoist of a module that was down or unhealthy.
+    pub starts: Starts,
+    /// Ends after which the engine itself started it again.
+    pub exits: Exits,
+    /// The specification that failed to take the place of the container that works.
+    pub failed: Option<FailedChange>,
+    /// When going back to the previous container failed, in seconds since 1970.
+    pub back_failed_at: Option<i64>,
+}
+
+/// Ten minutes, in seconds: what is longer ago is no part of the same trouble.
+const RECENTLY: i64 = 600;
+
+/// The first pause before a module is started once more, in seconds; it doubles.
+const FIRST_PAUSE: i64 = 10;
+/// And the longest.
+const LONGEST_PAUSE: i64 = 300;
+/// The first pause before a specification that failed is tried once more; it doubles.
+const FIRST_RETRY: i64 = 60;
+/// And the longest. It never ends: what was missing may be there one day.
+const LAST_RETRY: i64 = 3600;
+/// So long after a failed attempt to go back it is tried again.
+const BACK_AGAIN: i64 = 300;
+/// More ends than this change nothing about the verdict.
+const MOST_EXITS: usize = 16;
+
+/// Starts in a row, each within ten minutes of the one before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// How many.
+    pub count: u32,
+    /// When the last one was, in seconds since 1970.
+    pub last: i64,
+}
+
+impl Starts {
+    /// How many count now.
+    pub fn recent(self, now: i64) -> u32 {
+        if now.saturating_sub(self.last) < RECENTLY { self.count } else { 0 }
+    }
+
+    /// One more.
+    #[must_use]
+    pub fn again(self, now: i64) -> Self {
+        Self { count: self.recent(now).saturating_add(1), last: now }
+    }
+
+    /// The moment before which it is not started once more; `None` if that may be now.
+    pub fn not_before(self, now: i64) -> Option<i64> {
+        let count = self.recent(now);
+        let due = self.last.saturating_add(pause(count, FIRST_PAUSE, LONGEST_PAUSE));
+        (count > 0 && now < due).then_some(due)
+    }
+}
+
+/// The pause after so many failures.
+fn pause(count: u32, first: i64, longest: i64) -> i64 {
+    let doublings = count.saturating_sub(1).min(16);
+    first.saturating_mul(1 << doublings).min(longest)
+}
+
+/// Ends of one container that its engine took back by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exits {
+    /// Which container; another one begins anew.
+    pub container: String,
+    /// The engine's own count when it was last looked at.
+    pub counted: u64,
+    /// When they were noticed, in seconds since 1970: those of the last ten minutes.
+    pub moments: Vec<i64>,
+}
+
+impl Exits {
+    /// How many there were in the last ten minutes.
+    pub fn recent(&self, now: i64) -> usize {
+        self.moments.iter().filter(|at| now.saturating_sub(**at) < RECENTLY).count()
+    }
+
+    /// Takes in what the engine says now. Its count has no age, so of a container that was not looked at
+    /// before it counts only if the last start is recent.
+    fn notice(&mut self, container: &ObservedContainer, now: i64) {
+        self.moments.retain(|at| now.saturating_sub(*at) < RECENTLY);
+        let is_known = self.container == container.id;
+        if !is_known {
+            self.moments.clear();
+            self.counted = 0;
+        }
+        let Some(detail) = &container.detail else {
+            if !is_known {
+                self.container.clear();
+            }
+            return;
+        };
+        let count = detail.restart_count;
+        let started = Timestamp::parse(&detail.started_at).map_or(0, |moment| moment.seconds);
+        let is_recent = now.saturating_sub(started) < RECENTLY;
+        let more = match count.checked_sub(self.counted) {
+            _ if !is_recent => 0,
+            Some(more) => more,
+            // Started anew by somebody, which sets the engine's count back.
+            None => count,
+        };
+        let more = usize::try_from(more).unwrap_or(MOST_EXITS).min(MOST_EXITS);
+        self.moments.extend(std::iter::repeat_n(now, more));
+        let surplus = self.moments.len().saturating_sub(MOST_EXITS);
+        self.moments.drain(..surplus);
+        self.counted = count;
+        if count == 0 && self.moments.is_empty() {
+            self.container.clear();
+        } else {
+            self.container.clone_from(&container.id);
+        }
+    }
+}
+
+/// A specification that was to take a container's place and failed, so that the former one runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedChange {
+    /// The specification's label.
+    pub spec: Hash,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// How often in a row.
+    pub count: u32,
+    /// The status code that it means.
+    pub code: u16,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl FailedChange {
+    /// The moment before which it is not tried again: a minute, doubling to an hour.
+    pub fn not_before(&self) -> i64 {
+        self.at.saturating_add(pause(self.count, FIRST_RETRY, LAST_RETRY))
+    }
+
+    /// The same with what came to it now.
+    pub(super) fn after(
+        former: Option<&Self>,
+        spec: &Hash,
+        at: i64,
+        code: u16,
+        reason: String,
+    ) -> Self {
+        let count = former.filter(|f| f.spec == *spec).map_or(0, |f| f.count).saturating_add(1);
+        Self { spec: spec.clone(), at, count, code, reason }
+    }
+}
+
+impl ModuleMemory {
+    /// Takes in how often the engine restarted its container.
+    pub fn notice(&mut self, container: &ObservedContainer, now: i64) {
+        if container.state != ContainerState::Removing {
+            self.exits.notice(container, now);
+        }
+        if self.starts.recent(now) == 0 {
+            self.starts = Starts::default();
+        }
+    }
+
+    /// Whether going back may be tried.
+    pub(super) fn may_go_back(&self, now: i64) -> bool {
+        self.back_failed_at.is_none_or(|at| now >= at.saturating_add(BACK_AGAIN))
+    }
+}
+
+impl DeviceMemory {
+    /// Somebody says that what failed may be tried again now.
+    pub fn end_pauses(&mut self) {
+        for module in self.modules.values_mut() {
+            module.starts = Starts::default();
+            module.failed = None;
+            module.back_failed_at = None;
+        }
+    }
+
+    /// What these works touch may be as it was, or not: the settings of their containers are looked at again.
+    pub fn doubt(&mut self, works: &[Work]) {
+        for step in works.iter().flat_map(|work| &work.steps) {
+            if let Some(ContainerRef::Id(id)) = step.container()
+                && let Some(known) = self.containers.get_mut(id)
+            {
+                known.settings = Hash::of_texts("hoist settings not known", []);
+            }
+        }
+    }
+
+    /// Takes in that a work was done, or what it failed for: the failed step's code and words. What it tried
+    /// is then not tried again at once; but a device that is not reached says nothing about that.
+    pub fn learn(&mut self, work: &Work, failure: Option<(u16, &str)>, at: i64) {
+        const NOT_REACHED: u16 = 406;
+        let Purpose::Module { name, action } = &work.purpose else { return };
+        if work.is_revival {
+            let module = self.modules.entry(name.clone()).or_default();
+            module.starts = module.starts.again(at);
+        }
+        let Some((code, reason)) = failure else { return };
+        self.doubt(std::slice::from_ref(work));
+        if code == NOT_REACHED {
+            return;
+        }
+        for (name, spec) in &work.tries {
+            let module = self.modules.entry(name.clone()).or_default();
+            let former = module.failed.as_ref();
+            module.failed = Some(FailedChange::after(former, spec, at, code, reason.to_owned()));
+        }
+        if *action == PlanAction::GoBack {
+            self.modules.entry(name.clone()).or_default().back_failed_at = Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_limit_and_ten_quiet_minutes_end_them() {
+        let mut starts = Starts::default();
+        let mut now = 1000;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(starts.not_before(now), None);
+            starts = starts.again(now);
+            let due = starts.not_before(now).unwrap();
+            assert_eq!(starts.not_before(due - 1), Some(due));
+            pauses.push(due - now);
+            now = due;
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(starts.recent(now), 8);
+        assert_eq!(starts.again(now + 600).count, 1, "ten minutes later it begins anew");
+    }
+
+    #[test]
+    fn a_failed_specification_waits_a_minute_and_at_most_an_hour() {
+        let (one, other) = (Hash::of_texts("s", ["1"]), Hash::of_texts("s", ["2"]));
+        let mut failed = FailedChange::after(None, &one, 0, 500, "no".to_owned());
+        let mut pauses = vec![failed.not_before()];
+        for _ in 0..7 {
+            failed = FailedChange::after(Some(&failed), &one, 0, 500, "no".to_owned());
+            pauses.push(failed.not_before());
+        }
+        assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(FailedChange::after(Some(&failed), &other, 0, 500, String::new()).count, 1);
+    }
+}

@@ -1,0 +1,152 @@
+//! How modules and devices stand after a pass.
+//!
+//! Enters: the manifest, what runs, what became of the works, what is remembered. Leaves: codes and words
+//! for the store and for people. Nothing is decided by them.
+
+use crate::apply::{DeviceRun, Outcome};
+use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
+use crate::plan::{Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, Purpose, judge};
+use crate::store::{ModuleReport, ModuleStanding};
+use std::collections::BTreeMap;
+
+/// What a standing depends on besides the containers.
+pub(super) struct Views<'a> {
+    pub(super) plan: &'a DevicePlan,
+    pub(super) run: &'a DeviceRun,
+    pub(super) memory: &'a DeviceMemory,
+    /// How the modules stood before.
+    pub(super) former: &'a BTreeMap<ModuleName, ModuleStanding>,
+    pub(super) now: i64,
+}
+
+/// How each module of a manifest stands.
+pub(super) fn standings(
+    manifest: &Manifest,
+    views: &Views<'_>,
+    ours: &[(ModuleName, &ObservedContainer)],
+    mut reports: BTreeMap<ModuleName, ModuleReport>,
+) -> BTreeMap<ModuleName, ModuleStanding> {
+    let none = ModuleMemory::default();
+    let mut standings = BTreeMap::new();
+    for (name, module) in &manifest.modules {
+        let container = ours.iter().find(|(of, _)| of == name).map(|(_, c)| *c);
+        let tried = views.memory.modules.get(name).unwrap_or(&none);
+        let verdict = judge(module, container, tried, views.now);
+        let (code, description) = trouble(name, views.plan, views.run)
+            .or_else(|| went_back(tried.failed.as_ref(), container, views.now))
+            .unwrap_or((verdict.code, verdict.words));
+        let former = views
+            .former
+            .get(name)
+            .filter(|former| container.is_some_and(|c| former.container.as_ref() == Some(&c.id)));
+        // What only an inspect tells is as it was, unless there was one.
+        let detail = container.and_then(|c| c.detail.as_ref());
+        let restart_count = detail
+            .map(|d| d.restart_count)
+            .or_else(|| former.map(|former| former.restart_count))
+            .unwrap_or(0);
+        let started_at = detail
+            .map(|d| d.started_at.clone())
+            .filter(|text| !text.starts_with("0001-"))
+            .or_else(|| former.and_then(|former| former.started_at.clone()));
+        let standing = ModuleStanding {
+            status: status_word(container, code).to_owned(),
+            exit_code: container.and_then(|c| match c.state {
+                ContainerState::Exited(code) => Some(code),
+                _ => None,
+            }),
+            restart_count,
+            container: container.map(|c| c.id.clone()),
+            code,
+            description,
+            started_at,
+            image_id: container.map(|c| c.image_id.clone()),
+            report: reports.remove(name),
+        };
+        standings.insert(name.clone(), standing);
+    }
+    standings
+}
+
+/// The container before runs, because what should run failed.
+fn went_back(
+    failed: Option<&FailedChange>,
+    container: Option<&ObservedContainer>,
+    now: i64,
+) -> Option<(u16, String)> {
+    let failed = failed.filter(|failed| now < failed.not_before())?;
+    let spec = container?.labels.get(label::SPEC)?;
+    (spec != failed.spec.as_str())
+        .then(|| (failed.code, Block::FailedBefore(failed.clone()).to_string()))
+}
+
+/// What stood in the way of a module: a block, or the failure of one of its works.
+fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16, String)> {
+    if let Some(block) = plan.blocked.get(name) {
+        return Some((block.code(), block.to_string()));
+    }
+    let outcome_of = |id: &usize| run.outcomes.get(id);
+    plan.works.iter().find_map(|work| {
+        let Purpose::Module { name: of, .. } = &work.purpose else { return None };
+        if of != name {
+            return None;
+        }
+        match outcome_of(&work.id)? {
+            Outcome::Failed { step, error, .. } => {
+                Some((error.kind.code(), format!("{step}: {error}")))
+            }
+            Outcome::Skipped { because } => match outcome_of(because)? {
+                Outcome::Failed { step, error, .. } => {
+                    Some((error.kind.code(), format!("{step}: {error}")))
+                }
+                _ => Some((500, "skipped because something before it failed".to_owned())),
+            },
+            Outcome::Passed { .. } | Outcome::NotNeeded => None,
+        }
+    })
+}
+
+fn status_word(container: Option<&ObservedContainer>, code: u16) -> &'static str {
+    let Some(container) = container else { return "unknown" };
+    match container.state {
+        ContainerState::Running if container.health == Health::Unhealthy => "unhealthy",
+        ContainerState::Running => "running",
+        ContainerState::Restarting => "backoff",
+        ContainerState::Paused | ContainerState::Created => "stopped",
+        ContainerState::Exited(0) => "stopped",
+        ContainerState::Exited(_) if code < 400 => "stopped",
+        ContainerState::Exited(_) | ContainerState::Dead => "failed",
+        ContainerState::Removing | ContainerState::Unknown => "unknown",
+    }
+}
+
+/// The worst of its modules speaks for the device.
+pub(super) fn device_status(
+    modules: &BTreeMap<ModuleName, ModuleStanding>,
+    plan: &DevicePlan,
+    run: &DeviceRun,
+) -> (u16, String) {
+    if let Some(words) = &plan.held {
+        return (400, format!("{words}; what it had stays in force"));
+    }
+    let worst = modules
+        .iter()
+        .filter(|(_, m)| m.code != 200)
+        .max_by_key(|(_, m)| (m.code >= 400, m.code >= 500, m.code));
+    match worst {
+        Some((name, standing)) => (standing.code, format!("{name}: {}", standing.description)),
+        None if run.has_failures() => {
+            let failed = plan.works.iter().find_map(|work| match run.outcomes.get(&work.id)? {
+                Outcome::Failed { step, error, .. } => {
+                    Some((error.kind.code(), format!("{step}: {error}")))
+                }
+                _ => None,
+            });
+            failed.unwrap_or((500, "something was skipped".to_owned()))
+        }
+        None if plan.retained => {
+            (200, "retained: no deployment targets it; what it had is in force".to_owned())
+        }
+        None => (200, "as desired".to_owned()),
+    }
+}

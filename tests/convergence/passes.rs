@@ -1,0 +1,262 @@
+//! Whole passes with a store: what facts bring about holds one device alone, what modules report is kept,
+//! devices that leave are listed for 30 days.
+
+use crate::block_on;
+use hoist::config::Config;
+use hoist::engine::FileForm;
+use hoist::engine::simulated::{Behaviour, Control, Simulated};
+use hoist::fleet::{FileTree, Fleet, load};
+use hoist::model::{DeviceId, Timestamp, Value};
+use hoist::reconcile::{
+    FleetStatus, Gate, Ran, SurveyInput, fleet_status, held_facts, live_facts, run_and_record,
+    survey,
+};
+use hoist::resolve::resolve;
+use hoist::review::fleet_digest;
+use hoist::store::Store;
+use std::collections::BTreeMap;
+
+struct House {
+    folder: tempfile::TempDir,
+    files: BTreeMap<&'static str, String>,
+    now: i64,
+}
+
+const BASE: &str = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n";
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("engines")).unwrap();
+        std::fs::write(folder.path().join("hoist.toml"), "").unwrap();
+        let mut house = Self { folder, files: BTreeMap::new(), now: 1_800_000_000 };
+        house.write(
+            "fleet.toml",
+            "name = \"f\"\n[defaults]\nprobation = \"1s\"\n\
+             [reported-properties]\nmodel = \"web.device.model\"\n",
+        );
+        for device in ["devices/d1.toml", "devices/d2.toml"] {
+            house.write(device, "[tags]\na = 1\n");
+        }
+        house.write("deployments/base.toml", BASE);
+        house
+    }
+
+    fn write(&mut self, path: &'static str, text: &str) {
+        self.files.insert(path, text.to_owned());
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.folder.path().join("state")).unwrap()
+    }
+
+    fn fleet(&self) -> Fleet {
+        let files = self.files.iter().map(|(path, text)| (*path, text.as_str()));
+        let loaded = load(&FileTree::from_texts(files));
+        assert!(!loaded.diagnostics.has_errors(), "{:#?}", loaded.diagnostics);
+        loaded.fleet.unwrap()
+    }
+
+    fn control(&self, device: &str) -> Control {
+        let path = self.folder.path().join(format!("engines/{device}.json"));
+        Simulated::open(Some(path), device).unwrap().control()
+    }
+
+    /// One apply, so many seconds after the former.
+    fn apply(&mut self, later: i64) -> BTreeMap<DeviceId, Ran> {
+        self.now += later;
+        let now = Timestamp { seconds: self.now };
+        let (store, fleet) = (self.store(), self.fleet());
+        let stored = store.load_devices().unwrap();
+        let memories = store.memories().unwrap();
+        let facts = held_facts(&stored, now);
+        let resolution = resolve(&fleet, &facts);
+        let config = Config::load(Some(&self.folder.path().join("hoist.toml"))).unwrap();
+        let engines = self.folder.path().join("engines");
+        let gate = Gate::new(config, Some(engines), store.hash_key().0);
+        block_on(async {
+            let survey = survey(&SurveyInput {
+                fleet: &fleet,
+                resolution: &resolution,
+                revision: "r",
+                digest: fleet_digest(&fleet, &resolution),
+                only: None,
+                stored: &stored,
+                memories: &memories,
+                control: store.control(),
+                gate: &gate,
+                facts: &facts,
+                now,
+            })
+            .await;
+            run_and_record(&fleet, &survey, &store, "test", now, &stored, &|_, _| {}).await.unwrap()
+        })
+    }
+
+    fn status(&self) -> FleetStatus {
+        let (stored, fleet) = (self.store().load_devices().unwrap(), self.fleet());
+        let now = Timestamp { seconds: self.now };
+        let resolution = resolve(&fleet, &held_facts(&stored, now));
+        fleet_status(&fleet, &resolution, "r", &stored, None, now)
+    }
+
+    fn words(&self, device: &str) -> (u16, String) {
+        let status = self.status();
+        let found = status.devices.iter().find(|d| d.id.as_str() == device).unwrap();
+        (found.code, found.description.clone())
+    }
+}
+
+const REPORT: &str = "/run/hoist/out/reported.json";
+
+/// A module's word, once it has held for ten minutes, brings a layer whose template one device can't fill: that
+/// device alone is held, and what it had is still enforced.
+#[test]
+fn a_fact_that_makes_a_manifest_invalid_holds_that_device_alone() {
+    let mut house = House::new();
+    house.write("devices/d2.toml", "[tags]\na = 1\nzone = \"north\"\n");
+    house.write(
+        "deployments/layer.toml",
+        "kind = \"layered\"\npriority = 5\ntarget = \"properties.reported.model = '4000x'\"\n\
+         [modules.extra]\nimage = \"extra:1\"\nenv = { ZONE = \"${device.tags.zone}\" }\n",
+    );
+    house.apply(0);
+    for device in ["d1", "d2"] {
+        let json = br#"{"device": {"model": "4000x"}}"#;
+        house.control(device).write_file("web", REPORT, json).unwrap();
+    }
+    house.apply(61);
+    house.apply(300);
+    assert!(house.words("d1").1 == "as desired", "{:?}", house.words("d1"));
+    let live = live_facts(&house.store().load_devices().unwrap());
+    assert_eq!(live.0["d1"]["model"], Value::from("4000x"), "seen at once, but not by targets");
+
+    let ran = house.apply(400);
+    assert!(ran["d2"].stored.modules.keys().any(|name| name.as_str() == "extra"));
+    let (code, words) = house.words("d1");
+    assert_eq!(code, 400);
+    insta::assert_snapshot!(words, @"its manifest can't be filled: extra.env.ZONE: the device has no tag `zone`; what it had stays in force");
+
+    // What it had is put right all the same.
+    house.control("d1").remove("web").unwrap();
+    house.apply(60);
+    let running = house.control("d1").observed().unwrap();
+    assert_eq!(running.containers.len(), 1);
+    assert_eq!(house.words("d1").0, 400);
+
+    house.write("devices/d1.toml", "[tags]\na = 1\nzone = \"south\"\n");
+    house.apply(60);
+    assert_eq!(house.words("d1"), (200, "as desired".to_owned()));
+}
+
+/// Two layers that only live facts bring together publish one port.
+#[test]
+fn facts_that_bring_two_modules_to_one_port_hold_the_device() {
+    let mut house = House::new();
+    house.write(
+        "deployments/base.toml",
+        "target = \"*\"\n[modules.web]\nimage = \"web:1\"\nports = [\"8080:80\"]\n",
+    );
+    house.write(
+        "deployments/layer.toml",
+        "kind = \"layered\"\npriority = 5\ntarget = \"properties.reported.model = '4000x'\"\n\
+         [modules.extra]\nimage = \"extra:1\"\nports = [\"8080:81\"]\n",
+    );
+    house.apply(0);
+    let json = br#"{"device": {"model": "4000x"}}"#;
+    house.control("d1").write_file("web", REPORT, json).unwrap();
+    house.apply(61);
+    house.apply(700);
+    let (code, words) = house.words("d1");
+    assert_eq!(code, 400);
+    insta::assert_snapshot!(words, @"modules extra and web both publish port 8080/tcp; what it had stays in force");
+    assert_eq!(house.words("d2").0, 200);
+}
+
+/// A report is looked for once a minute, read when it changed, and kept where what follows is unfit.
+#[test]
+fn reports_are_read_when_due_and_the_last_good_one_is_kept() {
+    let mut house = House::new();
+    house.apply(0);
+    let control = house.control("d1");
+    let content = |house: &House| {
+        let stored = house.store().load_devices().unwrap();
+        let report = stored["d1"].modules.values().next().unwrap().report.clone().unwrap();
+        (report.content.map(|json| json.to_string()), report.problem)
+    };
+    control.write_file("web", REPORT, b"{\"n\": 1}").unwrap();
+    house.apply(30);
+    assert_eq!(content(&house), (None, None), "not due");
+    house.apply(31);
+    let good = Some("{\"n\":1}".to_owned());
+    assert_eq!(content(&house), (good.clone(), None));
+    for (form, words) in [
+        (FileForm::Link, "it is a symbolic link; a report is a regular file"),
+        (FileForm::Folder, "it is a directory; a report is a regular file"),
+        (FileForm::Plain, "it is empty"),
+    ] {
+        control.write_oddity("web", REPORT, form).unwrap();
+        house.apply(61);
+        assert_eq!(content(&house), (good.clone(), Some(words.to_owned())));
+    }
+    // A new container begins anew; what was reported last stands until then.
+    house.write("deployments/base.toml", &BASE.replace("web:1", "web:2"));
+    house.apply(61);
+    assert_eq!(content(&house), (good, None));
+    house.control("d1").write_file("web", REPORT, b"{\"n\": 2}").unwrap();
+    house.apply(61);
+    assert_eq!(content(&house), (Some("{\"n\":2}".to_owned()), None));
+}
+
+/// A device whose file goes is not touched, is listed, and forgotten after 30 days.
+#[test]
+fn a_departed_device_is_listed_for_thirty_days() {
+    let mut house = House::new();
+    house.apply(0);
+    let file = house.files.remove("devices/d2.toml").unwrap();
+    assert_eq!(house.status().departed.len(), 1, "listed at once");
+    let departed = |house: &House| {
+        let status = house.status();
+        status.departed.iter().map(|d| d.id.to_string()).collect::<Vec<_>>()
+    };
+    house.apply(60);
+    let before = house.control("d2").observed().unwrap();
+    house.apply(29 * 86_400);
+    assert_eq!(departed(&house), ["d2"]);
+    assert_eq!(house.control("d2").observed().unwrap(), before, "nothing of it is touched");
+    house.write("devices/d2.toml", &file);
+    house.apply(60);
+    assert_eq!(departed(&house), [""; 0]);
+    assert_eq!(house.words("d2").0, 200);
+    house.files.remove("devices/d2.toml");
+    house.apply(60);
+    house.apply(30 * 86_400);
+    assert_eq!(departed(&house), [""; 0]);
+    assert!(!house.store().load_devices().unwrap().contains_key("d2"));
+}
+
+/// With the store as it is kept between two processes: going back, its words, and the pause.
+#[test]
+fn what_failed_is_remembered_from_one_process_to_the_next() {
+    let mut house = House::new();
+    house.files.remove("devices/d2.toml");
+    house.apply(0);
+    let kept = BASE.replace("web:1", "web:2") + "keep-previous = \"10m\"\n";
+    house.control("d1").behave("web:2", Behaviour::Ends { code: 3, after: 2_000 }).unwrap();
+    house.write("deployments/base.toml", &kept);
+    house.apply(60);
+    assert_eq!(house.words("d1").0, 200, "{:?}", house.words("d1"));
+    house.control("d1").advance(hoist::model::Duration::seconds(30)).unwrap();
+    // The simulated clock began at another time than this one: what the engine says of moments is set right.
+    house.now = house.control("d1").now().unwrap().seconds;
+    house.apply(0);
+    let (code, words) = house.words("d1");
+    assert_eq!(code, 500, "{words}");
+    assert!(words.contains("went back to the previous container: crash loop"), "{words}");
+    assert!(words.contains("not tried again before"), "{words}");
+    house.apply(10);
+    assert!(house.words("d1").1.contains("not tried again before"), "{:?}", house.words("d1"));
+    let images: Vec<String> =
+        house.control("d1").observed().unwrap().containers.into_iter().map(|c| c.image).collect();
+    assert_eq!(images, ["web:1"]);
+}
