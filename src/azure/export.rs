@@ -374,7 +374,7 @@ fn hub(kept: &Kept, routes: &BTreeMap<RouteName, Route>, warnings: &mut Vec<Stri
 }
 
 fn exported_route(route: &Route, long: Option<&Value>) -> Json {
-    let Route { text, priority, time_to_live, place: _ } = route;
+    let Route { text, priority, time_to_live, ends: _, place: _ } = route;
     let seconds =
         time_to_live.map(|time| json!(time.seconds_up())).or_else(|| long.map(Value::to_json));
     if priority.is_none() && seconds.is_none() {

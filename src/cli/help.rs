@@ -7,13 +7,16 @@ use super::output::print;
 const REFERENCE: &str = include_str!("../../grammar/README.md");
 
 /// What else than commands can be asked for, with its section of the reference.
-const LANGUAGES: [(&str, &str); 2] =
-    [("conditions", "## Target conditions\n"), ("queries", "## Queries\n")];
+const LANGUAGES: [(&str, &str); 3] = [
+    ("conditions", "## Target conditions\n"),
+    ("queries", "## Queries\n"),
+    ("routes", "## Routes\n"),
+];
 
-/// Show what a command does, or how target conditions and queries are written.
+/// Show what a command does, or how target conditions, queries and routes are written.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A command, or `conditions`, or `queries`
+    /// A command, or `conditions`, `queries`, `routes`
     topic: Option<String>,
 }
 

@@ -44,7 +44,7 @@ struct Arguments {
 
 const AFTER_HELP: &str = "\
 `hoist help COMMAND` says more about a command; `hoist help conditions` and `hoist help queries` say
-how target conditions and queries are written.
+how target conditions, queries and routes are written.
 
 Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
 2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;
@@ -132,7 +132,7 @@ enum Command {
     Completions(completions::Arguments),
     /// Write the manual pages
     Man(man::Arguments),
-    /// Show what a command does, or how target conditions and queries are written
+    /// Show what a command does, or how target conditions, queries and routes are written
     Help(help::Arguments),
 }
 

@@ -85,6 +85,8 @@ codes! {
     BadCondition = "bad-condition", Refused;
     /// A metric's query that is wrong.
     BadQuery = "bad-query", Refused;
+    /// A route that is wrong.
+    BadRoute = "bad-route", Refused;
     /// A `${…}` that is wrong, or names a tag that a targeted device lacks.
     BadTemplate = "bad-template", Refused;
     /// `desired-at` paths of one entry that overlap.

@@ -288,7 +288,7 @@ HostConfig = { Sysctls = { "net.core.somaxconn" = "1024" } }
 SendData = true
 [routes]
 up = "FROM /messages/* INTO $upstream"
-alert = { route = "FROM /a INTO $upstream", priority = 0, time-to-live = "2h" }
+alert = { route = "FROM /messages/* INTO $upstream", priority = 0, time-to-live = "2h" }
 [metrics]
 slow = "SELECT deviceId FROM devices"
 [rollout]

@@ -70,7 +70,8 @@ mod tests {
     fn manifest_of(modules: Vec<Module>) -> Manifest {
         let place = crate::diagnostic::Place::new(&Source::new("x", ""), 0..0);
         let route = |priority| crate::model::Route {
-            text: "FROM /a WHERE level = \"x\" INTO $upstream".to_owned(),
+            text: "FROM /messages/* WHERE level = \"x\" INTO $upstream".to_owned(),
+            ends: None,
             priority,
             time_to_live: priority.map(|_| Duration::seconds(7200)),
             place: place.clone(),
@@ -258,5 +259,15 @@ modules.camera.status = "stopped"
         let wrong =
             decode_manifest(&device, "base = \"b\"\n[modules.xx]\nimage = \"${device.id}\"\n");
         assert_eq!(wrong.unwrap_err().len(), 1);
+    }
+    #[test]
+    fn a_route_of_a_manifest_in_force_is_read_whatever_it_says() {
+        let text = "base = \"b\"\n[routes]\nup = \"FROM /messages/modules/cam/* INTO $upstream\"\n\
+                    old = { route = \"FROM /nowhere INTO upstream\", priority = 1 }\n";
+        let manifest = decode_manifest(&DeviceId::parse("gw").unwrap(), text).unwrap();
+        let ends = |name: &str| manifest.routes[&RouteName::parse(name).unwrap()].ends.clone();
+        assert_eq!(ends("up").unwrap().source.module().unwrap().as_str(), "cam");
+        assert_eq!(ends("old"), None);
+        assert!(print_manifest(&manifest, "").contains("FROM /nowhere INTO upstream"));
     }
 }

@@ -1,4 +1,4 @@
-//! The languages of fleet files: target conditions, and queries, which hold conditions.
+//! The languages of fleet files: target conditions, queries, which hold conditions, and routes.
 //!
 //! Text enters, a checked [`Condition`] or [`Query`] leaves, or all that is wrong with the text. The way:
 //! `scan` (length, quotes, brackets, nesting) → `parse` (the only folder that names pest) → `syntax` (what was
@@ -6,6 +6,8 @@
 //! `ast`, `selection` (what was meant; prints back) → `evaluate`, `explain`, `properties`, `answer`; or `index`, a
 //! condition for all devices at once.
 //! `grammar/README.md` is the reference for users.
+//!
+//! Routes have a dialect of their own, from text to [`ParsedRoute`], in `route`.
 //!
 //! Not here: what an empty text means, and lints over a fleet. They belong to whoever holds the text.
 
@@ -24,6 +26,7 @@ mod parse;
 mod properties;
 mod query;
 mod row;
+mod route;
 mod scan;
 mod selection;
 mod syntax;
@@ -40,5 +43,6 @@ pub use explain::{Leaf, PropertyValue, Wish};
 pub use index::{Bitmap, Columns, bits};
 pub use properties::PropertyUse;
 pub use query::Query;
+pub use route::ParsedRoute;
 pub use row::{Configuration, ModuleRow, Row, RowKind};
 pub use selection::Collection;

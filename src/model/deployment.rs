@@ -1,8 +1,8 @@
 //! Deployments: what a file in `deployments/` says.
 
-use super::duration::Duration;
 use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
 use super::rollout::PhaseSettings;
+use super::route::Route;
 use super::settings::{ModuleSettings, TextUse, texts_of_table, texts_of_value};
 use super::time::Timestamp;
 use super::value::{Table, Value, path_above};
@@ -158,25 +158,5 @@ impl ModuleEntry {
                 None => return &self.place,
             }
         }
-    }
-}
-
-/// A rule that carries messages.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// The route, as written.
-    pub text: String,
-    /// 0 (first) to 9.
-    pub priority: Option<u8>,
-    /// How long an undelivered message is kept.
-    pub time_to_live: Option<Duration>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-impl PartialEq for Route {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { text, priority, time_to_live, place: _ } = self;
-        (text, priority, time_to_live) == (&other.text, &other.priority, &other.time_to_live)
     }
 }

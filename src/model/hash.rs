@@ -2,12 +2,12 @@
 //!
 //! Every field is destructured: a new one breaks the build until somebody decides in which hash it is.
 
-use super::deployment::Route;
 use super::encoding::Encoder;
 use super::manifest::Manifest;
 use super::mapping::{HostDevice, Port, Volume};
 use super::module::Module;
 use super::name::RouteName;
+use super::route::Route;
 use super::settings::{EnvValue, Gpus, HealthCheck, LogSettings, RestartPolicy};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -247,7 +247,7 @@ fn encode_health(e: &mut Encoder, health: &HealthCheck) {
 fn encode_routes(e: &mut Encoder, routes: &BTreeMap<RouteName, Route>) {
     e.number(routes.len() as u64);
     for (name, route) in routes {
-        let Route { text, priority, time_to_live, place: _ } = route;
+        let Route { text, ends: _, priority, time_to_live, place: _ } = route;
         e.text(name.as_str());
         e.text(text);
         e.option(priority.as_ref(), |e, n| e.number(u64::from(*n)));

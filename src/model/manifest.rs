@@ -1,10 +1,10 @@
 //! The merged desired state of one device, and its canonical form as a table: the same keys as the
 //! fleet files, so that reviewers read one language.
 
-use super::deployment::Route;
 use super::duration::{format_bytes, format_cpus};
 use super::module::Module;
 use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
+use super::route::Route;
 use super::settings::{EnvValue, Gpus, HealthCheck, LogSettings};
 use super::value::{Table, Value};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub fn manifest_table(manifest: &Manifest) -> Table {
 
 /// A route in its shortest written form.
 pub fn route_value(route: &Route) -> Value {
-    let Route { text, priority, time_to_live, place: _ } = route;
+    let Route { text, ends: _, priority, time_to_live, place: _ } = route;
     if priority.is_none() && time_to_live.is_none() {
         return text.as_str().into();
     }

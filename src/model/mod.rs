@@ -16,6 +16,7 @@ mod name;
 mod observation;
 mod reference;
 mod rollout;
+mod route;
 mod settings;
 mod template;
 mod time;
@@ -23,7 +24,7 @@ mod value;
 
 pub use address::{EngineAddress, EngineAddressError};
 pub use deployment::{
-    Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Route, Target, UnsetPath,
+    Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Target, UnsetPath,
 };
 pub use device::{Device, Facts, overlay_table};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
@@ -40,6 +41,7 @@ pub use observation::{
 };
 pub use reference::{ImageReference, ImageReferenceError};
 pub use rollout::{Amount, OnFailure, PhaseSettings};
+pub use route::{HubEvents, Route, RouteEnds, RouteSink, RouteSource};
 pub use settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,
     RestartPolicy, Status, TextUse,

@@ -181,4 +181,7 @@ fn help_on_every_command() {
     let queries = stage.quiet_hoist(&["help", "queries"]);
     assert!(queries.stdout.starts_with("## Queries\n"));
     assert!(!queries.stdout.contains("\n## "), "no other section");
+    let routes = stage.quiet_hoist(&["help", "routes"]);
+    assert!(routes.stdout.starts_with("## Routes\n"));
+    assert!(!routes.stdout.contains("\n## "), "no other section");
 }

@@ -11,10 +11,6 @@ fn every_lint_says_what_is_expected() {
     let bless = std::env::var_os("HOIST_BLESS").is_some();
     let mut wrong = Vec::new();
     for code in Code::ALL.iter().filter(|code| code.is_lint()) {
-        // Comes with the route language.
-        if *code == Code::RouteToNowhere {
-            continue;
-        }
         let path = root().join("tests/core/lints").join(code.as_str());
         assert!(path.is_dir(), "no fleet for {code}");
         let diagnostics = check(&folder(&path)).diagnostics;

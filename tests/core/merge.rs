@@ -194,8 +194,8 @@ fn the_layered_twin_of_the_documentation() {
 #[test]
 fn routes_are_replaced_by_name_and_whole() {
     insta::assert_snapshot!(merge(&[
-        "[modules.rr]\nimage = \"r:1\"\nrouter = true\n[routes]\naa = \"FROM /* INTO $upstream\"\nbb = { route = \"FROM /b INTO $upstream\", priority = 1, time-to-live = \"2h\" }",
-        "[routes]\nbb = \"FROM /c INTO $upstream\"\ncc = \"FROM /d INTO $upstream\"",
+        "[modules.rr]\nimage = \"r:1\"\nrouter = true\n[routes]\naa = \"FROM /* INTO $upstream\"\nbb = { route = \"FROM /messages/events INTO $upstream\", priority = 1, time-to-live = \"2h\" }",
+        "[routes]\nbb = \"FROM /messages/* INTO $upstream\"\ncc = \"FROM /messages/modules/* INTO $upstream\"",
     ]), @r#"
     [modules.rr]
     image = "r:1"
@@ -203,8 +203,8 @@ fn routes_are_replaced_by_name_and_whole() {
 
     [routes]
     aa = "FROM /* INTO $upstream"
-    bb = "FROM /c INTO $upstream"
-    cc = "FROM /d INTO $upstream"
+    bb = "FROM /messages/* INTO $upstream"
+    cc = "FROM /messages/modules/* INTO $upstream"
     "#);
 }
 

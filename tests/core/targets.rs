@@ -104,7 +104,7 @@ fn a_device_has_its_own_deployment_and_combines_with_no_other() {
     let both = checked(&format!("{DEVICE}{own}{}", deployment("base", "automatic", 1, 1)));
     assert!(both.fleet.is_none());
     insta::assert_snapshot!(lines(&both.diagnostics), @r#"
-    warn[never-wins] deployments/base.toml:1:1 (1): "base" loses on all 1 device that it targets, to "own"
+    warn[never-wins] deployments/base.toml:1:1 (1): "base" loses on the 1 device that it targets, to "own"
     error[mixed-kinds] deployments/own.toml:2:10: "own" is for device "d" alone, but "base" targets it too
     "#);
 }

@@ -3,12 +3,12 @@
 use super::entry::{LayerKeys, module_entry};
 use super::item::Item;
 use super::rollout::tightening;
-use super::{File, TableReader};
+use super::{File, TableReader, Texts};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::language::{Condition, Query};
+use crate::language::{Condition, ParsedRoute, Query};
 use crate::model::{
     Deployment, DeploymentId, DeploymentKind, DeviceId, Metric, ModuleEntry, ModuleName, Route,
-    RouteName, Target, Timestamp,
+    RouteEnds, RouteName, Target, Timestamp,
 };
 use std::collections::BTreeMap;
 use toml::de::DeValue;
@@ -190,31 +190,48 @@ fn routes(item: &Item<'_>) -> Option<BTreeMap<RouteName, Route>> {
 
 /// A route: its text, or a table with more.
 pub(in crate::fleet) fn route(item: &Item<'_>) -> Option<Route> {
-    let text = |item: &Item<'_>| {
-        let text = item.code("route")?;
-        if text.trim().is_empty() {
-            item.bad("a route without text");
-            return None;
-        }
-        Some((text.to_owned(), item.place()))
-    };
     if matches!(item.value.get_ref(), DeValue::String(_)) {
-        let (text, place) = text(item)?;
-        return Some(Route { text, priority: None, time_to_live: None, place });
+        let (text, ends) = route_text(item)?;
+        let place = item.place();
+        return Some(Route { text, ends, priority: None, time_to_live: None, place });
     }
     if !matches!(item.value.get_ref(), DeValue::Table(_)) {
         item.wrong_type("a route: a string, or a table with `route`");
         return None;
     }
     let mut table = item.table(format!("route `{}`", item.name))?;
-    let written =
-        table.need("route", "write `route = \"FROM … INTO …\"`").and_then(|item| text(&item));
+    let written = table
+        .need("route", "write `route = \"FROM … INTO …\"`")
+        .and_then(|item| Some((route_text(&item)?, item.place())));
     let priority = table
         .take("priority")
         .and_then(|item| item.integer(0, 9))
         .and_then(|priority| u8::try_from(priority).ok());
     let time_to_live = table.take("time-to-live").and_then(|item| item.duration());
     table.finish();
-    let (text, place) = written?;
-    Some(Route { text, priority, time_to_live, place })
+    let ((text, ends), place) = written?;
+    Some(Route { text, ends, priority, time_to_live, place })
+}
+
+/// A route's text and what it says of modules.
+fn route_text(item: &Item<'_>) -> Option<(String, Option<RouteEnds>)> {
+    let text = item.code("route")?;
+    match ParsedRoute::parse(text) {
+        Ok(parsed) => {
+            let places = item.places_within(text);
+            let ends = RouteEnds {
+                source: parsed.source().clone(),
+                source_place: places.of(parsed.source_span()),
+                sink: parsed.sink().clone(),
+                sink_place: places.of(parsed.sink_span()),
+            };
+            Some((text.to_owned(), Some(ends)))
+        }
+        // A manifest that is in force is read whatever it says: it has been accepted once.
+        Err(_) if item.file.texts == Texts::Filled => Some((text.to_owned(), None)),
+        Err(errors) => {
+            item.refuse_code(Code::BadRoute, text, errors);
+            None
+        }
+    }
 }

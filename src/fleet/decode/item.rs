@@ -1,7 +1,8 @@
 //! One value of a file with its place: taken as a string, a number, a list …, or reported.
 
+use super::offsets::offsets;
 use super::{File, TableReader, Texts};
-use crate::diagnostic::{Code, Diagnostic, Place, did_you_mean};
+use crate::diagnostic::{Code, Diagnostic, Place, Span, did_you_mean};
 use crate::language::{Condition, LanguageError, Query};
 use crate::model::{Piece, Template};
 use toml::Spanned;
@@ -326,16 +327,24 @@ impl<'a> Item<'a> {
 
     /// What a text in one of our languages was parsed to; its errors are reported at their characters.
     fn read<T>(&self, code: Code, text: &str, parsed: Result<T, Vec<LanguageError>>) -> Option<T> {
-        let place = self.place();
-        let report = |error: LanguageError| {
-            let at = match self.inner_offset(text) {
-                Some(offset) => place.with_span(error.span.shifted(offset)),
-                None => place.clone(),
-            };
-            let diagnostic = Diagnostic::new(code, error.message);
-            self.file.report(diagnostic.at(at).help_option(error.help));
-        };
-        parsed.map_err(|errors| errors.into_iter().for_each(report)).ok()
+        parsed.map_err(|errors| self.refuse_code(code, text, errors)).ok()
+    }
+
+    /// Reports what is wrong with a text in one of our languages, each at its place in the file.
+    pub(in crate::fleet) fn refuse_code(&self, code: Code, text: &str, errors: Vec<LanguageError>) {
+        let places = self.places_within(text);
+        for error in errors {
+            let diagnostic = Diagnostic::new(code, error.message).at(places.of(error.span));
+            self.file.report(diagnostic.help_option(error.help));
+        }
+    }
+
+    /// Where parts of a string are in the file.
+    pub(in crate::fleet) fn places_within(&self, text: &str) -> PlacesWithin {
+        let span = self.value.span();
+        let written = self.file.source.text.get(span.start..span.end);
+        let offsets = written.and_then(|written| offsets(written, text));
+        PlacesWithin { whole: self.place(), start: span.start, offsets }
     }
 
     /// A text in one of our languages, of a size that is read.
@@ -360,17 +369,23 @@ impl<'a> Item<'a> {
         }
         Some(text)
     }
+}
 
-    /// Where in the file a string's first byte is, if its bytes in the file are those of the text.
-    fn inner_offset(&self, text: &str) -> Option<usize> {
-        let span = self.value.span();
-        let written = self.file.source.text.get(span.start..span.end)?;
-        let quotes = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|q| written.starts_with(q))?;
-        let inner = written.strip_prefix(quotes)?.strip_suffix(quotes)?;
-        // A newline right after three quotes is not part of the text.
-        let newline = ["\r\n", "\n"].into_iter().find(|n| inner.starts_with(n)).unwrap_or_default();
-        let inner = inner.strip_prefix(newline)?;
-        (inner == text).then_some(span.start + quotes.len() + newline.len())
+/// Where the parts of one string are in the file.
+pub(in crate::fleet) struct PlacesWithin {
+    whole: Place,
+    start: usize,
+    offsets: Option<Vec<usize>>,
+}
+
+impl PlacesWithin {
+    /// Where a part is; the whole string if that can't be told.
+    pub(in crate::fleet) fn of(&self, part: Span) -> Place {
+        let at = |byte: u32| Some(self.start + self.offsets.as_ref()?.get(byte as usize)?);
+        match (at(part.start), at(part.end)) {
+            (Some(start), Some(end)) => self.whole.with_span(start..end),
+            _ => self.whole.clone(),
+        }
     }
 }
 

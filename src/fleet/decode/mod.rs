@@ -11,6 +11,7 @@ mod fleet_file;
 mod homes;
 mod item;
 mod module;
+mod offsets;
 mod reader;
 mod rollout;
 mod syntax;

@@ -4,6 +4,8 @@
 mod condition;
 mod grammar;
 mod query;
+mod route;
 
 pub(super) use condition::parse as parse_condition;
 pub(super) use query::parse as parse_query;
+pub(super) use route::parse as parse_route;

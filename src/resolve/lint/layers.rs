@@ -89,7 +89,8 @@ fn lint_base(
         let winners: BTreeSet<String> = lost.iter().map(|(to, _, _)| format!("\"{to}\"")).collect();
         let winners: Vec<String> = winners.into_iter().take(3).collect();
         let message = format!(
-            "\"{id}\" loses on all {} that it targets, to {}",
+            "\"{id}\" loses on {}{} that it targets, to {}",
+            if count == 1 { "the " } else { "all " },
             devices(count),
             winners.join(", ")
         );

@@ -9,6 +9,7 @@ mod metrics;
 mod options;
 mod modules;
 mod power;
+mod routes;
 mod targets;
 
 pub(crate) use credential::is_credential_at;
@@ -85,6 +86,7 @@ fn lint(fleet: &Fleet, resolution: &Resolution, columns: &Columns<'_>) -> Diagno
     layers::lint(fleet, resolution, &mut found);
     modules::lint(fleet, resolution, &mut found);
     metrics::lint(fleet, &mut found);
+    routes::lint(fleet, resolution, &mut found);
     power::lint(fleet, resolution, &mut found);
     found
 }

@@ -1,12 +1,9 @@
-//! Lints of merged modules: patches of nothing, templates that can't be filled, conflicts in one manifest,
-//! routes that nobody carries.
+//! Lints of merged modules: patches of nothing, templates that can't be filled, conflicts in one manifest.
 
-use super::{about, devices};
+use super::devices;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::fleet::Fleet;
-use crate::model::{
-    DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, RouteName, Value,
-};
+use crate::model::{DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
 use crate::resolve::merge::last_to_touch;
 use crate::resolve::provenance::trace_cohort;
 use crate::resolve::{
@@ -24,7 +21,6 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
     report_conflicts(fleet, conflicts, found);
     report_failures(fleet, failures, found);
     report_too_large(fleet, too_large, found);
-    lint_carrying(fleet, resolution, found);
 }
 
 fn report_conflicts(fleet: &Fleet, conflicts: BTreeMap<Conflict, usize>, found: &mut Diagnostics) {
@@ -314,29 +310,4 @@ fn is_exclusive(path: &str) -> bool {
     ["/dev/video", "/dev/ttyUSB", "/dev/ttyACM", "/dev/ttyS", "/dev/ttyAMA", "/dev/serial/"]
         .iter()
         .any(|start| path.starts_with(start))
-}
-
-fn lint_carrying(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
-    let mut silent: BTreeMap<&DeploymentId, (&RouteName, usize)> = BTreeMap::new();
-    for cohort in &resolution.cohorts {
-        let Some(name) = cohort.routes.keys().next() else { continue };
-        if cohort.modules.values().any(|module| module.router) {
-            continue;
-        }
-        let mut order = std::iter::once(&cohort.cohort.base).chain(&cohort.cohort.layers);
-        let says = |id: &&DeploymentId| {
-            fleet.deployments.get(*id).is_some_and(|d| d.routes.contains_key(name))
-        };
-        if let Some(id) = order.rfind(says) {
-            silent.entry(id).or_insert((name, 0)).1 += cohort.devices.len();
-        }
-    }
-    for (id, (name, n)) in silent {
-        let message = format!(
-            "there are routes on {}, but no module with `router = true` that carries messages",
-            devices(n)
-        );
-        let place = fleet.deployments.get(id).and_then(|d| Some(d.routes.get(name)?.place.clone()));
-        found.push(about(fleet, id, Code::RoutesNotCarried, message).at_option(place).devices(n));
-    }
 }
