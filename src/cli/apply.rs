@@ -127,7 +127,7 @@ fn asked() -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-fn who() -> String {
+pub(super) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     let user = user.unwrap_or_else(|_| "unknown".to_owned());

@@ -13,12 +13,15 @@ mod help;
 mod import;
 mod init;
 mod man;
+mod logs;
 mod manifest;
+mod one_module;
 mod opened;
 mod output;
 mod plan;
 mod query;
 mod revisions;
+mod restart;
 mod run;
 mod schema;
 mod sides;
@@ -57,7 +60,7 @@ struct Global {
     /// The fleet folder [default: here, upwards to fleet.toml]
     #[arg(short = 'C', value_name = "DIR", global = true)]
     folder: Option<PathBuf>,
-    /// The revision to look at [default: the working tree; plan, apply: HEAD; status: what was applied last]
+    /// The revision to look at [default: the working tree; where devices are reached: HEAD; status: what was applied last]
     #[arg(long, value_name = "REV", global = true)]
     revision: Option<String>,
     /// Form of the output
@@ -126,6 +129,10 @@ enum Command {
     Apply(apply::Arguments),
     /// Show how the fleet was last seen
     Status(status::Arguments),
+    /// Show what a module wrote
+    Logs(logs::Arguments),
+    /// Restart a module on its device
+    Restart(restart::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
     /// Print the completions of a shell
@@ -171,6 +178,8 @@ pub fn main() -> ExitCode {
             completions::run(&global, Arguments::command(), &arguments)
         }
         Command::Man(arguments) => man::run(&global, Arguments::command(), &arguments),
+        Command::Logs(arguments) => logs::run(&global, &arguments),
+        Command::Restart(arguments) => restart::run(&global, &arguments),
         Command::Help(arguments) => help::run(Arguments::command(), &arguments),
     };
     match result {

@@ -188,7 +188,7 @@ fn open_revision(global: &Global, arguments: &RunArguments) -> Result<Opened, Fa
     valid(global, check(&tree), name, revision)
 }
 
-fn load_config(global: &Global) -> Result<Config, Failure> {
+pub(super) fn load_config(global: &Global) -> Result<Config, Failure> {
     use crate::config::ConfigError;
     Config::load(global.config.as_deref()).map_err(|error| match &error {
         ConfigError::Wrong { problems, .. } => {

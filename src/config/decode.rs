@@ -73,11 +73,15 @@ type Entry<'a> = Spanned<DeValue<'a>>;
 impl Decoder {
     fn root(&mut self, root: &Spanned<DeTable<'_>>, path: &str, config: &mut Config) {
         let root = root.get_ref();
-        self.keys(root, &["engines", "secrets", "tls"]);
+        self.keys(root, &["engines", "secrets", "ssh", "tls"]);
         if let Some(engines) = root.get("engines").and_then(|entry| self.table(entry)) {
             self.keys(engines, &["allow"]);
             let allow = engines.get("allow").map(|entry| self.patterns(entry));
             config.engines = EngineRules::new(allow, path);
+        }
+        if let Some(ssh) = root.get("ssh").and_then(|entry| self.table(entry)) {
+            self.keys(ssh, &["config"]);
+            config.ssh_config = ssh.get("config").and_then(|entry| self.path(entry));
         }
         for (name, table) in self.named(root, "secrets") {
             if let Some(secret) = self.secret(&name, table) {

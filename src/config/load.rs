@@ -19,6 +19,8 @@ pub struct Config {
     pub secrets: BTreeMap<SecretName, Secret>,
     /// Its client certificates.
     pub tls: BTreeMap<SecretName, TlsFiles>,
+    /// Settings for ssh in place of the user's own.
+    pub ssh_config: Option<PathBuf>,
 }
 
 /// The files of one client certificate.
@@ -57,7 +59,12 @@ const DEFAULT_PATH: &str = "/etc/hoist/hoist.toml";
 impl Config {
     /// What holds without any file: this machine may be reached, and there are no secrets.
     pub fn built_in() -> Self {
-        Self { engines: EngineRules::built_in(), secrets: BTreeMap::new(), tls: BTreeMap::new() }
+        Self {
+            engines: EngineRules::built_in(),
+            secrets: BTreeMap::new(),
+            tls: BTreeMap::new(),
+            ssh_config: None,
+        }
     }
 
     /// Reads the file that is named, else `/etc/hoist/hoist.toml` if it is there, else takes what is
@@ -111,6 +118,8 @@ allow = ["unix:///var/run/docker.sock", "tcp://10.3.0.0/16:2376", "ssh://hoist@*
 ca = "/etc/hoist/ca.pem"
 cert = "/etc/hoist/cert.pem"
 key = "/etc/hoist/key.pem"
+[ssh]
+config = "/etc/hoist/ssh_config"
 [secrets.puller]
 username = "puller"
 password = { file = "/run/secrets/registry" }
@@ -145,6 +154,7 @@ password = { command = "pass show x" }
         assert_eq!(config.secrets["from-vault"].source, command(&["vault", "read", "x"]));
         assert_eq!(config.secrets["from-shell"].source, command(&["/bin/sh", "-c", "pass show x"]));
         assert_eq!(config.tls["site-a"].key, Path::new("/etc/hoist/key.pem"));
+        assert_eq!(config.ssh_config.as_deref(), Some(Path::new("/etc/hoist/ssh_config")));
     }
 
     #[test]

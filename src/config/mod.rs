@@ -8,8 +8,10 @@
 mod decode;
 mod engines;
 mod load;
+mod recent;
 mod secret;
 
 pub use engines::{EnginePattern, EngineRules};
 pub use load::{Config, ConfigError, TlsFiles};
+pub use recent::RecentSecrets;
 pub use secret::{Secret, SecretDevices, SecretError, SecretSource, SecretText};

@@ -4,8 +4,10 @@ use crate::language::Condition;
 use crate::model::SecretName;
 use std::fmt;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -100,7 +102,9 @@ impl Secret {
             SecretSource::Env(variable) => std::env::var_os(variable)
                 .ok_or_else(|| fail(format!("the variable {variable} is not set")))?
                 .into_encoded_bytes(),
-            SecretSource::File(path) => read_limited(std::fs::File::open(path))
+            SecretSource::File(path) => std::fs::File::open(path)
+                .inspect(|file| warn_of_readers(path, file))
+                .and_then(read_limited)
                 .map_err(|error| fail(format!("{}: {error}", path.display())))?,
             SecretSource::Command(words) => run(words, limit).map_err(fail)?,
         };
@@ -125,9 +129,17 @@ impl Secret {
     }
 }
 
-fn read_limited(source: std::io::Result<impl std::io::Read>) -> std::io::Result<Vec<u8>> {
+/// Secrets that a container gets as files are often readable by all of its users, so it is no error.
+fn warn_of_readers(path: &std::path::Path, file: &std::fs::File) {
+    const EVERYBODY: u32 = 0o004;
+    if file.metadata().is_ok_and(|meta| meta.permissions().mode() & EVERYBODY != 0) {
+        tracing::warn!(file = %path.display(), "every user of this machine can read this secret");
+    }
+}
+
+fn read_limited(source: impl std::io::Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    source.take(LONGEST + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -138,6 +150,8 @@ fn run(words: &[String], limit: Duration) -> Result<Vec<u8>, String> {
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // What it starts ends with it.
+        .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot run {program}: {error}"))?;
     let stdout = child.stdout.take().ok_or("its command has no output")?;
@@ -145,15 +159,13 @@ fn run(words: &[String], limit: Duration) -> Result<Vec<u8>, String> {
     // A thread, so that a program that writes nothing and stays can be given up.
     std::thread::spawn(move || {
         // Nobody listens any more after the limit.
-        let _ = sender.send(read_limited(Ok(stdout)));
+        let _ = sender.send(read_limited(stdout));
     });
     let output = receiver.recv_timeout(limit);
     let bytes = match output {
         Ok(Ok(bytes)) if bytes.len() as u64 <= LONGEST => bytes,
         given_up => {
-            // It may have ended by itself meanwhile, which is as good.
-            let _ = child.kill();
-            let _ = child.wait();
+            end_all(&mut child);
             return Err(match given_up {
                 Ok(Ok(_)) => format!("{program} wrote more than {} KiB", LONGEST >> 10),
                 Ok(Err(error)) => format!("cannot read what {program} writes: {error}"),
@@ -169,8 +181,7 @@ fn run(words: &[String], limit: Duration) -> Result<Vec<u8>, String> {
             Ok(Some(status)) if status.success() => return Ok(bytes),
             Ok(Some(status)) => return Err(format!("{program} failed: {status}")),
             Ok(None) if left.is_zero() => {
-                let _ = child.kill();
-                let _ = child.wait();
+                end_all(&mut child);
                 return Err(format!("{program} took longer than {} s", limit.as_secs()));
             }
             Ok(None) => {
@@ -180,6 +191,15 @@ fn run(words: &[String], limit: Duration) -> Result<Vec<u8>, String> {
             Err(error) => return Err(format!("cannot wait for {program}: {error}")),
         }
     }
+}
+
+/// Ends a program and all that it started.
+fn end_all(child: &mut Child) {
+    let group = format!("-{}", child.id());
+    // They may have ended by themselves meanwhile, which is as good.
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 #[cfg(test)]
@@ -237,5 +257,24 @@ mod tests {
             let error = shell(script).value_within(Duration::from_millis(50)).unwrap_err();
             assert!(error.reason.starts_with("sh took longer"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_given_up_command_started_ends_too() {
+        let error = shell("sleep 7654 | cat").value_within(Duration::from_millis(100)).unwrap_err();
+        assert!(error.reason.starts_with("sh took longer"), "{error}");
+        let goes_on = || {
+            std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                line == b"sleep\x007654\0"
+            })
+        };
+        for _ in 0..100 {
+            if !goes_on() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it goes on");
     }
 }

@@ -5,11 +5,15 @@
 //! nothing here decides: a step holds everything that an engine call needs.
 
 pub mod docker;
+mod listen;
+mod secret_values;
 pub mod simulated;
 
-use crate::model::{EngineReport, Observation, SecretName};
+pub use listen::{EngineEvent, EventKind, EventStream, LogPiece, LogSource, LogStream, LogsWanted};
+pub use secret_values::SecretValues;
+
+use crate::model::{EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,6 +50,18 @@ pub trait Engine: Send + Sync {
         path: &'a str,
         limit: usize,
     ) -> EngineFuture<'a, Option<Vec<u8>>>;
+
+    /// What happens from now on to containers of these fleets, until the stream is dropped or breaks. Whoever
+    /// listens looks at everything once the stream stands, and again when a new one does: events can be lost.
+    /// And now and then without any: a machine that vanishes without a word leaves a tcp stream silent.
+    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream>;
+
+    /// What a module wrote. With `follow` the stream ends when the container does.
+    fn logs<'a>(
+        &'a self,
+        container: &'a str,
+        wanted: &'a LogsWanted,
+    ) -> EngineFuture<'a, LogStream>;
 }
 
 /// What lies at a path of a container.
@@ -92,55 +108,13 @@ impl Wanted<'_> {
     }
 }
 
-/// A part of a secret that is shorter would blot out words that have nothing to do with it.
-const SHORTEST_MASKED: usize = 4;
-
-/// Values of secrets for one step, by name. Never printed.
-#[derive(Default, Clone)]
-pub struct SecretValues(pub BTreeMap<String, String>);
-
-impl SecretValues {
-    /// A text without any value, or any line of a value: a module or an engine may repeat what it was given,
-    /// and not always whole.
-    pub fn masked(&self, text: &str) -> String {
-        let lines = self.0.values().flat_map(|value| {
-            std::iter::once(value.as_str()).chain(value.lines()).chain(value.split(':').skip(1))
-        });
-        let mut parts: Vec<&str> =
-            lines.map(str::trim).filter(|part| part.len() >= SHORTEST_MASKED).collect();
-        parts.extend(self.0.values().map(String::as_str).filter(|value| !value.is_empty()));
-        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-        parts.iter().fold(text.to_owned(), |text, part| text.replace(part, "…"))
-    }
-
-    /// User and password of a registry: a secret of the form `username:password`.
-    ///
-    /// # Errors
-    /// Words that name the secret, never its value.
-    pub fn registry_credentials(&self, name: &SecretName) -> Result<(&str, &str), String> {
-        let value = self.0.get(name.as_str()).ok_or_else(|| {
-            format!(
-                "the registry credentials `{name}` are not known to this control host, \
-                 or not for this device"
-            )
-        })?;
-        value.split_once(':').ok_or_else(|| {
-            format!("the registry credentials `{name}` are not of the form username:password")
-        })
-    }
-}
-
-impl fmt::Debug for SecretValues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretValues({} hidden)", self.0.len())
-    }
-}
-
 /// Why an engine did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineError {
     /// What class of trouble.
     pub kind: EngineErrorKind,
+    /// What exactly, where that is known.
+    pub cause: Option<Cause>,
     /// The words, without secrets.
     pub message: String,
 }
@@ -164,6 +138,59 @@ pub enum EngineErrorKind {
     NotFound,
 }
 
+/// What exactly stood in the way, for those who want to tell one trouble from another without reading words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The socket is not there.
+    NoSocket,
+    /// Nothing listens at that port or socket.
+    NothingListens,
+    /// This user may not use the socket.
+    NotPermitted,
+    /// The host's name has no address.
+    NameUnknown,
+    /// The host does not answer in time.
+    NoAnswer,
+    /// A file of a client certificate can't be read, or is not what it should be.
+    ClientFiles,
+    /// The private key belongs to another certificate.
+    KeyMismatch,
+    /// Our client certificate is out of date.
+    ClientExpired,
+    /// The engine does not accept our client certificate.
+    ClientRefused,
+    /// The engine's certificate is of another authority.
+    EngineUntrusted,
+    /// The engine's certificate is out of date.
+    EngineExpired,
+    /// The engine's certificate is not yet valid, or a clock is wrong.
+    EngineNotYetValid,
+    /// The engine's certificate is for another name.
+    EngineNameMismatch,
+    /// There is no TLS at that port.
+    NotTls,
+    /// There is no ssh program, or its settings are wrong.
+    SshUnusable,
+    /// The ssh server's key is not known here.
+    HostKeyUnknown,
+    /// The ssh server has another key than before.
+    HostKeyChanged,
+    /// The ssh server lets us not in.
+    LoginRefused,
+    /// The ssh server does not forward sockets for us.
+    ForwardingRefused,
+    /// The device that ssh reached has no engine's socket.
+    NoEngineThere,
+    /// The registry wants credentials, or others.
+    RegistryCredentials,
+    /// The registry has no such image, tag or digest.
+    NoSuchImage,
+    /// The device does not reach the registry.
+    RegistryUnreachable,
+    /// What the registry gave is not what it should be.
+    RegistryContentBroken,
+}
+
 impl EngineErrorKind {
     /// The status code that it means for a module.
     pub fn code(self) -> u16 {
@@ -181,7 +208,13 @@ impl EngineErrorKind {
 impl EngineError {
     /// An error of a class with its words.
     pub fn new(kind: EngineErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, cause: None, message: message.into() }
+    }
+
+    /// The same with what exactly stood in the way.
+    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+        self.cause = cause.into();
+        self
     }
 }
 

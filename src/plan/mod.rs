@@ -29,6 +29,7 @@ pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedCont
 pub use module::settings_to_remember;
 pub use ownership::{Role, carries_our_labels, fingerprint, is_ours, new_name, old_name};
 pub use ports::port_conflict;
+pub use repair::restart_steps;
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};

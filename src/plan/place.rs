@@ -180,29 +180,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn wait(&self, container: &ContainerRef, steady: Duration) -> Step {
-        let module = self.input.module;
-        let margin = 30_000;
-        let millis = match &module.health {
-            // The first probe comes one interval after the start.
-            Some(check) if !check.is_none() => {
-                let round = check.interval.millis.saturating_add(check.timeout.millis);
-                check
-                    .start_period
-                    .millis
-                    .saturating_add(round.saturating_mul(u64::from(check.retries)))
-            }
-            // An image may have a check of its own, by the engine's default every 30 s.
-            _ => steady.millis.max(100_000),
-        };
-        Step::WaitRunning {
-            container: container.clone(),
-            steady,
-            deadline: Duration { millis: millis.saturating_add(margin) },
-            may_end: matches!(
-                module.restart_policy,
-                RestartPolicy::Never | RestartPolicy::OnFailure
-            ),
-        }
+        wait_for(self.input.module, container, steady)
     }
 
     pub(super) fn undo(&mut self, since: usize, until: usize, step: Step) {
@@ -275,4 +253,24 @@ fn mounted_paths(module: &Module) -> BTreeSet<String> {
         paths.extend(targets.map(str::to_owned));
     }
     paths
+}
+
+/// Until a module has run for `steady`, or is healthy where it has a check.
+pub(super) fn wait_for(module: &Module, container: &ContainerRef, steady: Duration) -> Step {
+    let margin = 30_000;
+    let millis = match &module.health {
+        // The first probe comes one interval after the start.
+        Some(check) if !check.is_none() => {
+            let round = check.interval.millis.saturating_add(check.timeout.millis);
+            check.start_period.millis.saturating_add(round.saturating_mul(u64::from(check.retries)))
+        }
+        // An image may have a check of its own, by the engine's default every 30 s.
+        _ => steady.millis.max(100_000),
+    };
+    Step::WaitRunning {
+        container: container.clone(),
+        steady,
+        deadline: Duration { millis: millis.saturating_add(margin) },
+        may_end: matches!(module.restart_policy, RestartPolicy::Never | RestartPolicy::OnFailure),
+    }
 }

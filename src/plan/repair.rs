@@ -3,10 +3,10 @@
 
 use super::module::{Draft, id, settings_to_remember, stop_policy, wanted_policy};
 use super::networks::{Networking, networking};
-use super::place::FIRST_LOOK;
+use super::place::{FIRST_LOOK, wait_for};
 use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
-use crate::model::{ContainerState, ObservedContainer};
+use crate::model::{ContainerState, Module, ObservedContainer};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
@@ -133,4 +133,12 @@ impl Draft<'_> {
             nano_cpus: self.input.module.cpus,
         }
     }
+}
+
+/// A restart that somebody asks for: the same container, and a look whether it comes up.
+pub fn restart_steps(module: &Module, current: &ObservedContainer) -> Vec<Step> {
+    let container = id(current);
+    let timeout = module.effective_stop_timeout();
+    let wait = wait_for(module, &container, FIRST_LOOK);
+    vec![Step::Restart { container, timeout }, wait]
 }

@@ -1,12 +1,12 @@
 //! The way to engines and secrets: what git may reach, the control host decides here.
 
-use crate::config::Config;
-use crate::engine::docker::Docker;
+use crate::config::{Config, RecentSecrets, TlsFiles};
+use crate::engine::docker::{Access, ClientIdentity, Docker};
 use crate::engine::simulated::Simulated;
 use crate::engine::{Engine, SecretValues};
 use crate::fleet::Fleet;
 use crate::language::{Subject, Truth};
-use crate::model::{Device, EnvValue, Hash, Manifest, SecretName, Table};
+use crate::model::{Device, EnvValue, Hash, ImageReference, Manifest, SecretName, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// Opens engines, and hands out secrets to those that may have them.
 pub struct Gate {
     config: Config,
+    secrets: RecentSecrets,
     /// Folder of the simulated engines, if they stand behind every device.
     simulated: Option<PathBuf>,
     /// Key of the hashes by which a new value of a secret is noticed.
@@ -31,7 +32,8 @@ impl Gate {
     /// A gate by a configuration; `simulated` puts the simulated engine behind every device, whatever its
     /// address says.
     pub fn new(config: Config, simulated: Option<PathBuf>, key: [u8; 32]) -> Self {
-        Self { config, simulated, key }
+        let secrets = RecentSecrets::new(config.secrets.clone());
+        Self { config, secrets, simulated, key }
     }
 
     /// The engine of a device.
@@ -52,18 +54,24 @@ impl Gate {
             return Err("its file says that it is not reached by push".to_owned());
         }
         self.config.engines.allows(address)?;
-        if let Some(name) = &device.tls {
-            return Err(format!(
-                "mutual TLS (`tls = \"{name}\"`) is not supported by this version"
-            ));
-        }
-        Docker::connect(address)
+        let tls = match &device.tls {
+            None => None,
+            Some(name) => {
+                let files = self.config.tls.get(name).ok_or_else(|| {
+                    format!("the control host's hoist.toml has no `[tls.{name}]`")
+                })?;
+                let TlsFiles { ca, cert, key } = files.clone();
+                Some(ClientIdentity { ca, cert, key })
+            }
+        };
+        let access = Access { tls, ssh_config: self.config.ssh_config.clone() };
+        Docker::connect_with(address, access)
             .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
             .map_err(|error| error.to_string())
     }
 
     /// The secrets that a manifest names, for this device.
-    pub(super) fn secrets(
+    pub(super) async fn secrets(
         &self,
         fleet: &Fleet,
         device: &Device,
@@ -73,6 +81,12 @@ impl Gate {
         let mut secrets = DeviceSecrets::default();
         let Some(manifest) = manifest else { return secrets };
         let mut names: BTreeSet<&SecretName> = BTreeSet::new();
+        let registries: BTreeSet<String> = manifest
+            .modules
+            .values()
+            .filter_map(|module| ImageReference::parse(&module.image).ok())
+            .filter_map(|image| image.registry().map(str::to_owned))
+            .collect();
         for module in manifest.modules.values() {
             names.extend(module.env.values().filter_map(|value| match value {
                 EnvValue::Secret(name) => Some(name),
@@ -80,25 +94,23 @@ impl Gate {
             }));
         }
         for name in names {
-            let value = self.secret(name, device, reported, None);
-            let digest = value.as_ref().map(|(_, text)| self.digest(text)).map_err(Clone::clone);
-            if let Ok((_, text)) = value {
-                secrets.values.0.insert(name.to_string(), text);
-            }
+            let value = self.secret(name, device, reported, None).await.map(|(_, text)| text);
+            let digest = value.as_ref().map(|text| self.digest(text)).map_err(Clone::clone);
             secrets.digests.insert(name.clone(), digest);
+            secrets.values.insert(name, value);
         }
-        for (registry, name) in &fleet.registries {
-            // A pull without credentials says itself what it lacks.
-            if let Ok((user, text)) = self.secret(name, device, reported, Some(registry)) {
-                let user = user.unwrap_or_default();
-                secrets.values.0.insert(name.to_string(), format!("{user}:{text}"));
-            }
+        for registry in &registries {
+            // A pull that lacks them says so; nobody else needs them.
+            let Some(name) = fleet.registries.get(registry) else { continue };
+            let credentials = self.secret(name, device, reported, Some(registry)).await;
+            let credentials = credentials.map(|(user, text)| (user.unwrap_or_default(), text));
+            secrets.values.insert_credentials(registry, credentials);
         }
         secrets
     }
 
     /// A secret's user name and value.
-    fn secret(
+    async fn secret(
         &self,
         name: &SecretName,
         device: &Device,
@@ -106,7 +118,6 @@ impl Gate {
         registry: Option<&str>,
     ) -> Result<(Option<String>, String), String> {
         let secret = self
-            .config
             .secrets
             .get(name)
             .ok_or_else(|| format!("the control host's hoist.toml has no secret `{name}`"))?;
@@ -125,7 +136,7 @@ impl Gate {
         if registry.is_some_and(|registry| !listed(registry)) {
             return Err(format!("secret `{name}` is not for this registry, says the control host"));
         }
-        let password = secret.value().map_err(|error| error.to_string())?;
+        let password = self.secrets.value(name).await.map_err(|error| error.to_string())?;
         Ok((secret.username.clone(), password.expose().to_owned()))
     }
 

@@ -8,6 +8,7 @@ mod facts;
 mod gate;
 mod guard;
 mod known;
+mod reach;
 mod record;
 mod report;
 mod standing;
@@ -18,6 +19,7 @@ pub use facts::{held_facts, live_facts, next_settling, reported_properties};
 pub use gate::Gate;
 pub use guard::judge_plan;
 pub use known::known;
+pub use reach::Reached;
 pub use record::{Ran, run_and_record};
 pub use status::{
     DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status,

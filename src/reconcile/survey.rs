@@ -127,7 +127,8 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
         }
         Ok((report, mut observation)) => {
             let reported = input.facts.reported(device);
-            let secrets = input.gate.secrets(input.fleet, device, &reported, manifest.as_deref());
+            let secrets =
+                input.gate.secrets(input.fleet, device, &reported, manifest.as_deref()).await;
             let mut plan_input = PlanInput {
                 fleet: &input.fleet.name,
                 fleet_formerly: &input.fleet.formerly,

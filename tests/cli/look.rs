@@ -164,7 +164,7 @@ fn help_on_every_command() {
     stage.hoist(&["--help"]);
     for command in [
         "validate", "diff", "manifest", "explain", "query", "init", "stamp", "plan", "apply",
-        "status", "help",
+        "status", "logs", "restart", "help",
     ] {
         let asked = stage.hoist(&[command, "--help"]);
         let told = stage.quiet_hoist(&["help", command]);

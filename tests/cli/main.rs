@@ -5,6 +5,7 @@
 
 mod apply;
 mod authors;
+mod by_hand;
 mod diff;
 mod documents;
 mod explain;

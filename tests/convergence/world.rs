@@ -2,7 +2,10 @@
 
 use hoist::apply::{Outcome, run_device};
 use hoist::engine::simulated::{Control, Simulated};
-use hoist::engine::{Engine, EngineError, EngineFuture, FileSeen, SecretValues, Wanted};
+use hoist::engine::{
+    Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
+    Wanted,
+};
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
     ContainerState, DeviceId, EngineReport, Facts, Manifest, Observation, ObservedContainer, label,
@@ -302,6 +305,18 @@ impl Engine for Dying {
         limit: usize,
     ) -> EngineFuture<'a, Option<Vec<u8>>> {
         self.engine.read_file(container, path, limit)
+    }
+
+    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream> {
+        self.engine.events(fleets)
+    }
+
+    fn logs<'a>(
+        &'a self,
+        container: &'a str,
+        wanted: &'a LogsWanted,
+    ) -> EngineFuture<'a, LogStream> {
+        self.engine.logs(container, wanted)
     }
 }
 

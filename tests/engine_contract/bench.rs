@@ -20,6 +20,8 @@ pub(crate) enum Does {
     BadCommand,
     /// Runs, and its check says no.
     Unhealthy,
+    /// Runs, and writes `to out` and `to err`, each to its stream.
+    Speaks,
 }
 
 /// An engine under test.
@@ -150,6 +152,13 @@ pub(crate) fn policy(name: &str, policy: &str) -> Step {
     }
 }
 
+/// A body of a module of a fleet.
+pub(crate) fn body_of(image: &str, fleet: &str) -> Json {
+    let mut body = body(image);
+    body["Labels"]["hoist.fleet"] = json!(fleet);
+    body
+}
+
 /// A body without networks, whose twin goes into an anonymous volume.
 pub(crate) fn body(image: &str) -> Json {
     json!({
@@ -196,6 +205,9 @@ impl Bench for SimulatedBench {
             Does::Ends(code, after) => Behaviour::Ends { code, after },
             Does::BadCommand => Behaviour::BadCommand,
             Does::Unhealthy => Behaviour::Unhealthy,
+            Does::Speaks => {
+                Behaviour::Speaks { stdout: "to out".to_owned(), stderr: "to err".to_owned() }
+            }
         };
         control.behave(name, behaviour).expect("a behaviour");
     }
@@ -258,6 +270,10 @@ impl Bench for DockerBench<'_> {
             }
             Does::BadCommand => self.daemon.load_image(name, labels, &["/nonexistent"]),
             Does::Unhealthy => self.daemon.load_image(name, labels, &["/bin/sh", "-c", LOOP]),
+            Does::Speaks => {
+                let speaks = format!("echo to out; echo to err >&2; {LOOP}");
+                self.daemon.load_image(name, labels, &["/bin/sh", "-c", &speaks]);
+            }
         }
     }
 

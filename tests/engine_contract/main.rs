@@ -10,6 +10,7 @@ mod bench;
 mod docker_only;
 mod files;
 mod lifecycle;
+mod listening;
 mod networks;
 mod refusals;
 
@@ -65,6 +66,10 @@ const CASES: &[Case] = cases![
     files::only_plain_small_files_are_read,
     files::anonymous_volumes_can_be_carried_over,
     files::images_and_their_labels,
+    listening::events_tell_what_happens_to_a_fleet,
+    listening::events_of_ends_and_restarts,
+    listening::logs_have_two_streams_and_an_end,
+    listening::logs_are_followed_until_the_container_ends,
 ];
 
 fn runtime() -> tokio::runtime::Runtime {

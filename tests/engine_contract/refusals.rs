@@ -122,7 +122,8 @@ pub(crate) async fn secrets_are_put_in_and_never_told(bench: &dyn Bench) {
     let error = bench.fails(step(body("test/runs:1"))).await;
     assert_eq!(error.kind, EngineErrorKind::Refused);
     assert!(error.message.contains("the secret `api`"), "{error}");
-    let secrets = SecretValues([("api".to_owned(), "s3cr3t".to_owned())].into());
+    let mut secrets = SecretValues::default();
+    secrets.insert(&SecretName::parse("api").unwrap(), Ok("s3cr3t".to_owned()));
     let mut bad = body("test/runs:1");
     bad["HostConfig"]["Memory"] = json!("s3cr3t");
     let error = bench.engine().execute(&step(bad), &secrets).await.unwrap_err();

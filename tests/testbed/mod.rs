@@ -3,8 +3,13 @@
 //! Shared by test binaries (`#[path = "../testbed/mod.rs"] mod testbed;`). Without dockerd the tests say so and
 //! pass; with `HOIST_REQUIRE_ENGINES=1` they fail.
 
+pub(crate) mod certificates;
+pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod registry;
+pub(crate) mod relay;
+pub(crate) mod sshd;
 
 use raw::{Answer, exchange};
 use serde_json::{Value as Json, json};
@@ -21,32 +26,27 @@ const BETWEEN: Duration = Duration::from_millis(100);
 pub(crate) struct Dockerd {
     supervisor: Child,
     dir: PathBuf,
+    arguments: Vec<String>,
 }
 
 /// So many dockerds, started side by side; `None` if this machine can't run any.
 pub(crate) fn dockerds(count: usize) -> Option<Vec<Dockerd>> {
-    if let Some(reason) = missing() {
-        assert!(
-            std::env::var_os("HOIST_REQUIRE_ENGINES").is_none_or(|value| value != "1"),
-            "engines are required, but {reason}"
-        );
-        println!("SKIPPED: {reason}");
-        return None;
-    }
-    let started: Vec<Dockerd> = (0..count).map(|_| Dockerd::spawn("overlay2")).collect();
+    programs::skip_without(missing())?;
+    let started: Vec<Dockerd> = (0..count).map(|_| Dockerd::spawn("overlay2", &[])).collect();
     Some(started.into_iter().map(Dockerd::ready_or_plain).collect())
 }
 
+/// One dockerd with more arguments.
+pub(crate) fn dockerd_with(arguments: &[String]) -> Option<Dockerd> {
+    programs::skip_without(missing())?;
+    Some(Dockerd::spawn("overlay2", arguments).ready_or_plain())
+}
+
 fn missing() -> Option<String> {
-    let has = |program: &str, argument: &str| {
-        let mut command = Command::new(program);
-        command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
     for (program, argument, package) in
         [("dockerd", "--version", "docker.io"), ("ip", "-V", "iproute2")]
     {
-        if !has(program, argument) {
+        if !programs::has(program, argument) {
             return Some(format!("no {program} here; install {package}"));
         }
     }
@@ -58,7 +58,7 @@ fn missing() -> Option<String> {
 }
 
 impl Dockerd {
-    fn spawn(driver: &str) -> Self {
+    fn spawn(driver: &str, arguments: &[String]) -> Self {
         let dir = tempfile::Builder::new().prefix("hoist-").tempdir().expect("a folder").keep();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/supervise.sh");
         // The supervisor ends the engine when this pipe closes: on drop, panic, and kill alike.
@@ -66,11 +66,12 @@ impl Dockerd {
             .arg(script)
             .arg(&dir)
             .arg(driver)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("a shell");
-        Self { supervisor, dir }
+        Self { supervisor, dir, arguments: arguments.to_vec() }
     }
 
     /// Waits until it answers; where the machine has no overlay file system, one on plain folders instead.
@@ -78,8 +79,9 @@ impl Dockerd {
         match self.wait_ready() {
             Ok(()) => self,
             Err(first) => {
+                let arguments = self.arguments.clone();
                 drop(self);
-                let plain = Self::spawn("vfs");
+                let plain = Self::spawn("vfs", &arguments);
                 if let Err(second) = plain.wait_ready() {
                     panic!("dockerd does not start: {first}; then: {second}");
                 }
@@ -146,6 +148,26 @@ impl Dockerd {
         let answer = exchange(&self.socket(), "POST", &path, "application/x-tar", &tar)
             .expect("the engine takes an image");
         assert!(answer.status == 200 && !answer.text.contains("error"), "{}", answer.text);
+    }
+
+    /// Pushes one of its images to a registry under a name that names that registry, and forgets it.
+    pub(crate) fn push(&self, image: &str, name: &str, auth: &str) {
+        let (repository, tag) = name.rsplit_once(':').expect("a name with its tag");
+        let answer =
+            self.raw("POST", &format!("/images/{image}/tag?repo={repository}&tag={tag}"), None);
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let path = format!("/images/{repository}/push?tag={tag}");
+        let headers = [("X-Registry-Auth", auth)];
+        let answer = raw::exchange_with(&self.socket(), "POST", &path, &headers, &[]);
+        let answer = answer.expect("the engine pushes");
+        assert!(answer.status == 200 && !answer.text.contains("errorDetail"), "{}", answer.text);
+        self.forget_image(name);
+    }
+
+    /// Takes a name from an image, and the image with its last name.
+    pub(crate) fn forget_image(&self, name: &str) {
+        let answer = self.raw("DELETE", &format!("/images/{name}?force=1"), None);
+        assert!(matches!(answer.status, 200 | 404), "{}", answer.text);
     }
 
     /// Kills the process of a container, as the machine could.

@@ -1,9 +1,10 @@
 #!/bin/sh
 # One private dockerd: started here, taken down here, whatever becomes of the test that wanted it.
-# Arguments: an empty folder, a storage driver. Ends when its standard input ends; a line `power` on it takes
-# the engine's power away and gives it back.
+# Arguments: an empty folder, a storage driver, more arguments of dockerd. Ends when its standard input ends; a
+# line `power` on it takes the engine's power away and gives it back.
 dir=$1
 driver=$2
+shift 2
 trap '' INT TERM HUP
 
 # A bridge of its own: making it is the lock that keeps parallel engines off each other's addresses.
@@ -23,7 +24,7 @@ start() {
     dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
         --host "unix://$dir/engine.sock" --bridge "hoist$n" --storage-driver "$driver" \
         --default-address-pool "base=198.19.$n.0/24,size=28" \
-        --iptables=false --ip6tables=false --ip-masq=false \
+        --iptables=false --ip6tables=false --ip-masq=false "$@" \
         >>"$dir/log" 2>&1 </dev/null &
     engine=$!
     (
@@ -59,11 +60,11 @@ unmount() {
     done
 }
 
-start
+start "$@"
 while read -r order; do
     if [ "$order" = power ]; then
         lose_power
-        start
+        start "$@"
         touch "$dir/back"
     fi
 done

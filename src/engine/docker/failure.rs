@@ -4,7 +4,7 @@
 //! classify errors (a missing command is 400, a taken port 500), so their texts decide. Ids are shortened and
 //! paths of the engine's storage left out, as the words go to people and into the store.
 
-use crate::engine::{EngineError, EngineErrorKind};
+use crate::engine::{Cause, EngineError, EngineErrorKind, SecretValues};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -22,7 +22,12 @@ pub(super) enum Trouble {
     /// The engine said so within a stream that had begun well.
     Stream(String),
     /// There is no connection to be had.
-    NoConnection(String),
+    NoConnection {
+        /// What stands in the way, where it is known.
+        cause: Option<Cause>,
+        /// The same in words.
+        words: String,
+    },
     /// The connection broke.
     Cut(String),
     /// The answer went beyond its limit.
@@ -82,16 +87,28 @@ impl Trouble {
         }
     }
 
+    /// The same without values of secrets: an engine or a registry may repeat what it was sent.
+    pub(super) fn masked(self, secrets: &SecretValues) -> Self {
+        match self {
+            Self::Status { status, message } => {
+                Self::Status { status, message: secrets.masked(&message) }
+            }
+            Self::Stream(message) => Self::Stream(secrets.masked(&message)),
+            other => other,
+        }
+    }
+
     /// The error, with what was tried.
     pub(super) fn during(self, call: Call, tried: impl fmt::Display) -> EngineError {
         let kind = self.kind(call);
-        let words = match (&self, call) {
+        let (cause, words) = match (&self, call) {
             (Self::Status { message, .. } | Self::Stream(message), Call::Pull) => {
-                pull_words(message)
+                pull_failure(message)
             }
-            _ => self.to_string(),
+            (Self::NoConnection { cause, .. }, _) => (*cause, self.to_string()),
+            _ => (None, self.to_string()),
         };
-        EngineError::new(kind, format!("could not {tried}: {}", tidied(&words)))
+        EngineError::new(kind, format!("could not {tried}: {}", tidied(&words))).because(cause)
     }
 
     fn kind(&self, call: Call) -> EngineErrorKind {
@@ -99,7 +116,7 @@ impl Trouble {
             Self::Status { status, message } => (*status, message.as_str()),
             Self::Stream(message) => (200, message.as_str()),
             Self::TimedOut(_) => return EngineErrorKind::TimedOut,
-            Self::NoConnection(_) | Self::Cut(_) | Self::TooLarge | Self::Nonsense(_) => {
+            Self::NoConnection { .. } | Self::Cut(_) | Self::TooLarge | Self::Nonsense(_) => {
                 return EngineErrorKind::Unreachable;
             }
         };
@@ -146,7 +163,9 @@ impl fmt::Display for Trouble {
                 write!(f, "the engine answers {status} without a word")
             }
             Self::Status { message, .. } | Self::Stream(message) => f.write_str(message),
-            Self::NoConnection(words) => write!(f, "the engine is not reached: {words}"),
+            Self::NoConnection { cause: _, words } => {
+                write!(f, "the engine is not reached: {words}")
+            }
             Self::Cut(words) => write!(f, "the connection broke: {words}"),
             Self::TooLarge => f.write_str("the engine's answer is larger than any should be"),
             Self::TimedOut(limit) => write!(f, "no end within {limit:?}"),
@@ -158,22 +177,24 @@ impl fmt::Display for Trouble {
 impl std::error::Error for Trouble {}
 
 /// What a failed pull means, then the engine's words.
-fn pull_words(message: &str) -> String {
+fn pull_failure(message: &str) -> (Option<Cause>, String) {
     let text = message.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let meaning = if has(&["no basic auth", "unauthorized", "denied", "authentication required"]) {
-        "the registry wants credentials, or others"
+    let (cause, meaning) = if has(&["no basic auth"]) {
+        (Some(Cause::RegistryCredentials), "the registry wants credentials")
+    } else if has(&["unauthorized", "denied", "authentication required"]) {
+        (Some(Cause::RegistryCredentials), "the registry refuses the credentials")
+    } else if has(&["verification failed", "unknown blob", "does not match digest"]) {
+        (Some(Cause::RegistryContentBroken), "the registry's copy is broken")
     } else if has(&["not found", "manifest unknown", "no such image", "name unknown"]) {
-        "the registry has no such image or tag"
+        (Some(Cause::NoSuchImage), "the registry has no such image, tag or digest")
     } else if has(&["dial tcp", "lookup ", "timeout", "connection refused", "no such host", "eof"])
     {
-        "the device does not reach the registry"
-    } else if has(&["verification failed", "unknown blob"]) {
-        "the registry's copy is broken"
+        (Some(Cause::RegistryUnreachable), "the device does not reach the registry")
     } else {
-        "the engine refuses"
+        (None, "the engine refuses")
     };
-    format!("{meaning} ({message})")
+    (cause, format!("{meaning} ({message})"))
 }
 
 /// The words of an error's body: `{"message": …}`, or text.
@@ -281,7 +302,7 @@ mod tests {
         insta::assert_snapshot!(
             status(500, "Head \"http://127.0.0.1:1/v2/cam/manifests/1\": no basic auth credentials")
                 .during(Call::Pull, "pull cam:1"),
-            @r#"could not pull cam:1: the registry wants credentials, or others (Head "http://127.0.0.1:1/v2/cam/manifests/1": no basic auth credentials)"#
+            @r#"could not pull cam:1: the registry wants credentials (Head "http://127.0.0.1:1/v2/cam/manifests/1": no basic auth credentials)"#
         );
         assert_eq!(tidied(&"é".repeat(400)).chars().count(), 251);
     }

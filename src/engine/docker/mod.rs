@@ -1,28 +1,40 @@
 //! A real engine over its HTTP API (Docker Engine API 1.41 and newer; Podman as far as it goes).
 //!
 //! Enters: an address, steps, what is wanted of an observation. Leaves: observations, outcomes, and errors in
-//! our own words. bollard and hyper are named in this folder only. Not here: TLS and ssh, which later versions
-//! add below `transport`; any decision about what should run.
+//! our own words. bollard, hyper and TLS are named in this folder only. Not here: any decision about what
+//! should run.
 
 mod archive;
+mod certificate;
 mod connection;
 mod failure;
+mod listen;
 mod observe;
 mod pull;
+mod ssh;
 mod steps;
+mod stream;
+mod tls;
 mod transport;
 mod wait;
 mod wire;
 
-use super::{Engine, EngineError, EngineErrorKind, EngineFuture, FileSeen, SecretValues, Wanted};
+pub use tls::ClientIdentity;
+
+use super::{
+    Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
+    LogsWanted, SecretValues, Wanted,
+};
 use crate::model::{EngineAddress, EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
 use bollard::{BollardRequest, ClientVersion};
 use failure::Trouble;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use transport::{Place, Transport};
+use stream::Place;
+use transport::Transport;
 
 /// The newest API version whose answers this client was written for.
 const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 47 };
@@ -36,26 +48,50 @@ pub struct Docker {
     negotiation: tokio::sync::Mutex<()>,
 }
 
+/// What the control host has for the way to an engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// For tcp: mutual TLS. Without it tcp is plain, and refused beyond loopback.
+    pub tls: Option<ClientIdentity>,
+    /// For ssh: a file to take in place of the user's own settings.
+    pub ssh_config: Option<PathBuf>,
+}
+
 impl Docker {
+    /// The engine at an address that needs nothing of the control host.
+    ///
+    /// # Errors
+    /// As [`Docker::connect_with`].
+    pub fn connect(address: &EngineAddress) -> Result<Self, EngineError> {
+        Self::connect_with(address, Access::default())
+    }
+
     /// The engine at an address. Nothing is sent before the first call.
     ///
     /// # Errors
-    /// Where this version has no safe way to that address.
-    pub fn connect(address: &EngineAddress) -> Result<Self, EngineError> {
-        let refuse = |words: String| Err(EngineError::new(EngineErrorKind::Unreachable, words));
-        let place = match address {
-            EngineAddress::Unix { path } => Place::Unix(path.into()),
-            EngineAddress::Tcp { host, port } if address.is_local() => {
+    /// Where there is no safe way to that address.
+    pub fn connect_with(address: &EngineAddress, access: Access) -> Result<Self, EngineError> {
+        let refuse = |words: String| EngineError::new(EngineErrorKind::Unreachable, words);
+        let Access { tls, ssh_config } = access;
+        let place = match (address, tls) {
+            (EngineAddress::Tcp { host, port }, Some(identity)) => {
+                Place::Tls(host.clone(), *port, identity)
+            }
+            (EngineAddress::Unix { path }, None) => Place::Unix(path.into()),
+            (EngineAddress::Tcp { host, port }, None) if address.is_local() => {
                 Place::Tcp(host.clone(), *port)
             }
-            EngineAddress::Tcp { .. } => {
-                return refuse(format!(
-                    "{address}: plain tcp is refused beyond loopback; \
-                     tcp with TLS is not supported by this version"
-                ));
+            (EngineAddress::Tcp { .. }, None) => {
+                return Err(refuse(format!(
+                    "{address}: plain tcp is refused beyond loopback; give the device \
+                     `tls = \"NAME\"`, and the control host `[tls.NAME]`"
+                )));
             }
-            EngineAddress::Ssh { .. } => {
-                return refuse(format!("{address}: ssh is not supported by this version"));
+            (EngineAddress::Ssh { .. }, None) => {
+                Place::Ssh(Box::new(ssh::Ssh::new(address, ssh_config).map_err(refuse)?))
+            }
+            (EngineAddress::Unix { .. } | EngineAddress::Ssh { .. }, Some(_)) => {
+                return Err(refuse(format!("{address}: `tls` is for tcp only")));
             }
         };
         let transport = Arc::new(Transport::new(place, address.to_string()));
@@ -135,6 +171,18 @@ impl Engine for Docker {
             self.read_plain_file(container, path, limit).await
         })
     }
+
+    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream> {
+        Box::pin(self.listen_to_events(fleets))
+    }
+
+    fn logs<'a>(
+        &'a self,
+        container: &'a str,
+        wanted: &'a LogsWanted,
+    ) -> EngineFuture<'a, LogStream> {
+        Box::pin(self.read_logs(container, wanted))
+    }
 }
 
 #[cfg(test)]
@@ -148,14 +196,17 @@ mod tests {
             assert_eq!(error.kind, EngineErrorKind::Unreachable);
             error.message
         };
-        assert_eq!(
+        insta::assert_snapshot!(
             refused("tcp://192.0.2.9:2375"),
-            "tcp://192.0.2.9:2375: plain tcp is refused beyond loopback; \
-             tcp with TLS is not supported by this version"
+            @r#"tcp://192.0.2.9:2375: plain tcp is refused beyond loopback; give the device `tls = "NAME"`, and the control host `[tls.NAME]`"#
         );
-        assert_eq!(
-            refused("ssh://hoist@gw.example"),
-            "ssh://hoist@gw.example: ssh is not supported by this version"
+        let identity =
+            ClientIdentity { ca: "/ca".into(), cert: "/cert".into(), key: "/key".into() };
+        let access = Access { tls: Some(identity), ssh_config: None };
+        let ssh = EngineAddress::parse("ssh://hoist@gw.example").unwrap();
+        insta::assert_snapshot!(
+            Docker::connect_with(&ssh, access).unwrap_err(),
+            @"ssh://hoist@gw.example: `tls` is for tcp only"
         );
         Docker::connect(&EngineAddress::parse("tcp://127.0.0.1:2375").unwrap()).unwrap();
     }

@@ -8,7 +8,8 @@ use super::Docker;
 use super::failure::{Call, Trouble};
 use super::transport::{Exchange, encoded, from_hyper, refusal};
 use super::wire::{PullLine, RegistryAuth};
-use crate::engine::{EngineError, EngineErrorKind, SecretValues};
+use crate::engine::secret_values::base64_url;
+use crate::engine::{Cause, EngineError, EngineErrorKind, SecretValues};
 use crate::model::{ImageReference, SecretName};
 use crate::plan::StepOutput;
 use http_body_util::BodyExt;
@@ -33,6 +34,7 @@ impl Docker {
             Ok(auth) => self
                 .read_pull(image, auth)
                 .await
+                .map_err(|trouble| trouble.masked(secrets))
                 .map_err(|trouble| trouble.during(Call::Pull, format!("pull {image}"))),
             Err(error) => Err(error),
         };
@@ -103,7 +105,7 @@ fn check_line(line: &[u8]) -> Result<(), Trouble> {
     }
 }
 
-/// The header of `username:password`.
+/// The header of the registry's credentials.
 fn registry_auth(
     image: &ImageReference,
     credentials: Option<&SecretName>,
@@ -112,33 +114,13 @@ fn registry_auth(
     let Some(name) = credentials else { return Ok(None) };
     let fail = |words: String| {
         EngineError::new(EngineErrorKind::NoImage, format!("could not pull {image}: {words}"))
+            .because(Cause::RegistryCredentials)
     };
-    let (username, password) = secrets.registry_credentials(name).map_err(fail)?;
+    let (username, password) = secrets.credentials(image, name).map_err(fail)?;
     let serveraddress = image.registry().unwrap_or("https://index.docker.io/v1/");
     let json = serde_json::to_vec(&RegistryAuth { username, password, serveraddress })
         .map_err(|error| fail(error.to_string()))?;
     HeaderValue::from_str(&base64_url(&json)).map(Some).map_err(|error| fail(error.to_string()))
-}
-
-/// The URL alphabet, padded.
-fn base64_url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut group = 0_u32;
-        for at in 0..3 {
-            group = group << 8 | u32::from(chunk.get(at).copied().unwrap_or(0));
-        }
-        for at in 0..4 {
-            if at <= chunk.len() {
-                let index = (group >> (18 - 6 * at)) & 63;
-                out.push(char::from(ALPHABET[index as usize]));
-            } else {
-                out.push('=');
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -158,27 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn base64_has_the_url_alphabet_and_padding() {
-        for (bytes, text) in [
-            (&b""[..], ""),
-            (b"f", "Zg=="),
-            (b"fo", "Zm8="),
-            (b"foo", "Zm9v"),
-            (b"foob", "Zm9vYg=="),
-            (b"\xfb\xff\xfe", "-__-"),
-        ] {
-            assert_eq!(base64_url(bytes), text);
-        }
-    }
-
-    #[test]
     fn missing_credentials_are_told_in_words_and_shown_nowhere() {
         let image = ImageReference::parse("r.example.com/cam:1").unwrap();
         let name = SecretName::parse("puller").unwrap();
         let error = registry_auth(&image, Some(&name), &SecretValues::default()).unwrap_err();
         assert_eq!(error.kind, EngineErrorKind::NoImage);
-        let secrets = SecretValues([("puller".to_owned(), "hoist:s3cret".to_owned())].into());
-        assert_eq!(format!("{secrets:?}"), "SecretValues(1 hidden)");
+        let mut secrets = SecretValues::default();
+        let credentials = ("hoist".to_owned(), "s3cret".to_owned());
+        secrets.insert_credentials("r.example.com", Ok(credentials));
         registry_auth(&image, Some(&name), &secrets).unwrap().unwrap();
     }
 }

@@ -67,7 +67,7 @@ impl Docker {
         self.change(step)
             .await
             .map(|()| StepOutput::Done)
-            .map_err(|trouble| masked(trouble, secrets).during(call, step))
+            .map_err(|trouble| trouble.masked(secrets).during(call, step))
     }
 
     /// Steps of one call whose failure is told by its text alone.
@@ -151,7 +151,7 @@ impl Docker {
             .ask(exchange, SLOW)
             .await
             .and_then(|bytes| wire::parse(&bytes))
-            .map_err(|trouble| masked(trouble, secrets).during(Call::Create, step))?;
+            .map_err(|trouble| trouble.masked(secrets).during(Call::Create, step))?;
         Ok(StepOutput::Created { id: made.id })
     }
 
@@ -223,8 +223,11 @@ impl Docker {
 /// Whether a refusal says only that nothing is left to do.
 fn is_done_already(step: &Step, status: u16, message: &str) -> bool {
     match step {
-        Step::CreateNetwork { .. } => status == 409 && message.contains("already exists"),
-        Step::Connect { .. } => message.contains("already exists in network"),
+        // 409 of Docker, 500 of Podman.
+        Step::CreateNetwork { .. } => status >= 409 && message.contains("already exists"),
+        Step::Connect { .. } => {
+            message.contains("already exists in network") || message.contains("already connected")
+        }
         Step::Unpause { .. } => message.contains("is not paused"),
         _ => false,
     }
@@ -287,11 +290,9 @@ fn fill_in(
         return refuse("its Env is no list".to_owned());
     };
     for (variable, secret) in variables {
-        let Some(value) = secrets.0.get(secret.as_str()) else {
-            return refuse(format!(
-                "the secret `{secret}` (for {variable}) is not known to this control host, \
-                 or not for this device"
-            ));
+        let value = match secrets.value(secret) {
+            Ok(value) => value,
+            Err(reason) => return refuse(format!("{variable}: {reason}")),
         };
         let own = |entry: &Json| {
             entry.as_str().is_some_and(|text| {
@@ -305,16 +306,6 @@ fn fill_in(
     Ok(Some(filled))
 }
 
-/// An engine may repeat what it was sent; values of secrets are taken out of its words.
-fn masked(trouble: Trouble, secrets: &SecretValues) -> Trouble {
-    match trouble {
-        Trouble::Status { status, message } => {
-            Trouble::Status { status, message: secrets.masked(&message) }
-        }
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,18 +314,19 @@ mod tests {
     fn secrets_go_into_the_environment_in_place_of_what_is_there() {
         let body = json!({"Image": "x:1", "Env": ["A=1", "TOKEN=old", "TOKENS=2"]});
         let variables = [("TOKEN".to_owned(), SecretName::parse("api").unwrap())].into();
-        let secrets = SecretValues([("api".to_owned(), "s3cret".to_owned())].into());
+        let mut secrets = SecretValues::default();
+        secrets.insert(&SecretName::parse("api").unwrap(), Ok("s3cret".to_owned()));
         let filled = fill_in("cam", &body, &variables, &secrets).unwrap().unwrap();
         assert_eq!(filled["Env"], json!(["A=1", "TOKENS=2", "TOKEN=s3cret"]));
         let error = fill_in("cam", &body, &variables, &SecretValues::default()).unwrap_err();
         assert_eq!(error.kind, EngineErrorKind::Refused);
         insta::assert_snapshot!(
             error,
-            @"could not create cam: the secret `api` (for TOKEN) is not known to this control host, or not for this device"
+            @"could not create cam: TOKEN: the secret `api` is not known to this control host, or not for this device"
         );
         assert_eq!(fill_in("cam", &body, &BTreeMap::new(), &secrets).unwrap(), None);
         let echoed = Trouble::Status { status: 400, message: "bad s3cret".to_owned() };
-        assert!(!masked(echoed, &secrets).to_string().contains("s3cret"));
+        assert!(!echoed.masked(&secrets).to_string().contains("s3cret"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! would open a connection for every request and send no version. Not here: what a status means (`failure`).
 
 use super::failure::{Trouble, words_of};
+use super::stream::{Metered, Place, TooLarge};
+use super::tls;
 use bollard::BollardRequest;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,32 +15,20 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 /// Connections kept open while nothing is asked.
 const IDLE: usize = 4;
 /// Requests under way at once.
 const AT_ONCE: usize = 16;
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(10);
+/// A connection that broke says why within this time.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Bytes of one answer, where the caller says nothing else.
 const ANSWER: u64 = 8 << 20;
-
-/// Where the engine listens.
-pub(super) enum Place {
-    /// A socket of this machine.
-    Unix(PathBuf),
-    /// Plain, and only on loopback.
-    Tcp(String, u16),
-}
 
 /// One request.
 pub(super) struct Exchange {
@@ -90,9 +80,39 @@ pub(super) struct Transport {
     version: Mutex<Option<String>>,
 }
 
+/// A connection whose answer is being read; its slot is held until then.
+struct Used {
+    connection: Connection,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    slots: Arc<Semaphore>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Used {
+    /// Keeps the connection for the next request, once its answer was read.
+    async fn keep(mut self) {
+        if self.connection.sender.ready().await.is_ok() {
+            // Somebody may be waiting for its slot, and would open another.
+            let busy = self.slots.available_permits() == 0;
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if busy || idle.len() < IDLE {
+                idle.push(self.connection);
+            }
+        }
+    }
+
+    /// The same, while somebody else reads the answer.
+    fn keep_when_read((response, used): (Response<Incoming>, Self)) -> Response<Incoming> {
+        tokio::spawn(used.keep());
+        response
+    }
+}
+
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     left: Arc<AtomicU64>,
+    /// Ends with the connection, and says why.
+    driver: JoinHandle<Option<hyper::Error>>,
 }
 
 impl Transport {
@@ -135,11 +155,32 @@ impl Transport {
         *inner.uri_mut() = self.versioned(path).map_err(outer)?;
         *inner.method_mut() = head.method;
         *inner.headers_mut() = head.headers;
-        self.send(inner, ANSWER).await.map_err(outer)
+        self.send(inner, ANSWER).await.map(Used::keep_when_read).map_err(outer)
     }
 
     /// Sends a request; the body of the answer is still to be read.
     pub(super) async fn start(&self, exchange: Exchange) -> Result<Response<Incoming>, Trouble> {
+        let (request, limit) = self.request(exchange)?;
+        self.send(request, limit).await.map(Used::keep_when_read)
+    }
+
+    /// Sends a request whose answer has no end, on a connection of its own that ends with it: those that are
+    /// kept, and their number, are for answers that end.
+    pub(super) async fn listen(&self, exchange: Exchange) -> Result<Incoming, Trouble> {
+        let (mut request, _) = self.request(exchange)?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("engine"));
+        let mut fresh = self.open(u64::MAX).await?;
+        let response = self.send_on(&mut fresh, request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        fresh.left.store(ANSWER, Ordering::Relaxed);
+        let body = response.into_body().collect().await.map_err(from_hyper)?.to_bytes();
+        Err(refusal(status, &body))
+    }
+
+    fn request(&self, exchange: Exchange) -> Result<(Request<Full<Bytes>>, u64), Trouble> {
         let Exchange { method, path, body, registry_auth, limit } = exchange;
         let has_body = !body.is_empty();
         let mut request = Request::new(Full::new(body));
@@ -153,16 +194,19 @@ impl Transport {
         if let Some(auth) = registry_auth {
             request.headers_mut().insert("X-Registry-Auth", auth);
         }
-        self.send(request, limit).await
+        Ok((request, limit))
     }
 
     /// Sends a request and reads the whole answer, all within a time limit. An answer that is no success is
     /// [`Trouble::Status`]; redirects are not followed.
     pub(super) async fn ask(&self, exchange: Exchange, time: Duration) -> Result<Bytes, Trouble> {
         let whole = async {
-            let response = self.start(exchange).await?;
+            let (request, limit) = self.request(exchange)?;
+            let (response, used) = self.send(request, limit).await?;
             let status = response.status();
             let body = response.into_body().collect().await.map_err(from_hyper)?.to_bytes();
+            // Before the answer is given on: the next call then finds the connection.
+            used.keep().await;
             if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
         };
         tokio::time::timeout(time, whole).await.unwrap_or(Err(Trouble::TimedOut(time)))
@@ -182,7 +226,7 @@ impl Transport {
         &self,
         mut request: Request<Full<Bytes>>,
         limit: u64,
-    ) -> Result<Response<Incoming>, Trouble> {
+    ) -> Result<(Response<Incoming>, Used), Trouble> {
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
             .await
@@ -193,10 +237,7 @@ impl Transport {
             let spare = repeatable.then(|| request.clone());
             kept.left.store(limit, Ordering::Relaxed);
             match kept.sender.try_send_request(request).await {
-                Ok(response) => {
-                    self.keep_when_read(kept, slot);
-                    return Ok(response);
-                }
+                Ok(response) => return Ok((response, self.used(kept, slot))),
                 Err(mut failed) => {
                     self.set_version_doubtful();
                     match failed.take_message().or(spare) {
@@ -206,14 +247,9 @@ impl Transport {
                 }
             }
         }
-        let mut fresh = self.open().await?;
-        fresh.left.store(limit, Ordering::Relaxed);
-        let response = fresh.sender.send_request(request).await.map_err(|error| {
-            self.set_version_doubtful();
-            from_hyper(error)
-        })?;
-        self.keep_when_read(fresh, slot);
-        Ok(response)
+        let mut fresh = self.open(limit).await?;
+        let response = self.send_on(&mut fresh, request).await?;
+        Ok((response, self.used(fresh, slot)))
     }
 
     fn set_version_doubtful(&self) {
@@ -231,49 +267,39 @@ impl Transport {
         None
     }
 
-    /// Keeps the connection for the next request once its answer was read; a slot is held until then.
-    fn keep_when_read(&self, mut connection: Connection, slot: OwnedSemaphorePermit) {
-        let idle = Arc::clone(&self.idle);
-        tokio::spawn(async move {
-            if connection.sender.ready().await.is_ok() {
-                let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-                if idle.len() < IDLE {
-                    idle.push(connection);
-                }
-            }
-            drop(slot);
-        });
+    fn used(&self, connection: Connection, slot: OwnedSemaphorePermit) -> Used {
+        let (idle, slots) = (Arc::clone(&self.idle), Arc::clone(&self.slots));
+        Used { connection, idle, slots, _slot: slot }
     }
 
-    async fn open(&self) -> Result<Connection, Trouble> {
-        let opened = tokio::time::timeout(CONNECT, async {
-            Ok::<Stream, io::Error>(match &self.place {
-                Place::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
-                Place::Tcp(host, port) => {
-                    // The name is not looked up: `localhost` must not lead anywhere else.
-                    let host = if host == "localhost" { "127.0.0.1" } else { host.as_str() };
-                    let stream = TcpStream::connect((host, *port)).await?;
-                    stream.set_nodelay(true)?;
-                    Stream::Tcp(stream)
-                }
-            })
-        });
-        let stream = match opened.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                self.set_version_doubtful();
-                return Err(Trouble::NoConnection(words_for(&error)));
-            }
-            Err(_) => return Err(Trouble::TimedOut(CONNECT)),
-        };
-        let left = Arc::new(AtomicU64::new(ANSWER));
+    async fn open(&self, limit: u64) -> Result<Connection, Trouble> {
+        let stream = self.place.open().await.inspect_err(|_| self.set_version_doubtful())?;
+        let left = Arc::new(AtomicU64::new(limit));
         let metered = Metered { stream, left: Arc::clone(&left) };
         let (sender, driver) = http1::handshake(TokioIo::new(metered)).await.map_err(from_hyper)?;
-        tokio::spawn(async move {
-            // The request that was under way is told of the same error.
-            let _ = driver.await;
-        });
-        Ok(Connection { sender, left })
+        let driver = tokio::spawn(async move { driver.await.err() });
+        Ok(Connection { sender, left, driver })
+    }
+
+    /// Sends on a new connection.
+    async fn send_on(
+        &self,
+        fresh: &mut Connection,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Trouble> {
+        match fresh.sender.send_request(request).await {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                self.set_version_doubtful();
+                // Where it broke before the request was sent, only the driver knows why.
+                let told = tokio::time::timeout(LAST_WORDS, &mut fresh.driver).await;
+                let error = match told {
+                    Ok(Ok(Some(told))) if error.is_canceled() => told,
+                    _ => error,
+                };
+                Err(self.place.explain(from_hyper(error)).await)
+            }
+        }
     }
 }
 
@@ -286,12 +312,13 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Trouble {
 pub(super) fn from_hyper(error: hyper::Error) -> Trouble {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
-        if let Some(TooLarge) = inner
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref())
-        {
-            return Trouble::TooLarge;
+        if let Some(below) = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            if below.is::<TooLarge>() {
+                return Trouble::TooLarge;
+            }
+            if let Some(error) = below.downcast_ref() {
+                return tls::trouble(error);
+            }
         }
         cause = inner.source();
     }
@@ -299,84 +326,6 @@ pub(super) fn from_hyper(error: hyper::Error) -> Trouble {
         Trouble::Nonsense(format!("the answer is no HTTP ({error})"))
     } else {
         Trouble::Cut(error.to_string())
-    }
-}
-
-fn words_for(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-        io::ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// An answer went beyond its limit.
-#[derive(Debug)]
-struct TooLarge;
-
-impl std::fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the answer is too large")
-    }
-}
-
-impl std::error::Error for TooLarge {}
-
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-/// A stream that breaks when more was read than the present request may have. Counted here, below HTTP, so
-/// that no reader above can forget it.
-struct Metered {
-    stream: Stream,
-    left: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Metered {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
-        let read = (buffer.filled().len() - before) as u64;
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_sub(read), Ordering::Relaxed);
-        if read > left { Poll::Ready(Err(io::Error::other(TooLarge))) } else { polled }
-    }
-}
-
-impl AsyncWrite for Metered {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 

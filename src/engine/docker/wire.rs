@@ -177,6 +177,8 @@ pub(super) struct HealthProbe {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct InspectedConfig {
     pub(super) image: String,
+    #[serde(rename = "Tty")]
+    pub(super) has_terminal: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +223,25 @@ pub(super) struct ListedNetwork {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Made {
     pub(super) id: String,
+}
+
+/// One event.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct EventLine {
+    #[serde(rename = "Type")]
+    pub(super) kind: String,
+    pub(super) action: String,
+    pub(super) actor: EventActor,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct EventActor {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) attributes: BTreeMap<String, String>,
 }
 
 /// One line of a pull.

@@ -4,6 +4,7 @@
 //! minute, from the beginning again after a run of more than 10 s.
 
 use super::world::{Behaviour, Container, Process, World};
+use crate::engine::EventKind;
 use crate::model::Health;
 
 const FIRST_PAUSE: u64 = 100;
@@ -69,6 +70,7 @@ impl World {
         } else {
             Process::Exited { code }
         };
+        self.happened(id, EventKind::Died { code });
     }
 
     fn revive(&mut self, id: &str) {
@@ -77,6 +79,20 @@ impl World {
             container.restart_count += 1;
             container.started = Some(now);
             container.process = Process::Running;
+        }
+        self.speak(id);
+    }
+
+    /// What it writes when it starts.
+    pub(super) fn speak(&mut self, id: &str) {
+        let Some(container) = self.containers.get(id) else { return };
+        let image = container.image.clone();
+        self.happened(id, EventKind::Started);
+        if let Behaviour::Speaks { stdout, stderr } = self.behaviour(&image) {
+            self.says(id, false, &stdout);
+            self.says(id, true, &stderr);
+        } else {
+            self.says(id, false, &format!("{image} started (simulated)"));
         }
     }
 
@@ -133,10 +149,16 @@ impl World {
     }
 }
 
+/// 2026-01-01T00:00:00Z
+const EPOCH: i64 = 1_767_225_600;
+
+/// A moment of the engine's clock in seconds since 1970.
+pub(super) fn seconds(moment: u64) -> i64 {
+    EPOCH.saturating_add(i64::try_from(moment / 1000).unwrap_or(i64::MAX))
+}
+
 /// A moment of the engine's clock, as engines write moments.
 pub(super) fn written(moment: Option<u64>) -> String {
-    /// 2026-01-01T00:00:00Z
-    const EPOCH: i64 = 1_767_225_600;
     let Some(moment) = moment else { return "0001-01-01T00:00:00Z".to_owned() };
     let millis = i64::try_from(moment).unwrap_or(0);
     jiff::Timestamp::from_millisecond(EPOCH * 1000 + millis)

@@ -4,8 +4,8 @@
 
 use super::Simulated;
 use super::trouble::Trouble;
-use super::world::{Behaviour, Image, Process, World, full_reference};
-use crate::engine::{EngineError, EngineErrorKind};
+use super::world::{Behaviour, Image, World, full_reference};
+use crate::engine::{EngineError, EngineErrorKind, EventKind, LogSource};
 use crate::plan::StepKind;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -27,6 +27,10 @@ pub enum CallKind {
     LookAt,
     /// A file.
     ReadFile,
+    /// The beginning of a stream of events.
+    Events,
+    /// The beginning of a log.
+    Logs,
     /// A step.
     Step(StepKind),
 }
@@ -272,11 +276,7 @@ impl Control {
     /// # Errors
     /// Where there is no such container.
     pub fn pause(&self, container: &str) -> Result<(), EngineError> {
-        self.on_container(container, |found| {
-            if found.process == Process::Running {
-                found.process = Process::Paused;
-            }
-        })
+        self.engine.change(|w| w.pause(container))?
     }
 
     /// Somebody renames a container.
@@ -285,6 +285,18 @@ impl Control {
     /// As the engine would refuse.
     pub fn rename(&self, container: &str, name: &str) -> Result<(), EngineError> {
         self.engine.change(|w| w.rename(container, name))?
+    }
+
+    /// A module writes a line.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn say(&self, container: &str, source: LogSource, line: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            let id = w.container(container)?.id.clone();
+            w.says(&id, source == LogSource::Stderr, line);
+            Ok(())
+        })?
     }
 
     /// Somebody removes a container.
@@ -314,9 +326,14 @@ impl Control {
     /// # Errors
     /// Where there is no such container.
     pub fn disconnect(&self, container: &str, network: &str) -> Result<(), EngineError> {
-        self.on_container(container, |found| {
-            found.networks.remove(network);
-        })
+        self.engine.change(|w| {
+            let found = w.container_mut(container)?;
+            let (id, was_on) = (found.id.clone(), found.networks.remove(network).is_some());
+            if was_on {
+                w.happened(&id, EventKind::Disconnected { network: network.to_owned() });
+            }
+            Ok(())
+        })?
     }
 
     /// Somebody makes a container that is none of ours, and starts it.
@@ -412,13 +429,5 @@ impl Control {
     /// Where there is no such container.
     pub fn environment(&self, container: &str) -> Result<BTreeMap<String, String>, EngineError> {
         self.engine.look(|w| w.container(container).map(|c| c.env.clone()))?
-    }
-
-    fn on_container(
-        &self,
-        container: &str,
-        change: impl FnOnce(&mut super::world::Container),
-    ) -> Result<(), EngineError> {
-        self.engine.change(|w| w.container_mut(container).map(change))?
     }
 }

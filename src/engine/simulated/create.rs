@@ -4,7 +4,7 @@
 //! matches keys whatever their case and passes over those that it does not know.
 
 use super::world::{Container, Mount, Process, Publication, World};
-use crate::engine::{EngineError, EngineErrorKind, SecretValues};
+use crate::engine::{EngineError, EngineErrorKind, EventKind, SecretValues};
 use crate::model::SecretName;
 use crate::plan::StepOutput;
 use serde_json::Value as Json;
@@ -46,12 +46,8 @@ impl World {
     ) -> Result<StepOutput, EngineError> {
         use EngineErrorKind::{Conflict, NoImage, Refused};
         for (variable, secret) in variables {
-            if !secrets.0.contains_key(secret.as_str()) {
-                let words = format!(
-                    "the secret `{secret}` (for {variable}) is not known to this control host, \
-                     or not for this device"
-                );
-                return refuse(Refused, name, &words);
+            if let Err(reason) = secrets.value(secret) {
+                return refuse(Refused, name, &format!("{variable}: {reason}"));
             }
         }
         if !is_name(name) {
@@ -110,9 +106,11 @@ impl World {
             started: None,
             finished: None,
             error: String::new(),
+            logs: std::collections::VecDeque::new(),
             id: id.clone(),
         };
         self.containers.insert(id.clone(), container);
+        self.happened(&id, EventKind::Created);
         Ok(StepOutput::Created { id })
     }
 

@@ -7,6 +7,7 @@
 mod clock;
 mod control;
 mod create;
+mod listen;
 mod look;
 mod step;
 mod trouble;
@@ -15,10 +16,14 @@ mod world;
 pub use control::{CallKind, Control, Fault};
 pub use world::Behaviour;
 
-use super::{Engine, EngineError, EngineErrorKind, EngineFuture, FileSeen, SecretValues, Wanted};
+use super::{
+    Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
+    LogsWanted, SecretValues, Wanted,
+};
 use crate::model::{EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
 use control::Interference;
+use listen::Listeners;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +42,7 @@ struct Inner {
     device: String,
     state: Mutex<Kept>,
     interference: Mutex<Interference>,
+    listeners: Mutex<Listeners>,
 }
 
 struct Kept {
@@ -61,6 +67,7 @@ impl Simulated {
                 device: device.to_owned(),
                 state: Mutex::new(kept),
                 interference: Mutex::default(),
+                listeners: Mutex::default(),
             }),
         })
     }
@@ -73,6 +80,10 @@ impl Simulated {
 
     fn interference(&self) -> MutexGuard<'_, Interference> {
         self.inner.interference.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the world.
@@ -91,6 +102,8 @@ impl Simulated {
             kept.refresh(path)?;
         }
         let out = change(&mut kept.world);
+        let happened = std::mem::take(&mut kept.world.happened);
+        self.listeners().tell(happened);
         if let Some(path) = &self.inner.path {
             kept.write(path)?;
         }
@@ -215,6 +228,18 @@ impl Engine for Simulated {
         Box::pin(self.call(CallKind::ReadFile, format!("read {path} of {container}"), move || {
             self.look(|world| world.read_file(container, path, limit))
         }))
+    }
+
+    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream> {
+        Box::pin(self.listen_to_events(fleets))
+    }
+
+    fn logs<'a>(
+        &'a self,
+        container: &'a str,
+        wanted: &'a LogsWanted,
+    ) -> EngineFuture<'a, LogStream> {
+        Box::pin(self.read_logs(container, wanted))
     }
 }
 

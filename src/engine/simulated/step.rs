@@ -3,8 +3,9 @@
 //! Enters: a step. Leaves: the world changed, or the engine's refusal in the engine's words.
 
 use super::create::{is_name, unfit};
+use super::listen::told_of;
 use super::world::{Behaviour, Image, Network, Process, StoredFile, World, full_reference};
-use crate::engine::{EngineError, EngineErrorKind, SecretValues};
+use crate::engine::{Cause, EngineError, EngineErrorKind, EventKind, SecretValues};
 use crate::model::{ENGINE_FILES, Health, ImageReference};
 use crate::plan::{FileEntry, Step, StepOutput};
 use std::collections::BTreeMap;
@@ -23,7 +24,10 @@ impl World {
         let done = match step {
             Step::Pull { image, credentials, if_present_is_enough } => {
                 let known = match credentials {
-                    Some(name) => secrets.registry_credentials(name).map(|_| ()),
+                    Some(name) => secrets
+                        .credentials(image, name)
+                        .map(|_| ())
+                        .map_err(|words| (Cause::RegistryCredentials, words)),
                     None => Ok(()),
                 };
                 return self.pull(image, known, *if_present_is_enough);
@@ -48,11 +52,7 @@ impl World {
             Step::Restart { container, timeout: _ } => {
                 self.stop(container.as_str()).and_then(|()| self.start(container.as_str()))
             }
-            Step::Unpause { container } => self.container_mut(container.as_str()).map(|c| {
-                if c.process == Process::Paused {
-                    c.process = Process::Running;
-                }
-            }),
+            Step::Unpause { container } => self.unpause(container.as_str()),
             Step::Rename { container, name } => self.rename(container.as_str(), name),
             Step::Remove { container } => {
                 self.remove(container.as_str());
@@ -67,8 +67,8 @@ impl World {
             Ok(()) => Ok(StepOutput::Done),
             Err(error) if error.kind == EngineErrorKind::ModuleFailed => Err(error),
             Err(error) if error.kind == EngineErrorKind::TimedOut => Err(error),
-            Err(EngineError { kind, message }) => {
-                Err(EngineError::new(kind, format!("could not {step}: {message}")))
+            Err(EngineError { kind, cause, message }) => {
+                Err(EngineError::new(kind, format!("could not {step}: {message}")).because(cause))
             }
         }
     }
@@ -76,24 +76,25 @@ impl World {
     fn pull(
         &mut self,
         image: &ImageReference,
-        credentials: Result<(), String>,
+        credentials: Result<(), (Cause, String)>,
         enough: bool,
     ) -> Result<StepOutput, EngineError> {
         let reference = full_reference(image.as_str());
         let had = credentials.and_then(|()| {
             if self.missing.contains(&reference) {
-                Err("the registry has no such image or tag (manifest unknown)".to_owned())
+                let words = "the registry has no such image, tag or digest (manifest unknown)";
+                Err((Cause::NoSuchImage, words.to_owned()))
             } else {
                 Ok(())
             }
         });
-        if let Err(words) = had {
+        if let Err((cause, words)) = had {
             let words = format!("could not pull {image}: {words}");
             return if enough && self.images.contains_key(&reference) {
                 let words = format!("{words}; the image that is there is used");
                 Ok(StepOutput::DoneWithWarning(words))
             } else {
-                Err(EngineError::new(EngineErrorKind::NoImage, words))
+                Err(EngineError::new(EngineErrorKind::NoImage, words).because(cause))
             };
         }
         let id = self.published_id(&reference);
@@ -161,7 +162,11 @@ impl World {
                          networks in host mode";
             return Err(EngineError::new(EngineErrorKind::Refused, words));
         }
-        found.networks.entry(network.to_owned()).or_insert_with(|| aliases.to_vec());
+        if !found.networks.contains_key(network) {
+            found.networks.insert(network.to_owned(), aliases.to_vec());
+            let id = found.id.clone();
+            self.happened(&id, EventKind::Connected { network: network.to_owned() });
+        }
         Ok(())
     }
 
@@ -220,6 +225,8 @@ impl World {
         if let Some(nano_cpus) = nano_cpus.filter(|nano| *nano > 0) {
             found.nano_cpus = nano_cpus;
         }
+        let id = found.id.clone();
+        self.happened(&id, EventKind::Updated);
         Ok(())
     }
 
@@ -250,6 +257,7 @@ impl World {
         found.started = Some(now);
         found.restart_count = 0;
         found.error.clear();
+        self.speak(&id);
         Ok(())
     }
 
@@ -308,6 +316,8 @@ impl World {
             Process::Running | Process::Paused => {
                 found.process = Process::Exited { code: KILLED };
                 found.finished = Some(now);
+                let id = found.id.clone();
+                self.happened(&id, EventKind::Died { code: KILLED });
             }
             Process::Restarting { code, .. } => found.process = Process::Exited { code },
             Process::Created | Process::Exited { .. } => {}
@@ -339,6 +349,27 @@ impl World {
             return Err(EngineError::new(EngineErrorKind::Conflict, words));
         }
         name.clone_into(&mut self.container_mut(&id)?.name);
+        self.happened(&id, EventKind::Renamed);
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self, container: &str) -> Result<(), EngineError> {
+        let found = self.container_mut(container)?;
+        if found.process == Process::Running {
+            found.process = Process::Paused;
+            let id = found.id.clone();
+            self.happened(&id, EventKind::Paused);
+        }
+        Ok(())
+    }
+
+    fn unpause(&mut self, container: &str) -> Result<(), EngineError> {
+        let found = self.container_mut(container)?;
+        if found.process == Process::Paused {
+            found.process = Process::Running;
+            let id = found.id.clone();
+            self.happened(&id, EventKind::Unpaused);
+        }
         Ok(())
     }
 
@@ -346,6 +377,10 @@ impl World {
         let Some(removed) = self.find(container).and_then(|id| self.containers.remove(&id)) else {
             return;
         };
+        if removed.is_up() {
+            self.happened.push(told_of(&removed, EventKind::Died { code: KILLED }));
+        }
+        self.happened.push(told_of(&removed, EventKind::Destroyed));
         for volume in removed.own_volumes {
             let used = self.containers.values().flat_map(|c| &c.mounts).any(|m| m.volume == volume);
             if !used {

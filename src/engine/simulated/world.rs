@@ -3,11 +3,12 @@
 //! Enters: nothing. Leaves: plain data that can be kept in a file, and look-ups in it. What happens to it is in
 //! `step` and `clock`.
 
-use crate::engine::{EngineError, EngineErrorKind};
+use super::listen::LogLine;
+use crate::engine::{EngineError, EngineErrorKind, EngineEvent};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Everything that one simulated engine holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub(super) struct World {
     pub(super) published: BTreeMap<String, u64>,
     /// Ports of the device that some process holds.
     pub(super) occupied: BTreeSet<u16>,
+    /// What happened since it was last told.
+    #[serde(skip)]
+    pub(super) happened: Vec<EngineEvent>,
 }
 
 /// What a module does once it is started.
@@ -53,6 +57,13 @@ pub enum Behaviour {
     BadCommand,
     /// It runs, and its health check, if it has one, says no.
     Unhealthy,
+    /// It runs, and writes this at each start.
+    Speaks {
+        /// A line to standard output.
+        stdout: String,
+        /// A line to standard error.
+        stderr: String,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -86,6 +97,9 @@ pub(super) struct Container {
     pub(super) started: Option<u64>,
     pub(super) finished: Option<u64>,
     pub(super) error: String,
+    /// What it wrote last.
+    #[serde(default)]
+    pub(super) logs: VecDeque<LogLine>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +200,7 @@ impl World {
             missing: BTreeSet::new(),
             published: BTreeMap::new(),
             occupied: BTreeSet::new(),
+            happened: Vec::new(),
         }
     }
 

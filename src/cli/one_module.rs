@@ -1,0 +1,100 @@
+//! What `logs` and `restart` share: one device, one module, and the way there.
+
+use super::Global;
+use super::exit::Failure;
+use super::opened::{self, device};
+use super::run::{load_config, state_folder};
+use crate::engine::{Cause, EngineError};
+use crate::fleet::Fleet;
+use crate::model::{Device, ModuleName};
+use crate::plan::{DeviceMemory, Role};
+use crate::reconcile::{Gate, Reached};
+use crate::store::{Store, StoredDevice};
+use std::sync::Arc;
+
+/// Arguments of both.
+#[derive(clap::Args)]
+pub(super) struct ModuleArguments {
+    /// The device
+    #[arg(value_name = "DEVICE")]
+    device: String,
+    /// The module
+    #[arg(value_name = "MODULE")]
+    module: String,
+    /// Take the working tree as it is, not HEAD
+    #[arg(long, conflicts_with = "revision")]
+    worktree: bool,
+    /// Ask the simulated engine: nothing real is reached
+    #[arg(long)]
+    simulate: bool,
+}
+
+/// A module of a device, and what is needed to reach it.
+pub(super) struct OneModule {
+    pub(super) device: Arc<Device>,
+    pub(super) module: ModuleName,
+    pub(super) store: Store,
+    pub(super) stored: Option<StoredDevice>,
+    fleet: Fleet,
+    memory: DeviceMemory,
+    gate: Gate,
+}
+
+/// Opens the fleet, the store and the gate.
+pub(super) fn open(global: &Global, arguments: &ModuleArguments) -> Result<OneModule, Failure> {
+    let ModuleArguments { device: id, module, worktree, simulate } = arguments;
+    let revision =
+        if *worktree { None } else { Some(global.revision.as_deref().unwrap_or("HEAD")) };
+    let opened = opened::open(global, revision)?;
+    let module = ModuleName::parse(module).map_err(|error| Failure::new(error.to_string()))?;
+    let device = Arc::new(device(&opened.fleet, id)?.clone());
+    let folder = state_folder(global, &opened.fleet, *simulate)?;
+    let config = load_config(global)?;
+    let store = Store::open(&folder)?;
+    let stored = store.load_devices()?.remove(&device.id);
+    let memory = store.memory(&device.id)?;
+    let gate = Gate::new(config, simulate.then(|| folder.join("engines")), store.hash_key().0);
+    Ok(OneModule { device, module, store, stored, fleet: opened.fleet, memory, gate })
+}
+
+impl OneModule {
+    /// Its container in one of these roles, the first role first.
+    pub(super) async fn reach(&self, roles: &[Role]) -> Result<Reached, Failure> {
+        let Self { device, module, fleet, memory, gate, store: _, stored: _ } = self;
+        gate.reach(fleet, device, module, roles, memory).await.map_err(|error| failure(&error))
+    }
+}
+
+/// An engine's error, with what helps where that is known.
+pub(super) fn failure(error: &EngineError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error.cause.and_then(help) {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
+fn help(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::HostKeyUnknown => {
+            "add the host's key to the known_hosts file, after you compared it on the device"
+        }
+        Cause::HostKeyChanged => {
+            "if the device was set up anew, take the old key out of known_hosts; else somebody is in between"
+        }
+        Cause::LoginRefused => {
+            "put the control host's public key into authorized_keys of that user on the device"
+        }
+        Cause::ForwardingRefused => {
+            "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
+        }
+        Cause::ClientExpired | Cause::ClientFiles | Cause::KeyMismatch => {
+            "see `[tls.NAME]` in the control host's hoist.toml"
+        }
+        Cause::ClientRefused => {
+            "the engine's --tlscacert must be the authority of the certificate in `[tls.NAME]`"
+        }
+        Cause::NotPermitted => "that user must be in the group of the engine's socket",
+        _ => return None,
+    })
+}
