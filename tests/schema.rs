@@ -140,6 +140,8 @@ fn the_reference_and_other_right_files_are_taken() {
 /// Problems that no schema can see, and why.
 const BEYOND_A_SCHEMA: &[(Code, &str)] = &[
     (Code::BadCondition, "a language of its own"),
+    (Code::BadQuery, "a language of its own"),
+    (Code::BadRoute, "a language of its own"),
     (Code::UnknownDevice, "it needs the other files"),
     (Code::BadTemplate, "what stands inside `${…}` is a language of its own"),
 ];

@@ -119,7 +119,7 @@ fn bash_completes_commands_options_and_values() {
     }
     assert_eq!(
         offered(&script, &["hoist", "validate", "--format", ""]),
-        ["text", "json", "toml", "github"]
+        ["text", "json", "markdown", "toml", "github", "azure"]
     );
     for shell in ["zsh", "fish"] {
         let script = stage.quiet_hoist(&["completions", shell]).stdout;

@@ -215,8 +215,10 @@ pub(in crate::fleet) fn route(item: &Item<'_>) -> Option<Route> {
 
 /// A route's text and what it says of modules.
 fn route_text(item: &Item<'_>) -> Option<(String, Option<RouteEnds>)> {
-    let text = item.code("route")?;
+    let text = item.text_of_size("route")?;
     match ParsedRoute::parse(text) {
+        // In a name it was refused with better words; here it stands in a text.
+        Ok(_) if item.refuse_template("route", text) => None,
         Ok(parsed) => {
             let places = item.places_within(text);
             let ends = RouteEnds {

@@ -347,18 +347,29 @@ impl<'a> Item<'a> {
         PlacesWithin { whole: self.place(), start: span.start, offsets }
     }
 
+    /// A text in one of our languages, of a size that is read, and without templates.
+    fn code(&self, what: &str) -> Option<&'a str> {
+        let text = self.text_of_size(what)?;
+        (!self.refuse_template(what, text)).then_some(text)
+    }
+
+    /// Refuses a text that is not filled per device and looks as if it were; says whether it does.
+    pub(in crate::fleet) fn refuse_template(&self, what: &str, text: &str) -> bool {
+        let found = (self.file.texts == Texts::Templates).then(|| text.find("${")).flatten();
+        let Some(start) = found else { return false };
+        let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
+        let place = self.places_within(text).of(Span::new(start, end));
+        self.file.report(
+            Diagnostic::new(Code::BadTemplate, format!("a {what} takes no templates"))
+                .at(place)
+                .help("write what should stand there; only modules take `${device.…}`"),
+        );
+        true
+    }
+
     /// A text in one of our languages, of a size that is read.
-    pub(in crate::fleet) fn code(&self, what: &str) -> Option<&'a str> {
+    pub(in crate::fleet) fn text_of_size(&self, what: &str) -> Option<&'a str> {
         let text = self.string()?;
-        if self.file.texts == Texts::Templates && text.contains("${") {
-            let help = "write what should stand there; only modules take `${device.…}`";
-            self.report(
-                Code::BadTemplate,
-                format!("a {what} takes no templates"),
-                Some(help.into()),
-            );
-            return None;
-        }
         if text.len() > LONGEST_CODE && text.chars().count() > LONGEST_CODE {
             let message = format!(
                 "a {what} of {} characters; at most {LONGEST_CODE} are read",

@@ -32,7 +32,11 @@ pub(super) fn deployment() -> Json {
         ("labels", "free labels of the deployment", names_to(&not_empty(), &text())),
         ("modules", "what the devices run", names_to(&module_name(), &module())),
         ("routes", "ways of messages between modules", names_to(&route_name(), &route())),
-        ("metrics", "custom metrics: name and query", names_to(&not_empty(), &code())),
+        (
+            "metrics",
+            "queries; `hoist status` shows how many rows each gives",
+            names_to(&not_empty(), &code()),
+        ),
         ("phased", "false: at once on all devices, without the fleet's phases", boolean()),
         ("rollout", "tightens the fleet's rollout", table(rollout_settings())),
         ("azure", "opaque; kept for export", any_table()),

@@ -7,11 +7,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The form of a diff that the steps ask for.
-const ASKED_FORMAT: &str = "--format markdown";
-/// The form that they get here.
-const GIVEN_FORMAT: &str = "--format text";
-
 pub(super) const GITHUB_REVIEW: &str = "fleet-examples/buildings/.github/workflows/hoist.yml";
 pub(super) const GITHUB_COMMENT: &str =
     "fleet-examples/buildings/.github/workflows/hoist-comment.yml";
@@ -97,7 +92,6 @@ impl Forge {
             let path = std::env::var("PATH").unwrap_or_default();
             let path =
                 format!("{}:{}:{path}", self.runner.join("bin").display(), program.display());
-            let script = step.script.replace(ASKED_FORMAT, GIVEN_FORMAT);
             let output = self
                 .stage
                 .cleared(&mut command)
@@ -107,7 +101,7 @@ impl Forge {
                 .env("GITHUB_STEP_SUMMARY", self.runner.join("summary"))
                 .env("GITHUB_WORKSPACE", self.stage.root().join("clone"))
                 .envs(variables.iter().copied())
-                .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script])
+                .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", step.script.as_str()])
                 .output()
                 .expect("bash is there");
             job.stdout.push_str(&String::from_utf8_lossy(&output.stdout));

@@ -29,8 +29,7 @@ fn a_pull_request_gets_one_comment_that_is_kept_up_to_date() {
     give_away(&forge.stage);
     let job = forge.review();
     assert_eq!(job.code, 0, "{}", job.stdout);
-    let annotation =
-        "::warning file=deployments/base.toml,line=6,col=1,title=published-everywhere::";
+    let annotation = "::warning file=deployments/base.toml,line=6,endLine=6,col=1,endColumn=6,title=published-everywhere::";
     assert!(job.stdout.contains(annotation), "{}", job.stdout);
     let summary = fs::read_to_string(forge.runner.join("summary")).expect("text");
 
@@ -39,7 +38,10 @@ fn a_pull_request_gets_one_comment_that_is_kept_up_to_date() {
     let (calls, body) = forge.written().expect("a comment");
     assert_eq!(calls, "POST repos/o/r/issues/7/comments\n");
     assert!(body.starts_with("<!-- hoist: what this pull request would change on devices -->\n"));
-    assert!(body.contains("3 of 4 devices change, in 1 way: 3 recreated, 0 removed"), "{body}");
+    assert!(
+        body.contains("3 of 4 devices change, in 1 way: 3 modules recreated, 0 removed"),
+        "{body}"
+    );
     assert!(body.contains(&summary), "{body}");
     assert!(body.ends_with("/actions/runs/3) for 0123456789ab</sub>\n"), "{body}");
 
@@ -131,7 +133,8 @@ fn a_pull_request_that_is_wrong_or_needs_consent_fails_and_says_why() {
     forge.check_out_pull_request(&[]);
     let job = forge.review();
     assert_eq!(job.code, 1, "{}", job.stdout);
-    let annotation = "::error file=deployments/base.toml,line=2,col=1,title=unknown-key::";
+    let annotation =
+        "::error file=deployments/base.toml,line=2,endLine=2,col=1,endColumn=8,title=unknown-key::";
     assert!(job.stdout.contains(annotation), "{}", job.stdout);
     assert!(!job.stdout.lines().any(|line| line.trim_start().starts_with("::set-output")));
     assert_eq!(forge.comment(HEAD, FILES, "[]").code, 0);
