@@ -3,7 +3,7 @@
 
 use hoist::diagnostic::{Diagnostic, render};
 use hoist::fleet::{FileTree, TreeEntry, decode_manifest, load, print_manifest};
-use hoist::language::{Condition, LanguageError};
+use hoist::language::{Condition, LanguageError, ParsedRoute, Query};
 use hoist::model::Facts;
 use hoist::resolve::{check, resolve};
 use std::fmt::{Debug, Display};
@@ -12,11 +12,22 @@ use std::fmt::{Debug, Display};
 pub(crate) type Check = fn(&[u8]);
 
 /// Every check, by the name of its fuzzer and of the folder of its corpus.
-pub(crate) const CHECKS: &[(&str, Check)] = &[("condition", condition), ("fleet_file", fleet_file)];
+pub(crate) const CHECKS: &[(&str, Check)] =
+    &[("condition", condition), ("fleet_file", fleet_file), ("query", query), ("route", route)];
 
 /// A target condition.
 pub(crate) fn condition(bytes: &[u8]) {
     round_trip(bytes, Condition::parse);
+}
+
+/// A query.
+pub(crate) fn query(bytes: &[u8]) {
+    round_trip(bytes, Query::parse);
+}
+
+/// A route.
+pub(crate) fn route(bytes: &[u8]) {
+    round_trip(bytes, ParsedRoute::parse);
 }
 
 /// A text that parses prints to one that parses to the same; of any other, each error lies inside it.

@@ -52,6 +52,7 @@ const CASES: &[Case] = cases![
     lifecycle::a_stop_with_policy_no_stays_down,
     refusals::bad_bodies_are_refused,
     refusals::names_are_unique,
+    refusals::a_create_that_is_made_again_finds_its_own_work,
     refusals::an_image_that_is_not_there,
     refusals::ports_conflict_only_at_start,
     refusals::nothing_is_found_where_nothing_is,

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Does, body, named, policy, remove, rename, start, stop, wait};
 use hoist::engine::{EngineErrorKind, SecretValues};
-use hoist::model::{ContainerState, ImageReference, SecretName};
+use hoist::model::{ContainerState, ImageReference, SecretName, label};
 use hoist::plan::{Step, StepOutput};
 use serde_json::{Value as Json, json};
 
@@ -48,6 +48,20 @@ pub(crate) async fn names_are_unique(bench: &dyn Bench) {
     assert!(error.message.contains(&id[..12]) && !error.message.contains(&id), "{error}");
     bench.create("CAM", body("test/runs:1")).await;
     assert_eq!(bench.list().await.containers.len(), 2);
+}
+
+pub(crate) async fn a_create_that_is_made_again_finds_its_own_work(bench: &dyn Bench) {
+    bench.image("test/runs:1", Does::Runs, &[]);
+    let mut ours = body("test/runs:1");
+    ours["Labels"] = json!({ label::SPEC: "v1:a", label::MODULE: "cam" });
+    let id = bench.create("cam", ours.clone()).await;
+    assert_eq!(bench.create("cam", ours.clone()).await, id);
+    // Another specification, or a container that was used: somebody else's name.
+    let mut other = ours.clone();
+    other["Labels"][label::SPEC] = json!("v1:b");
+    assert_eq!(bench.fails(create("cam", other)).await.kind, EngineErrorKind::Conflict);
+    bench.run(start("cam")).await;
+    assert_eq!(bench.fails(create("cam", ours)).await.kind, EngineErrorKind::Conflict);
 }
 
 pub(crate) async fn an_image_that_is_not_there(bench: &dyn Bench) {

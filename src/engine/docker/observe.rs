@@ -295,7 +295,8 @@ fn detail(
     image_labels: BTreeMap<String, String>,
     twin: Option<TwinSeen>,
 ) -> ContainerDetail {
-    let Inspected { name: _, image_id: _, restart_count, state, config, host_config } = inspected;
+    let Inspected { id: _, name: _, image_id: _, restart_count, state, config, host_config } =
+        inspected;
     let positive = |number: i64| u64::try_from(number).unwrap_or(0);
     ContainerDetail {
         image: config.image,

@@ -6,10 +6,10 @@
 use super::Docker;
 use super::failure::{Call, Trouble};
 use super::transport::{Exchange, encoded};
-use super::wait::Limits;
-use super::wire::{self, Made};
+use super::wait::{BETWEEN_LOOKS, Limits};
+use super::wire::{self, Inspected, Made};
 use crate::engine::{EngineError, EngineErrorKind, SecretValues};
-use crate::model::SecretName;
+use crate::model::{SecretName, label};
 use crate::plan::{ContainerRef, Step, StepOutput};
 use bollard::query_parameters::{
     PruneNetworksOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
@@ -18,6 +18,7 @@ use bollard::query_parameters::{
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// For calls that change a record.
 const QUICK: Duration = Duration::from_secs(30);
@@ -145,14 +146,30 @@ impl Docker {
     ) -> Result<StepOutput, EngineError> {
         let filled = fill_in(name, body, variables, secrets)?;
         let path = format!("/containers/create?name={}", encoded(name));
-        let exchange = Exchange::post(path, Some(filled.as_ref().unwrap_or(body)));
-        let made: Made = self
-            .transport
-            .ask(exchange, SLOW)
-            .await
-            .and_then(|bytes| wire::parse(&bytes))
-            .map_err(|trouble| trouble.masked(secrets).during(Call::Create, step))?;
-        Ok(StepOutput::Created { id: made.id })
+        let body = filled.as_ref().unwrap_or(body);
+        let begun = Instant::now();
+        loop {
+            let exchange = Exchange::post(path.clone(), Some(body));
+            let made = self.transport.ask(exchange, SLOW).await;
+            let trouble = match made.and_then(|bytes| wire::parse::<Made>(&bytes)) {
+                Ok(made) => return Ok(StepOutput::Created { id: made.id }),
+                Err(trouble) => trouble,
+            };
+            if trouble.refused_with(409).is_some_and(|text| text.contains("already in use")) {
+                match self.inspect(name).await? {
+                    Some(seen) if is_made_of(&seen, body) => {
+                        return Ok(StepOutput::Created { id: seen.id });
+                    }
+                    // A call whose caller was killed goes on: the name is taken before there is a container.
+                    None if begun.elapsed() < SLOW => {
+                        tokio::time::sleep(BETWEEN_LOOKS).await;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            return Err(trouble.masked(secrets).during(Call::Create, step));
+        }
     }
 
     async fn rename(
@@ -263,6 +280,17 @@ fn update_body(policy: Option<&str>, memory: Option<u64>, nano_cpus: Option<u64>
         body.insert("NanoCpus".to_owned(), json!(nano_cpus));
     }
     Json::Object(body)
+}
+
+/// Whether a container is what this body makes, not used yet: all of our labels say so, and these name its
+/// specification.
+fn is_made_of(seen: &Inspected, body: &Json) -> bool {
+    let Some(labels) = body["Labels"].as_object() else { return false };
+    labels.contains_key(label::SPEC)
+        && seen.state.status == "created"
+        && labels
+            .iter()
+            .all(|(key, value)| seen.config.labels.get(key).map(String::as_str) == value.as_str())
 }
 
 /// The body with the values of secrets in its `Env`; `None` if it needs none.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const FIRST_LOOK: Duration = Duration::from_millis(100);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 const LOG_LIMIT: Duration = Duration::from_secs(2);
 

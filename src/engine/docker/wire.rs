@@ -136,6 +136,7 @@ pub(super) struct ListedMount {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Inspected {
+    pub(super) id: String,
     pub(super) name: String,
     #[serde(rename = "Image")]
     pub(super) image_id: String,
@@ -177,6 +178,8 @@ pub(super) struct HealthProbe {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct InspectedConfig {
     pub(super) image: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) labels: BTreeMap<String, String>,
     #[serde(rename = "Tty")]
     pub(super) has_terminal: bool,
 }

@@ -5,7 +5,7 @@
 
 use super::world::{Container, Mount, Process, Publication, World};
 use crate::engine::{EngineError, EngineErrorKind, EventKind, SecretValues};
-use crate::model::SecretName;
+use crate::model::{SecretName, label};
 use crate::plan::StepOutput;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,9 @@ impl World {
             return refuse(NoImage, name, &format!("No such image: {image}"));
         };
         if let Some(other) = self.containers.values().find(|c| c.name == name) {
+            if is_made_of(other, body) {
+                return Ok(StepOutput::Created { id: other.id.clone() });
+            }
             let words = format!(
                 "Conflict. The container name \"/{name}\" is already in use by container \"{}\"",
                 &other.id[..12]
@@ -211,6 +214,14 @@ pub(super) fn is_name(name: &str) -> bool {
     name.len() >= 2
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+/// Whether a container is what this body makes, not used yet: a call that is made again finds its own work.
+fn is_made_of(container: &Container, body: &Json) -> bool {
+    let labels = text_map(get(body, "Labels"));
+    labels.contains_key(label::SPEC)
+        && matches!(container.process, Process::Created)
+        && labels.iter().all(|(key, value)| container.labels.get(key) == Some(value))
 }
 
 fn publications(name: &str, bindings: &Json) -> Result<Vec<Publication>, EngineError> {
