@@ -4,8 +4,10 @@
 //! remember. It decides nothing: which steps, in which order, what takes them back and what is skipped
 //! because of what, all stands in the plan.
 
+mod pace;
 mod run;
 
+pub use pace::{CallOff, Pace};
 pub use run::run_device;
 
 use crate::engine::EngineError;
@@ -42,6 +44,11 @@ pub enum Outcome {
     Skipped {
         /// Which.
         because: usize,
+    },
+    /// The run was called off before it was through; what was half done is taken back.
+    CalledOff {
+        /// What failed while taking it back.
+        undo_failed: Vec<String>,
     },
     /// It was only for the case that another failed.
     NotNeeded,
@@ -88,5 +95,10 @@ impl DeviceRun {
         self.outcomes
             .values()
             .any(|outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
+    }
+
+    /// Whether something was left because the run was called off.
+    pub fn was_called_off(&self) -> bool {
+        self.outcomes.values().any(|outcome| matches!(outcome, Outcome::CalledOff { .. }))
     }
 }

@@ -1,6 +1,6 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
-use super::{DeviceRun, Event, Outcome};
+use super::{DeviceRun, Event, Outcome, Pace};
 use crate::engine::{Engine, EngineError, SecretValues};
 use crate::plan::{
     ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, Undo, When, Work,
@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use tracing::Instrument as _;
 
-/// Runs one device's plan to its end.
+/// Runs one device's plan to its end, or until it is called off.
 pub async fn run_device(
     engine: &dyn Engine,
     plan: &DevicePlan,
     secrets: &SecretValues,
+    pace: &Pace,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> DeviceRun {
     let names = Names::default();
@@ -26,8 +27,16 @@ pub async fn run_device(
         for work in waiting {
             match readiness(work, &run.outcomes) {
                 Readiness::Waits => still_waiting.push(work),
+                // What only takes back what others did is no new beginning.
+                Readiness::Runs
+                    if pace.call_off.is_on() && matches!(work.when, When::AllPassed(_)) =>
+                {
+                    let outcome = Outcome::CalledOff { undo_failed: Vec::new() };
+                    events(Event::WorkEnded { work: work.id, outcome: &outcome });
+                    run.outcomes.insert(work.id, outcome);
+                }
                 Readiness::Runs => {
-                    running.push(run_work(engine, work, secrets, &names, events));
+                    running.push(run_work(engine, work, secrets, pace, &names, events));
                 }
                 Readiness::Ends(outcome) => {
                     events(Event::WorkEnded { work: work.id, outcome: &outcome });
@@ -77,11 +86,20 @@ async fn run_work(
     engine: &dyn Engine,
     work: &Work,
     secrets: &SecretValues,
+    pace: &Pace,
     names: &Names,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> Ended {
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
+        let _turn = match step {
+            Step::Pull { .. } => pace.turn().await,
+            _ => None,
+        };
+        if pace.call_off.is_on() && may_end_before(work, number) {
+            let undo_failed = undo(engine, work, number, secrets, names).await;
+            return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
+        }
         events(Event::StepBegins { work: work.id, step });
         let span = tracing::info_span!("step", action = ?step.kind());
         let result = engine.execute(&names.resolved(step), secrets).instrument(span.clone()).await;
@@ -107,6 +125,15 @@ async fn run_work(
         .filter_map(|(container, remembered)| Some((names.id(container)?, remembered.clone())))
         .collect();
     (work.id, Outcome::Passed { warnings }, remembered)
+}
+
+/// Whether a work that is called off ends before this step: it has not begun, or can be taken back. What is
+/// past that point goes on to its end.
+fn may_end_before(work: &Work, number: usize) -> bool {
+    let is_a_way_back = matches!(work.when, When::AnyFailed(_));
+    let can_be_taken_back =
+        work.undo.iter().any(|undo| undo.since <= number && number < undo.until);
+    !is_a_way_back && (number == 0 || can_be_taken_back)
 }
 
 fn log_end(step: &Step, result: &Result<StepOutput, EngineError>) {

@@ -3,8 +3,8 @@
 use super::exit::{Exit, Failure};
 use super::opened::format;
 use super::output::{count, print, print_json_line, say};
-use super::run::{ACCEPTED, APPLIED, Intent, RunArguments, block_on, prepare, tripped};
-use super::{Format, Global};
+use super::run::{ACCEPTED, APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
+use super::{Format, Global, calling_off};
 use crate::apply::{Event, Outcome};
 use crate::diagnostic::render::visible;
 use crate::model::DeviceId;
@@ -12,7 +12,7 @@ use crate::plan::{
     DevicePlan, DeviceState, Plan, Purpose, plan_json, plan_text, short_revision, work_json,
     work_subject,
 };
-use crate::reconcile::{Ran, run_and_record};
+use crate::reconcile::{Paces, PullsPer, Ran, run_and_record};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -33,6 +33,12 @@ pub(super) struct Arguments {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// So many devices that share the value of a tag may pull at a time: 'tags.location.building=1'
+    #[arg(long, value_name = "TAG=N", value_parser = PullsPer::parse)]
+    pulls_per: Option<PullsPer>,
+    /// Go on where another control host undid this one's work again and again
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -42,8 +48,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 
 async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let saved = arguments.file.as_deref().map(read_saved).transpose()?;
-    let devices = saved.as_ref().map(saved_devices).transpose()?;
-    let mut prepared = prepare(global, &arguments.run, Intent::Run, devices.as_ref()).await?;
+    let intent = Intent {
+        runs: true,
+        only: saved.as_ref().map(saved_devices).transpose()?,
+        adopt: saved.as_ref().map_or(Adopt::Nowhere, |saved| Adopt::On(saved_adoptions(saved))),
+        take_over: arguments.take_over,
+    };
+    let mut prepared = prepare(global, &arguments.run, &intent).await?;
     let mut refused = Exit::Done;
     if let Some(saved) = &saved {
         refused = keep_only_saved(&mut prepared.survey.plan, saved)?;
@@ -64,13 +75,13 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         return Ok(nothing_run(plan, format, Exit::Consent));
     }
     if has_work && saved.is_none() && !arguments.yes {
-        if !asked()? {
+        if !asked("apply this?")? {
             return Ok(nothing_run(plan, format, Exit::Changes));
         }
         // An answer may take its time: what was agreed to is what runs, or nothing.
         let agreed = plan_json(plan);
         drop(prepared);
-        prepared = prepare(global, &arguments.run, Intent::Run, None).await?;
+        prepared = prepare(global, &arguments.run, &intent).await?;
         refused = keep_only_saved(&mut prepared.survey.plan, &agreed)?;
     }
     let plan = &prepared.survey.plan;
@@ -82,6 +93,8 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
             show(plan, device, work, outcome, format);
         }
     };
+    let call_off = calling_off::listen();
+    let paces = Paces::new(&prepared.fleet, arguments.pulls_per.as_ref(), call_off.clone());
     let ran = run_and_record(
         &prepared.fleet,
         &prepared.survey,
@@ -89,10 +102,11 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         &who(),
         prepared.now,
         &prepared.stored,
+        &paces,
         &events,
     )
     .await?;
-    if !plan.narrowed && refused == Exit::Done {
+    if !plan.narrowed && refused == Exit::Done && !call_off.is_on() {
         prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;
         if prepared.is_commit {
             prepared.store.set_fleet_state(ACCEPTED, Some(&plan.revision))?;
@@ -112,26 +126,19 @@ fn nothing_run(plan: &Plan, format: Format, exit: Exit) -> Exit {
 }
 
 /// Asks on a terminal; elsewhere `--yes` or a saved plan is needed.
-fn asked() -> Result<bool, Failure> {
+pub(super) fn asked(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(
-            "apply asks before it changes anything, and there is no terminal to ask on",
+            "it asks before it changes anything, and there is no terminal to ask on",
         )
-        .help("give --yes, or a plan that `hoist plan --out FILE` kept"));
+        .help("give --yes; `hoist apply` also takes a plan that `hoist plan --out FILE` kept"));
     }
-    let _ = write!(std::io::stderr(), "apply this? [y/N] ");
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
         .map_err(|error| Failure::new(format!("can't read the answer: {error}")))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-pub(super) fn who() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let user = user.unwrap_or_else(|_| "unknown".to_owned());
-    format!("{user}@{}", host.trim())
 }
 
 /// One ended work. Reasons stood in the plan; a pull or a network is worth a line only if it went wrong.
@@ -148,6 +155,7 @@ fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: 
             };
             ("failed", format!("{step}: {error}{undo}"))
         }
+        Outcome::CalledOff { undo_failed } => ("called off", undo_failed.join("; ")),
         Outcome::Skipped { because } => {
             let cause = device_plan.works.get(*because).map(work_subject).unwrap_or_default();
             ("skipped", format!("because of: {cause}"))
@@ -169,6 +177,8 @@ fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: 
     let width = plan.devices.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
     let (sign, tail) = match (word, words.as_str()) {
         ("done", "") => ('✓', String::new()),
+        ("called off", "") => ('…', "   called off".to_owned()),
+        ("called off", words) => ('✗', format!("   called off, and not taken back: {words}")),
         ("done", words) => ('✓', format!("   warning: {words}")),
         (word, words) => ('✗', format!("   {word}: {words}")),
     };
@@ -197,6 +207,8 @@ impl Standing {
         match plan.map(|plan| &plan.state) {
             Some(DeviceState::Pending(_)) => Self::Pending,
             Some(DeviceState::Held { .. }) => Self::Failed,
+            // What was skipped because of that did not fail.
+            _ if ran.run.was_called_off() && code < 400 && !blocked => Self::Pending,
             _ if ran.run.has_failures() || blocked || code >= 400 => Self::Failed,
             _ if plan.is_some_and(|plan| plan.retained) => Self::Retained,
             _ if code == 202 => Self::OnItsWay,
@@ -300,6 +312,15 @@ fn saved_devices(saved: &Json) -> Result<BTreeSet<DeviceId>, Failure> {
         return Err(Failure::new("the saved plan has no device"));
     }
     Ok(devices)
+}
+
+/// The devices of a saved plan on which it takes over foreign containers: nothing else may.
+fn saved_adoptions(saved: &Json) -> BTreeSet<DeviceId> {
+    let devices = saved["devices"].as_object().into_iter().flatten();
+    devices
+        .filter(|(_, device)| device["adopts"].as_array().is_some_and(|adopts| !adopts.is_empty()))
+        .filter_map(|(id, _)| DeviceId::parse(id).ok())
+        .collect()
 }
 
 /// What was approved is what runs: a device whose plan is not the saved one any more is refused.

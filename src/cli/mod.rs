@@ -3,8 +3,12 @@
 //! One file a command. Data goes to stdout, everything else to stderr. What exit codes mean stands in one
 //! table ([`exit`]); what a user can do about an error is said here and nowhere below.
 
+mod accept_engine;
+mod adopt;
 mod apply;
+mod calling_off;
 mod completions;
+mod decommission;
 mod diff;
 mod exit;
 mod explain;
@@ -127,6 +131,12 @@ enum Command {
     Plan(plan::Arguments),
     /// Bring the devices to what the fleet says
     Apply(apply::Arguments),
+    /// Plan to take over containers that somebody else started under modules' names
+    Adopt(adopt::Arguments),
+    /// Say that the engine behind a device's address is the right one
+    AcceptEngine(accept_engine::Arguments),
+    /// Remove what Hoist runs on a device that left the fleet, and forget the device
+    Decommission(decommission::Arguments),
     /// Show how the fleet was last seen
     Status(status::Arguments),
     /// Show what a module wrote
@@ -172,6 +182,9 @@ pub fn main() -> ExitCode {
         Command::Stamp(arguments) => stamp::run(&global, &arguments),
         Command::Plan(arguments) => plan::run(&global, &arguments),
         Command::Apply(arguments) => apply::run(&global, &arguments),
+        Command::Adopt(arguments) => adopt::run(&global, &arguments),
+        Command::AcceptEngine(arguments) => accept_engine::run(&global, &arguments),
+        Command::Decommission(arguments) => decommission::run(&global, &arguments),
         Command::Status(arguments) => status::run(&global, &arguments),
         Command::Schema(arguments) => schema::run(&global, &arguments),
         Command::Completions(arguments) => {

@@ -6,7 +6,7 @@ use super::output::{print, print_json, say};
 use super::run::{Intent, Prepared, RunArguments, block_on, prepare, tripped};
 use super::{Format, Global};
 use crate::plan::{DeviceState, Plan, plan_json, plan_text};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Look at the engines and show what apply would do.
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = format(global, &[Format::Text, Format::Json])?;
-    let prepared = block_on(prepare(global, &arguments.run, Intent::Show, None))??;
+    let prepared = block_on(prepare(global, &arguments.run, &Intent::default()))??;
     let Prepared { survey, guards, .. } = &prepared;
     let plan = &survey.plan;
     match format {
@@ -31,14 +31,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         _ => print(&plan_text(plan, arguments.steps)),
     }
     if let Some(path) = &arguments.out {
-        std::fs::write(path, format!("{:#}\n", plan_json(plan)))
-            .map_err(|error| Failure::new(format!("can't write {}: {error}", path.display())))?;
+        keep(plan, path)?;
     }
     let tripped = tripped(guards);
     for line in &tripped {
         say(line);
     }
     Ok(exit_of(plan).or(if tripped.is_empty() { Exit::Done } else { Exit::Consent }))
+}
+
+/// Keeps a plan in a file.
+pub(super) fn keep(plan: &Plan, path: &Path) -> Result<(), Failure> {
+    std::fs::write(path, format!("{:#}\n", plan_json(plan)))
+        .map_err(|error| Failure::new(format!("can't write {}: {error}", path.display())))
 }
 
 /// What a plan that was not run means.

@@ -1,11 +1,10 @@
 //! `hoist restart`: one module, by hand.
 
-use super::apply::who;
 use super::exit::{Exit, Failure};
 use super::one_module::{self, ModuleArguments, OneModule};
 use super::opened::format;
 use super::output::{print, print_json};
-use super::run::{block_on, now};
+use super::run::{block_on, now, who};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::engine::{EngineError, SecretValues};

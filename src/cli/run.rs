@@ -8,11 +8,14 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
-use crate::reconcile::{Gate, Survey, SurveyInput, held_facts, judge_plan, live_facts, survey};
+use crate::reconcile::{
+    Consents, Gate, Renamed, Survey, SurveyInput, follow_names, held_facts, judge_plan, live_facts,
+    renamed, survey,
+};
 use crate::resolve::{check, resolve};
 use crate::review::{GuardVerdict, fleet_digest};
 use crate::source::Repository;
-use crate::store::{RunLock, Store, StoredDevice};
+use crate::store::{HistoryEntry, RunLock, Store, StoreError, StoredDevice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -31,9 +34,20 @@ pub(super) struct RunArguments {
     /// Try at once what failed before and waits for its next try
     #[arg(long)]
     retry: bool,
+    /// Inspect every container, not only what changed since the last run: settings that somebody else
+    /// changed are seen
+    #[arg(long)]
+    resync: bool,
     /// Put the simulated engine behind every device: nothing real is reached
     #[arg(long)]
     pub(super) simulate: bool,
+}
+
+impl RunArguments {
+    /// The whole fleet at HEAD, or as it lies.
+    pub(super) fn whole(worktree: bool, simulate: bool) -> Self {
+        Self { devices: Vec::new(), wanted: None, worktree, retry: false, resync: false, simulate }
+    }
 }
 
 /// A fleet at one revision, its store, and the plan for its devices.
@@ -50,12 +64,28 @@ pub(super) struct Prepared {
 }
 
 /// What a plan is made for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
-    /// To be shown.
-    Show,
-    /// To be run: no other run on the same store goes on beside it.
-    Run,
+#[derive(Clone, Default)]
+pub(super) struct Intent {
+    /// It is to be run: no other run on the same store goes on beside it.
+    pub(super) runs: bool,
+    /// Only these devices, whatever the arguments say.
+    pub(super) only: Option<BTreeSet<DeviceId>>,
+    /// Where foreign containers named as modules are taken over.
+    pub(super) adopt: Adopt,
+    /// Another control host's work is replaced, however often it undid this one's.
+    pub(super) take_over: bool,
+}
+
+/// Where foreign containers are taken over.
+#[derive(Clone, Default)]
+pub(super) enum Adopt {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// On all devices that are looked at.
+    Everywhere,
+    /// On these.
+    On(BTreeSet<DeviceId>),
 }
 
 /// The present moment.
@@ -85,48 +115,141 @@ pub(super) fn state_folder(
 ) -> Result<PathBuf, Failure> {
     let folder = match &global.state {
         Some(folder) => folder.clone(),
-        None => Store::default_folder(&fleet.name)?,
+        None => match former_folder(fleet)? {
+            Some(former) => former,
+            None => Store::default_folder(&fleet.name)?,
+        },
     };
     Ok(if simulate { folder.join("simulated") } else { folder })
+}
+
+/// The folder of a fleet's store under a former name, where there is none under the present one yet.
+fn former_folder(fleet: &Fleet) -> Result<Option<PathBuf>, Failure> {
+    if Store::default_folder(&fleet.name)?.exists() {
+        return Ok(None);
+    }
+    for former in &fleet.formerly {
+        let folder = Store::default_folder(former)?;
+        if folder.exists() {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
+}
+
+/// The store of a fleet, for a command that writes. One under the fleet's former name gets the new one.
+pub(super) fn open_store(global: &Global, fleet: &Fleet, simulate: bool) -> Result<Store, Failure> {
+    if global.state.is_none()
+        && let Some(former) = former_folder(fleet)?
+    {
+        let own = Store::default_folder(&fleet.name)?;
+        // Nobody may be at work in it.
+        let lock = Store::open(&former)?.lock()?;
+        std::fs::rename(&former, &own).map_err(|error| {
+            Failure::new(format!("can't rename {} to {}: {error}", former.display(), own.display()))
+        })?;
+        drop(lock);
+    }
+    Ok(Store::open(&state_folder(global, fleet, simulate)?)?)
+}
+
+/// Takes the lock of the store, so that no other run goes on beside.
+pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
+    store.lock().map_err(|error| {
+        let is_locked = matches!(error, StoreError::Locked { .. });
+        let failure = Failure::from(error);
+        if !is_locked {
+            return failure;
+        }
+        failure.help(
+            "it works on these devices already: wait for its end, or stop it with SIGINT and try again; \
+             --take-over is for the work of another control host, not for this lock",
+        )
+    })
+}
+
+/// What the store knows, by the ids that devices have now; with `keep` it is from now on kept by these.
+pub(super) fn known_devices(
+    fleet: &Fleet,
+    store: &Store,
+    keep: Option<(&str, Timestamp)>,
+) -> Result<(BTreeMap<DeviceId, StoredDevice>, BTreeMap<DeviceId, DeviceMemory>), Failure> {
+    let (mut stored, mut memories) = (store.load_devices()?, store.memories()?);
+    let renamed = renamed(fleet, &stored);
+    follow_names(&renamed, &mut stored, &mut memories);
+    if let Some((who, at)) = keep {
+        for Renamed { former, device } in &renamed {
+            store.rename_device(former, device)?;
+            store.append_history(&[HistoryEntry {
+                at,
+                who: who.to_owned(),
+                device: Some(device.clone()),
+                from: None,
+                to: None,
+                action: "rename".to_owned(),
+                module: None,
+                reason: format!("it was {former}"),
+                outcome: "done".to_owned(),
+            }])?;
+        }
+    }
+    Ok((stored, memories))
+}
+
+/// The way to the engines that a command may go.
+pub(super) fn open_gate(global: &Global, store: &Store, simulate: bool) -> Result<Gate, Failure> {
+    let config = load_config(global)?;
+    let simulated = simulate.then(|| store.folder().join("engines"));
+    if let Some(folder) = &simulated {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(format!("can't make {}: {error}", folder.display())))?;
+    }
+    Ok(Gate::new(config, simulated, store.hash_key().0))
+}
+
+/// Who runs this, for the history.
+pub(super) fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let user = user.unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", host.trim())
 }
 
 /// Opens everything, looks at the engines, and makes the plan.
 pub(super) async fn prepare(
     global: &Global,
     arguments: &RunArguments,
-    intent: Intent,
-    saved: Option<&BTreeSet<DeviceId>>,
+    intent: &Intent,
 ) -> Result<Prepared, Failure> {
     let opened = open_revision(global, arguments)?;
-    let folder = state_folder(global, &opened.fleet, arguments.simulate)?;
-    let config = load_config(global)?;
-    let store = Store::open(&folder)?;
-    let lock = match intent {
-        Intent::Show => None,
-        // Before anything is looked at: a plan made while another run works would be stale.
-        Intent::Run => Some(store.lock()?),
+    let store = match intent.runs {
+        true => open_store(global, &opened.fleet, arguments.simulate)?,
+        false => Store::open(&state_folder(global, &opened.fleet, arguments.simulate)?)?,
     };
-    let stored = store.load_devices()?;
-    let mut memories: BTreeMap<DeviceId, DeviceMemory> = store.memories()?;
+    let gate = open_gate(global, &store, arguments.simulate)?;
+    // Before anything is looked at: a plan made while another run works would be stale.
+    let lock = intent.runs.then(|| lock(&store)).transpose()?;
+    let (now, who) = (now(), who());
+    let keep = intent.runs.then_some((who.as_str(), now));
+    let (stored, mut memories) = known_devices(&opened.fleet, &store, keep)?;
     if arguments.retry {
         memories.values_mut().for_each(DeviceMemory::end_pauses);
     }
-    let now = now();
     let facts = held_facts(&stored, now);
     let resolution = resolve(&opened.fleet, &facts);
-    let only = match saved {
+    let only = match &intent.only {
         Some(saved) => Some(saved.clone()),
         None => {
             let live = live_facts(&stored);
             narrowed(&[&opened.fleet], &live, &arguments.devices, arguments.wanted.as_deref())?
         }
     };
-    let simulated = arguments.simulate.then(|| folder.join("engines"));
-    if let Some(folder) = &simulated {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::new(format!("can't make {}: {error}", folder.display())))?;
-    }
-    let gate = Gate::new(config, simulated, store.hash_key().0);
+    let adopt = match &intent.adopt {
+        Adopt::Nowhere => BTreeSet::new(),
+        Adopt::Everywhere => opened.fleet.devices.keys().cloned().collect(),
+        Adopt::On(devices) => devices.clone(),
+    };
+    let consents = Consents { adopt, take_over: intent.take_over };
     let revision =
         opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str()).to_owned();
     let made = survey(&SurveyInput {
@@ -140,6 +263,8 @@ pub(super) async fn prepare(
         control: store.control(),
         gate: &gate,
         facts: &facts,
+        resync: arguments.resync,
+        consents: &consents,
         now,
     })
     .await;
@@ -157,7 +282,7 @@ pub(super) async fn prepare(
     })
 }
 
-fn open_revision(global: &Global, arguments: &RunArguments) -> Result<Opened, Failure> {
+pub(super) fn open_revision(global: &Global, arguments: &RunArguments) -> Result<Opened, Failure> {
     if arguments.worktree {
         return opened::open(global, None);
     }

@@ -5,7 +5,7 @@ use super::opened::{
     Opened, WORKING_TREE, device, fleet_folder, format, narrowed, read_tree, valid,
 };
 use super::output::{colours_stdout, count, paint, print, print_json};
-use super::run::{APPLIED, now, state_folder};
+use super::run::{APPLIED, known_devices, now, state_folder};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::model::Timestamp;
@@ -51,7 +51,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     {
         opened = at_accepted(global, opened, &accepted)?;
     }
-    let stored = store.load_devices()?;
+    let (stored, _) = known_devices(&opened.fleet, &store, None)?;
     let facts = held_facts(&stored, now());
     let resolution = resolve(&opened.fleet, &facts);
     let named: Vec<String> = arguments.device.clone().into_iter().collect();

@@ -1,12 +1,13 @@
 //! One device: whose containers are whose, what is to be done about each module, and the works of it all.
 
+use super::adoption::{self, adoptable};
 use super::joint::without_port;
 use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
 use super::works::Works;
 use super::{
-    Block, DeviceMemory, DevicePlan, DeviceState, ModuleMemory, PlanAction, PlanReason, Purpose,
-    RememberedContainer, Step,
+    Block, DeviceMemory, DevicePlan, DeviceState, KnownEngine, ModuleMemory, PlanAction,
+    PlanReason, Purpose, RememberedContainer, Step,
 };
 use crate::model::{
     ContainerState, DeviceId, FleetName, Hash, ImageReference, Manifest, Module, ModuleName,
@@ -43,8 +44,21 @@ pub struct PlanInput<'a> {
     pub observation: &'a Observation,
     /// What the store remembers.
     pub memory: &'a DeviceMemory,
+    /// Which engine answered, and which one should.
+    pub engine: KnownEngine<'a>,
+    /// What somebody agreed to besides the fleet's files.
+    pub consent: Consent,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+/// What somebody agreed to for one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// That foreign containers named as modules are taken over.
+    pub adopt: bool,
+    /// That another control host's work is replaced, however often it undid this one's.
+    pub take_over: bool,
 }
 
 /// Plans one device.
@@ -53,15 +67,18 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     plan.manifest.clone_from(&input.manifest);
     plan.retained = input.retained;
     plan.fingerprint = Some(fingerprint(input.observation));
-    if let Some(words) = other_devices_engine(input) {
+    plan.kept_memory = input.memory.clone();
+    if let Some(words) = super::whose_engine::why_not_touched(input) {
         plan.state = DeviceState::Held { code: 409, words };
-        plan.kept_memory = input.memory.clone();
         return plan;
     }
-    let Some(manifest) = &input.manifest else {
-        plan.kept_memory = input.memory.clone();
+    let Some(manifest) = &input.manifest else { return plan };
+    let control = input.memory.control.after_looking(input);
+    if let Some(words) = control.why_stopped(input.device) {
+        plan.state = DeviceState::Held { code: 409, words };
+        plan.kept_memory.control = control;
         return plan;
-    };
+    }
     let sorted = Sorted::of(input);
     let decided = decide_all(input, manifest, &sorted);
     let mut works = Works::default();
@@ -69,6 +86,7 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     plan.blocked.extend(decided.blocked);
     let names = manifest.modules.keys().cloned().collect();
     let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
+    plan.adopts = sorted.adopted(&drafts);
     let networks = works.networks(input, &drafts);
     let early = works.early_stops(&drafts, manifest, &sorted);
     works.stages(&drafts, &networks, &sorted);
@@ -84,6 +102,8 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
         containers: decided.kept,
         networks: Some(known_networks(input).into_iter().collect()),
         modules: decided.memories,
+        adopting: adoption::remembered(input, &plan),
+        control,
     };
     plan.due = decided.due;
     plan
@@ -115,28 +135,11 @@ fn may_need_another(input: &PlanInput<'_>, draft: &Draft<'_>) -> bool {
     input.observation.network_ids.is_none() && draft.decision.action == PlanAction::Start
 }
 
-/// An engine that holds containers of this fleet for another device is not touched: its address may be wrong.
-fn other_devices_engine(input: &PlanInput<'_>) -> Option<String> {
-    let fleets = fleet_names(input);
-    let devices = device_names(input);
-    input.observation.containers.iter().find_map(|container| {
-        let device = container.labels.get(label::DEVICE)?;
-        let complete = carries_our_labels(container, &fleets, std::slice::from_ref(device));
-        let own = container.detail.as_ref().is_some_and(|d| is_innocent(&d.image_labels));
-        (complete && own && !devices.contains(device)).then(|| {
-            format!(
-                "its engine runs containers of device \"{device}\" of this fleet, so nothing is touched; \
-                 if it was renamed, write `formerly = [\"{device}\"]` into its file"
-            )
-        })
-    })
-}
-
-fn fleet_names(input: &PlanInput<'_>) -> Vec<String> {
+pub(super) fn fleet_names(input: &PlanInput<'_>) -> Vec<String> {
     std::iter::once(input.fleet).chain(input.fleet_formerly).map(ToString::to_string).collect()
 }
 
-fn device_names(input: &PlanInput<'_>) -> Vec<String> {
+pub(super) fn device_names(input: &PlanInput<'_>) -> Vec<String> {
     std::iter::once(input.device).chain(input.device_formerly).map(ToString::to_string).collect()
 }
 
@@ -156,7 +159,17 @@ impl<'a> Sorted<'a> {
                 .flatten();
             match ours {
                 _ if container.state == ContainerState::Removing => {}
-                None => sorted.foreign.push(container),
+                None => match adoptable(input, container) {
+                    Some((module, role)) => {
+                        let owned = sorted.ours.entry(module.to_string()).or_default();
+                        owned.adopted = Some(container.id.clone());
+                        match role {
+                            Role::Old => owned.old = Some(container),
+                            _ => owned.current = Some(container),
+                        }
+                    }
+                    None => sorted.foreign.push(container),
+                },
                 Some((module, role)) => {
                     let owned = sorted.ours.entry(module).or_default();
                     match role {
@@ -182,6 +195,15 @@ impl<'a> Sorted<'a> {
         };
         let foreign = self.foreign.iter().copied();
         foreign.filter(|c| is_of(c) && carries_our_labels(c, &fleets, &devices) && own(c)).collect()
+    }
+
+    /// The foreign containers that these take over.
+    fn adopted(&self, drafts: &[Draft<'_>]) -> BTreeMap<ModuleName, String> {
+        let of = |draft: &Draft<'_>| {
+            let owned = self.ours.get(draft.name.as_str())?;
+            Some((draft.name.clone(), owned.adopted.clone()?))
+        };
+        drafts.iter().filter_map(of).collect()
     }
 
     /// The container in place of a module.

@@ -27,6 +27,7 @@ fn device_json(plan: &DevicePlan) -> Json {
         retained,
         works,
         blocked,
+        adopts,
         held_back,
         fingerprint,
         kept_memory: _,
@@ -47,6 +48,9 @@ fn device_json(plan: &DevicePlan) -> Json {
         "fingerprint": fingerprint.as_ref().map(ToString::to_string),
         "blocked": blocked.iter().map(|(name, block)| json!({
             "module": name.as_str(), "code": block.code(), "reason": block.to_string(),
+        })).collect::<Vec<_>>(),
+        "adopts": adopts.iter().map(|(name, id)| json!({
+            "module": name.as_str(), "container": id,
         })).collect::<Vec<_>>(),
         "held_back": held_back.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "works": works.iter().map(work_json).collect::<Vec<_>>(),

@@ -4,7 +4,7 @@
 //! Enters: what a pass saw and what became of its works, with the present moment. Leaves: counts, moments
 //! and pauses, from which the next plan is made. Not here: where it is kept, and any clock.
 
-use super::{ContainerRef, PlanAction, Purpose, Work};
+use super::{ContainerRef, ControlMemory, PlanAction, Purpose, TakenOver, Work};
 use crate::model::{ContainerState, Hash, ModuleName, ObservedContainer, Timestamp};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ pub struct DeviceMemory {
     pub networks: Option<Vec<String>>,
     /// What was tried with its modules; nothing of those with which all went well.
     pub modules: BTreeMap<ModuleName, ModuleMemory>,
+    /// By id: foreign containers that a run began to take over, and how they were before.
+    pub adopting: BTreeMap<String, TakenOver>,
+    /// What this control host did last, and who undoes it.
+    pub control: ControlMemory,
 }
 
 /// What was last written to one container.

@@ -5,7 +5,9 @@
 //! run as it is. Pure; time, secrets' digests and ids are arguments. Not here: engine calls, and any
 //! decision while a plan runs.
 
+mod adoption;
 mod body;
+mod control;
 mod device;
 mod going_back;
 mod joint;
@@ -21,9 +23,12 @@ mod standing;
 mod step;
 mod text;
 mod twin;
+mod whose_engine;
 mod works;
 
-pub use device::{PlanInput, images_wanted, network_ids_wanted, plan_device};
+pub use adoption::TakenOver;
+pub use control::{ControlMemory, MadeLast};
+pub use device::{Consent, PlanInput, images_wanted, network_ids_wanted, plan_device};
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
@@ -33,6 +38,7 @@ pub use repair::restart_steps;
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};
+pub use whose_engine::KnownEngine;
 
 use crate::model::{DeviceId, Hash, Manifest, ModuleName, Timestamp};
 use std::collections::BTreeMap;
@@ -69,6 +75,8 @@ pub struct DevicePlan {
     pub works: Vec<Work>,
     /// Modules that something foreign is in the way of, or that lack something only people can give.
     pub blocked: BTreeMap<ModuleName, Block>,
+    /// Foreign containers that are taken over, by the modules that they are named as.
+    pub adopts: BTreeMap<ModuleName, String>,
     /// Modules that should go, and stay until nothing is blocked: one of those may be their successor.
     pub held_back: Vec<ModuleName>,
     /// What the observation looked like; a saved plan runs only on the same.
@@ -227,6 +235,13 @@ pub enum PlanReason {
         /// Seen.
         seen: String,
     },
+    /// It is somebody else's container, which a saved plan takes over.
+    Adopted {
+        /// Its id.
+        id: String,
+    },
+    /// Its image's tag now names another image.
+    TagMoved,
     /// A limit is taken away, which needs a new container.
     LimitLifted,
     /// Restart policy, memory or cpus differ.
@@ -273,6 +288,12 @@ impl fmt::Display for PlanReason {
             Self::Absent => f.write_str("not there"),
             Self::SpecDiffers => f.write_str("specification differs"),
             Self::OtherImage { seen } => write!(f, "runs another image: {seen}"),
+            Self::Adopted { id } => write!(
+                f,
+                "takes over container {}, which is not Hoist's",
+                id.get(..12).unwrap_or(id)
+            ),
+            Self::TagMoved => f.write_str("its tag now names another image"),
             Self::LimitLifted => f.write_str("a limit is taken away"),
             Self::SettingsDiffer => f.write_str("settings differ"),
             Self::TwinDiffers => f.write_str("twin differs"),
@@ -313,6 +334,8 @@ pub enum Block {
         name: String,
         /// The foreign container's id.
         id: String,
+        /// The fleet and device that its labels name, if they do.
+        owner: Option<(String, String)>,
     },
     /// A container bears the module's labels, but neither its name nor the store says that it is ours: it
     /// may be the module's own, renamed, so a second one is not made beside it.
@@ -360,11 +383,20 @@ impl Block {
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ForeignName { name, id } => write!(
-                f,
-                "container {name} ({}) is not Hoist's and has the name; it is not touched",
-                id.get(..12).unwrap_or(id)
-            ),
+            Self::ForeignName { name, id, owner } => {
+                let id = id.get(..12).unwrap_or(id);
+                match owner {
+                    Some((fleet, device)) => write!(
+                        f,
+                        "container {name} ({id}) has the name and belongs to device \"{device}\" of fleet \
+                         \"{fleet}\"; it is not touched"
+                    ),
+                    None => write!(
+                        f,
+                        "container {name} ({id}) is not Hoist's and has the name; it is not touched"
+                    ),
+                }
+            }
             Self::Doubtful { name, id } => write!(
                 f,
                 "container {name} ({}) bears this module's labels under another name; rename or remove it",
@@ -401,6 +433,7 @@ impl DevicePlan {
             retained: false,
             works: Vec::new(),
             blocked: BTreeMap::new(),
+            adopts: BTreeMap::new(),
             held_back: Vec::new(),
             fingerprint: None,
             kept_memory: DeviceMemory::default(),

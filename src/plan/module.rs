@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     ContainerState, EnvValue, FleetName, Hash, Manifest, Module, ModuleHashes, ModuleName,
-    ObservedContainer, SecretName, Status, label, module_hashes,
+    ObservedContainer, PullPolicy, SecretName, Status, label, module_hashes,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +23,14 @@ pub(super) struct Owned<'a> {
     pub(super) old: Option<&'a ObservedContainer>,
     /// Ours by id, under names that we never give.
     pub(super) renamed: Vec<&'a ObservedContainer>,
+    /// The id of the one among them that is somebody else's and is taken over.
+    pub(super) adopted: Option<String>,
 }
 
 impl<'a> Owned<'a> {
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &'a ObservedContainer> {
-        let Self { current, new, old, renamed } = self;
+        let Self { current, new, old, renamed, adopted: _ } = self;
         [*current, *new, *old].into_iter().flatten().chain(renamed.iter().copied())
     }
 }
@@ -96,6 +98,10 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     let memory = input.memory.modules.get(input.name).cloned().unwrap_or_default();
     let out = Decision::empty();
     let mut draft = Draft { input, hashes, spec, out, memory, block: None, due: None };
+    if input.owned.current.is_none() {
+        // Nothing can be put in place, also not what is half done.
+        draft.refuse_foreign_name(&[input.name.as_str()])?;
+    }
     let current = draft.settle_names();
     match current {
         None => {
@@ -172,6 +178,12 @@ impl<'a> Draft<'a> {
             self.memory.failed = None;
             self.memory.back_failed_at = None;
         }
+        if self.is_adopted(current) {
+            return match self.failed_before() {
+                Some(failed) => Err(Block::FailedBefore(failed)),
+                None => self.replace(current, PlanReason::Adopted { id: current.id.clone() }),
+            };
+        }
         if let Some((old, words)) = self.way_back(current) {
             self.go_back(current, old, words);
             return Ok(());
@@ -188,7 +200,7 @@ impl<'a> Draft<'a> {
 
     /// Clears away what a cut-off run left, gives names their containers, and says which one is current.
     fn settle_names(&mut self) -> Option<&'a ObservedContainer> {
-        let Owned { current, new, old, renamed } = self.input.owned;
+        let Owned { current, new, old, renamed, adopted: _ } = self.input.owned;
         let mut renamed = renamed.clone();
         let current = match (*current, *new, *old) {
             (Some(current), new, _) => {
@@ -206,7 +218,8 @@ impl<'a> Draft<'a> {
             // Between the two renames: the new one had passed its probation.
             (None, Some(new), old) => {
                 self.rename_into_place(new, PlanReason::LeftBehind);
-                if let Some(old) = old.filter(|_| self.input.module.keep_previous.millis == 0) {
+                let keeps = self.input.module.keep_previous.millis != 0;
+                if let Some(old) = old.filter(|old| !keeps || self.is_adopted(old)) {
                     self.tidy(old, PlanReason::LeftBehind);
                 }
                 new
@@ -246,7 +259,7 @@ impl<'a> Draft<'a> {
         let keep = self.input.module.keep_previous.seconds_up();
         let since = self.input.memory.containers.get(&old.id).and_then(|r| r.replaced_at);
         let until = since.unwrap_or(self.input.now).saturating_add_unsigned(keep);
-        if keep == 0 || until <= self.input.now {
+        if keep == 0 || until <= self.input.now || self.is_adopted(old) {
             self.tidy(old, PlanReason::KeptLongEnough);
             return;
         }
@@ -257,6 +270,11 @@ impl<'a> Draft<'a> {
             self.out.steps.push(self.stop(old));
             self.note(PlanAction::Stop, PlanReason::LeftBehind);
         }
+    }
+
+    /// Whether it is somebody else's, and taken over.
+    pub(super) fn is_adopted(&self, container: &ObservedContainer) -> bool {
+        self.input.owned.adopted.as_ref() == Some(&container.id)
     }
 
     pub(super) fn tidy(&mut self, container: &ObservedContainer, reason: PlanReason) {
@@ -283,8 +301,16 @@ impl<'a> Draft<'a> {
         if let Some(network) = self.remade_network(current) {
             return Some(PlanReason::NetworkRemade(network));
         }
-        let detail = current.detail.as_ref()?;
         let module = self.input.module;
+        // A list names an image by its id once its tag is another one's.
+        let is_bare = current.image == current.image_id || current.image.starts_with("sha256:");
+        if is_bare
+            && module.image != current.image
+            && module.image_pull_policy == PullPolicy::Always
+        {
+            return Some(PlanReason::TagMoved);
+        }
+        let detail = current.detail.as_ref()?;
         if detail.image != module.image {
             return Some(PlanReason::OtherImage { seen: detail.image.clone() });
         }

@@ -3,6 +3,7 @@
 //! Foreign names and ports are looked up before anything is stopped; each step that must be taken back has
 //! its undo beside it.
 
+use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
 use super::module::{Draft, id, is_up, stop_policy};
 use super::networks::{Networking, networking};
@@ -60,6 +61,8 @@ impl Draft<'_> {
         let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
         // What is there does not work either: the one before it did, and stays the way back.
         let current_goes = self.input.module.keep_previous == Duration::default()
+            // Without our labels it could not be told later on whose it is.
+            || self.is_adopted(current)
             || kept.is_some() && verdict.failing;
         if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.
@@ -99,7 +102,11 @@ impl Draft<'_> {
             nano_cpus: None,
         };
         self.undo(policy_at, settled, back);
-        if runs && (is_up(current) || wanted) {
+        let comes_back = match self.is_adopted(current) {
+            true => adoption::as_it_was(current, self.input.memory).was_up,
+            false => runs && (is_up(current) || wanted),
+        };
+        if comes_back {
             self.undo(stop_at, settled, Step::Start { container: id(current) });
         }
         if current_goes && verdict.failing {
@@ -211,10 +218,26 @@ impl Draft<'_> {
     }
 
     pub(super) fn former_policy(&self, current: &ObservedContainer) -> String {
+        if self.is_adopted(current) {
+            return adoption::as_it_was(current, self.input.memory).policy;
+        }
         let seen = current.detail.as_ref().map(|d| d.restart_policy.clone());
         // `no` may be what a cut-off run left; the manifest's own is then the better guess.
         seen.filter(|policy| policy != "no" && !policy.is_empty())
             .unwrap_or_else(|| engine_policy(self.input.module.restart_policy).to_owned())
+    }
+
+    /// Foreign containers that have one of these names.
+    pub(super) fn refuse_foreign_name(&self, names: &[&str]) -> Result<(), Block> {
+        let mut foreign = self.input.foreign.iter();
+        match foreign.find(|container| names.contains(&container.name.as_str())) {
+            None => Ok(()),
+            Some(container) => Err(Block::ForeignName {
+                name: container.name.clone(),
+                id: container.id.clone(),
+                owner: owner(container),
+            }),
+        }
     }
 
     /// Foreign names and ports are looked up before anything is stopped: the engine itself tells of a taken
@@ -224,11 +247,9 @@ impl Draft<'_> {
             Status::Running => published(self.input.module),
             Status::Stopped => Vec::new(),
         };
+        self.refuse_foreign_name(names)?;
         for container in self.input.foreign {
             let name = container.name.clone();
-            if names.contains(&name.as_str()) {
-                return Err(Block::ForeignName { name, id: container.id.clone() });
-            }
             if let Some(port) = ports.iter().find(|port| port.is_taken_by(container)) {
                 return Err(Block::ForeignPort { port: port.name(), name });
             }

@@ -6,7 +6,7 @@ use super::networks::{Networking, networking};
 use super::place::{FIRST_LOOK, wait_for};
 use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
-use crate::model::{ContainerState, Module, ObservedContainer};
+use crate::model::{ContainerState, Module, ObservedContainer, TwinSeen};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
@@ -116,12 +116,11 @@ impl Draft<'_> {
     }
 
     pub(super) fn twin_differs(&self, current: &ObservedContainer) -> bool {
+        let seen = current.detail.as_ref().and_then(|d| d.twin.as_ref());
+        let differs = |seen: &TwinSeen| seen.hash != self.hashes.twin.as_str();
         match self.input.memory.containers.get(&current.id) {
-            Some(remembered) => remembered.twin != self.hashes.twin,
-            None => {
-                let seen = current.detail.as_ref().and_then(|d| d.twin.as_ref());
-                seen.is_none_or(|seen| seen.hash != self.hashes.twin.as_str())
-            }
+            Some(remembered) => remembered.twin != self.hashes.twin || seen.is_some_and(differs),
+            None => seen.is_none_or(differs),
         }
     }
 

@@ -3,7 +3,7 @@
 //! All pulls first; then networks; then, by `startup-order`, creates, replaces, starts and stops; then what
 //! changes without a restart; removals last, and only when all else passed.
 
-use super::device::{Draft, PlanInput, Sorted, known_networks};
+use super::device::{Draft, PlanInput, Sorted, device_names, fleet_names, known_networks};
 use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
@@ -274,18 +274,30 @@ impl Works {
             .collect();
         let mut former: Option<usize> = None;
         for network in known_networks(input).difference(&used) {
-            let step = Step::RemoveNetwork {
-                name: network.clone(),
-                labels: network_labels(input, network),
-            };
             let purpose = Purpose::Network(network.clone());
-            let number = self.add(purpose, vec![PlanReason::Unused], vec![step]);
+            let steps = removals_of_network(input, network);
+            let number = self.add(purpose, vec![PlanReason::Unused], steps);
             self.list[number].when = When::AllPassed(everything.clone());
             // An engine prunes one thing at a time.
             self.list[number].after = former.into_iter().collect();
             former = Some(number);
         }
     }
+}
+
+/// One step for each pair of names that the fleet and the device have had: its labels are of the day on which
+/// it was made.
+fn removals_of_network(input: &PlanInput<'_>, network: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for fleet in fleet_names(input) {
+        for device in device_names(input) {
+            let mut labels = network_labels(input, network);
+            labels.insert(label::FLEET.to_owned(), fleet.clone());
+            labels.insert(label::DEVICE.to_owned(), device);
+            steps.push(Step::RemoveNetwork { name: network.to_owned(), labels });
+        }
+    }
+    steps
 }
 
 fn network_labels(input: &PlanInput<'_>, network: &str) -> BTreeMap<String, String> {

@@ -258,6 +258,8 @@ mod tests {
             in_force: None,
             status: StatusSince { code: 500, description: "no".to_owned(), since: at(0) },
             engine_id: None,
+            accepted_engine: None,
+            engine: None,
             last_contact: Some(at(0)),
             modules,
             facts: Some(facts),

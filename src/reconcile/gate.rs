@@ -6,7 +6,7 @@ use crate::engine::simulated::Simulated;
 use crate::engine::{Engine, SecretValues};
 use crate::fleet::Fleet;
 use crate::language::{Subject, Truth};
-use crate::model::{Device, EnvValue, Hash, ImageReference, Manifest, SecretName, Table};
+use crate::model::{Device, DeviceId, EnvValue, Hash, ImageReference, Manifest, SecretName, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +42,14 @@ impl Gate {
     /// Why it is not reached, in words.
     pub(super) fn open(&self, device: &Device) -> Result<Arc<dyn Engine>, String> {
         if let Some(folder) = &self.simulated {
-            let file = folder.join(format!("{}.json", file_name(device.id.as_str())));
+            let file_of = |id: &DeviceId| folder.join(format!("{}.json", file_name(id.as_str())));
+            let mut file = file_of(&device.id);
+            // As a real engine does, it stays where it is when its device gets another id.
+            if !file.exists()
+                && let Some(former) = device.formerly.iter().map(file_of).find(|f| f.exists())
+            {
+                file = former;
+            }
             return Simulated::open(Some(file), device.id.as_str())
                 .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
                 .map_err(|error| error.to_string());

@@ -7,9 +7,12 @@
 mod facts;
 mod gate;
 mod guard;
+mod leave;
 mod known;
+mod pace;
 mod reach;
 mod record;
+mod renamed;
 mod report;
 mod standing;
 mod status;
@@ -19,9 +22,12 @@ pub use facts::{held_facts, live_facts, next_settling, reported_properties};
 pub use gate::Gate;
 pub use guard::judge_plan;
 pub use known::known;
+pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};
+pub use pace::{Paces, PullsPer};
 pub use reach::Reached;
 pub use record::{Ran, run_and_record};
+pub use renamed::{Renamed, follow_names, renamed};
 pub use status::{
     DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status,
 };
-pub use survey::{Seen, Survey, SurveyInput, survey};
+pub use survey::{Consents, Seen, Survey, SurveyInput, survey};

@@ -1,20 +1,23 @@
 //! Running a plan on all devices, and writing down what became of it: the intent before, the outcome after.
 
 use super::facts::take_facts;
+use super::pace::Paces;
 use super::report::read_reports;
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
+
 use crate::engine::Wanted;
 use crate::fleet::{Fleet, print_manifest};
 use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label, manifest_hash,
 };
 use crate::plan::{
-    DeviceMemory, DevicePlan, DeviceState, Purpose, Role, Step, carries_our_labels, is_ours,
+    DeviceMemory, DevicePlan, DeviceState, MadeLast, PlanAction, Purpose, Role, Step, When,
+    carries_our_labels, is_ours,
 };
 use crate::store::{
-    HistoryEntry, InForce, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
+    EngineAt, HistoryEntry, InForce, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
     StoredDevice,
 };
 use futures_util::stream::{self, StreamExt as _};
@@ -44,9 +47,10 @@ pub async fn run_and_record(
     who: &str,
     now: Timestamp,
     before: &BTreeMap<DeviceId, StoredDevice>,
+    paces: &Paces,
     events: &(dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
 ) -> Result<BTreeMap<DeviceId, Ran>, StoreError> {
-    let context = Context { fleet, survey, store, who, now, before, events };
+    let context = Context { fleet, survey, store, who, now, before, paces, events };
     let results: Vec<(DeviceId, Result<Ran, StoreError>)> =
         stream::iter(survey.plan.devices.values().map(|plan| context.device(plan)))
             .buffer_unordered(SIDE_BY_SIDE)
@@ -96,6 +100,7 @@ struct Context<'a> {
     who: &'a str,
     now: Timestamp,
     before: &'a BTreeMap<DeviceId, StoredDevice>,
+    paces: &'a Paces,
     events: &'a (dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
 }
 
@@ -112,6 +117,9 @@ impl Context<'_> {
             self.store.record_device(&stored)?;
             return Ok(Ran { run, stored });
         };
+        if self.paces.is_called_off() && !plan.works.is_empty() {
+            return self.not_begun(plan);
+        }
         let begun = Instant::now();
         let (run, memory, observation) = if plan.works.is_empty() {
             (DeviceRun::default(), plan.kept_memory.clone(), seen.observation.clone())
@@ -122,6 +130,14 @@ impl Context<'_> {
         let mut memory = memory;
         if !plan.works.is_empty() {
             learn(plan, &run, &observation, &mut memory, at);
+            learn_made(
+                plan,
+                &run,
+                &self.ours(plan, &observation),
+                self.store.control(),
+                &mut memory,
+                at,
+            );
         }
         let ours = self.ours(plan, &observation);
         let former = self.before.get(&plan.device).map(|d| d.modules.clone()).unwrap_or_default();
@@ -138,6 +154,19 @@ impl Context<'_> {
         Ok(Ran { run, stored })
     }
 
+    /// A device whose turn did not come before the run was called off: it stands as it stood.
+    fn not_begun(&self, plan: &DevicePlan) -> Result<Ran, StoreError> {
+        let called_off = || Outcome::CalledOff { undo_failed: Vec::new() };
+        let works = plan.works.iter().filter(|work| matches!(work.when, When::AllPassed(_)));
+        let outcomes = works.map(|work| (work.id, called_off())).collect();
+        let run = DeviceRun { outcomes, ..DeviceRun::default() };
+        let words = "the run was called off before its turn came".to_owned();
+        let status = StatusSince { code: 202, description: words, since: self.now };
+        let stored = StoredDevice { status, ..self.standing(plan, None, &run, self.now) };
+        self.store.record_device(&stored)?;
+        Ok(Ran { run, stored })
+    }
+
     /// Runs the works, the intent written before, and looks at what came of it.
     async fn run(
         &self,
@@ -146,17 +175,21 @@ impl Context<'_> {
     ) -> Result<(DeviceRun, DeviceMemory, Observation), StoreError> {
         self.store.remember(&plan.device, &intent(plan))?;
         let events = |event: Event<'_>| (self.events)(&plan.device, event);
-        let run = run_device(seen.engine.as_ref(), plan, &seen.secrets.values, &events).await;
+        let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
+        let run = run_device(engine, plan, &seen.secrets.values, &pace, &events).await;
         let mut memory = plan.kept_memory.clone();
         memory.containers.extend(run.remembered.clone());
         learn_networks(plan, &run, &mut memory);
-        if run.has_failures() {
+        if run.has_failures() || run.was_called_off() {
             memory.networks = None;
         }
         let observation = self.look_again(plan, seen, &memory).await;
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
+        memory.adopting.retain(|id, was| {
+            there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
+        });
         Ok((run, memory, observation))
     }
 
@@ -222,7 +255,7 @@ impl Context<'_> {
         history: &[HistoryEntry],
     ) -> Result<(), StoreError> {
         self.store.record_device(stored)?;
-        if plan.state == DeviceState::Observed {
+        if !matches!(plan.state, DeviceState::Pending(_)) {
             self.store.remember(&plan.device, memory)?;
         }
         if !history.is_empty() {
@@ -244,6 +277,8 @@ impl Context<'_> {
             in_force: former.and_then(|d| d.in_force.clone()),
             status: StatusSince { code: 202, description: String::new(), since: at },
             engine_id: former.and_then(|d| d.engine_id.clone()),
+            accepted_engine: former.and_then(|d| d.accepted_engine.clone()),
+            engine: former.and_then(|d| d.engine.clone()),
             last_contact: former.and_then(|d| d.last_contact),
             modules: former.map(|d| d.modules.clone()).unwrap_or_default(),
             facts: former.and_then(|d| d.facts.clone()),
@@ -259,18 +294,18 @@ impl Context<'_> {
             };
             return stored;
         };
-        // The first one seen stays; nothing compares it yet, and what is overwritten never can be.
-        stored.engine_id.get_or_insert_with(|| seen.report.id.clone());
+        if let DeviceState::Held { code, words } = &plan.state {
+            // It may be another device's engine: nothing that it says is taken for this one's.
+            stored.status = status(*code, words);
+            return stored;
+        }
+        stored.engine_id = Some(seen.report.id.clone()).filter(|id| !id.is_empty());
+        stored.engine = self.engine_of(&plan.device).or(stored.engine);
         stored.last_contact = Some(at);
         let take = |modules: &BTreeMap<ModuleName, ModuleStanding>| {
             let facts = former.and_then(|d| d.facts.as_ref());
             Some(take_facts(self.fleet, &seen.report, modules, facts, at))
         };
-        if let DeviceState::Held { code, words } = &plan.state {
-            stored.facts = take(&stored.modules);
-            stored.status = status(*code, words);
-            return stored;
-        }
         let Some(manifest) = plan.manifest.as_deref() else {
             stored.facts = take(&stored.modules);
             let has_ours = |c: &ObservedContainer| is_ours(c, &plan.kept_memory).is_some();
@@ -290,6 +325,15 @@ impl Context<'_> {
         let (code, description) = device_status(&stored.modules, plan, run);
         stored.status = status(code, &description);
         stored
+    }
+
+    /// How it is reached, for the day on which its file is gone.
+    fn engine_of(&self, device: &DeviceId) -> Option<EngineAt> {
+        let device = self.fleet.devices.get(device)?;
+        Some(EngineAt {
+            address: device.engine.as_ref()?.to_string(),
+            tls: device.tls.as_ref().map(ToString::to_string),
+        })
     }
 
     fn in_force(&self, manifest: &Manifest) -> InForce {
@@ -326,6 +370,12 @@ impl Context<'_> {
                         Outcome::Passed { warnings } if warnings.is_empty() => "done".to_owned(),
                         Outcome::Passed { warnings } => format!("done; {}", warnings.join("; ")),
                         Outcome::Failed { step, error, .. } => format!("failed: {step}: {error}"),
+                        Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
+                            "called off".to_owned()
+                        }
+                        Outcome::CalledOff { undo_failed } => {
+                            format!("called off; not taken back: {}", undo_failed.join("; "))
+                        }
                         Outcome::Skipped { because } => {
                             format!("skipped because work {because} failed")
                         }
@@ -364,6 +414,51 @@ fn learn_networks(plan: &DevicePlan, run: &DeviceRun, memory: &mut DeviceMemory)
     }
 }
 
+/// Whether a container that should be taken over may be neither as it was nor gone.
+fn is_half_taken_over(plan: &DevicePlan, run: &DeviceRun, module: &ModuleName) -> bool {
+    plan.works.iter().any(|work| {
+        let is_of = matches!(&work.purpose, Purpose::Module { name, .. } if name == module);
+        is_of
+            && match run.outcomes.get(&work.id) {
+                Some(Outcome::Failed { undo_failed, .. } | Outcome::CalledOff { undo_failed }) => {
+                    !undo_failed.is_empty()
+                }
+                Some(Outcome::Passed { .. } | Outcome::Skipped { .. } | Outcome::NotNeeded) => {
+                    false
+                }
+                None => true,
+            }
+    })
+}
+
+/// What this control host did last with each module.
+fn learn_made(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    ours: &[(ModuleName, &ObservedContainer)],
+    control: &str,
+    memory: &mut DeviceMemory,
+    at: Timestamp,
+) {
+    let made = &mut memory.control.made;
+    for work in &plan.works {
+        let passed = run.outcomes.get(&work.id).is_some_and(Outcome::is_passed);
+        if let Purpose::Module { name, action: PlanAction::Remove } = &work.purpose
+            && passed
+        {
+            made.insert(name.clone(), MadeLast { container: None, at: at.seconds });
+        }
+    }
+    for (name, container) in ours {
+        let known = made.get(name).and_then(|made| made.container.as_ref());
+        let is_by_us = container.labels.get(label::CONTROL).is_some_and(|by| by == control);
+        if is_by_us && known != Some(&container.id) {
+            let container = Some(container.id.clone());
+            made.insert(name.clone(), MadeLast { container, at: at.seconds });
+        }
+    }
+}
+
 /// What the works taught: which changes failed, and how often containers end.
 fn learn(
     plan: &DevicePlan,
@@ -379,6 +474,7 @@ fn learn(
                 let words = format!("{step}: {error}");
                 memory.learn(work, Some((error.kind.code(), &words)), at.seconds);
             }
+            Some(Outcome::CalledOff { .. }) => memory.doubt(std::slice::from_ref(work)),
             Some(Outcome::Skipped { .. } | Outcome::NotNeeded) | None => {}
         }
     }

@@ -99,8 +99,17 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
                 Outcome::Failed { step, error, .. } => {
                     Some((error.kind.code(), format!("{step}: {error}")))
                 }
+                Outcome::CalledOff { .. } => {
+                    Some((202, "the run was called off; the next one goes on".to_owned()))
+                }
                 _ => Some((500, "skipped because something before it failed".to_owned())),
             },
+            Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
+                Some((202, "the run was called off; the next one goes on".to_owned()))
+            }
+            Outcome::CalledOff { undo_failed } => {
+                Some((500, format!("called off, and not taken back: {}", undo_failed.join("; "))))
+            }
             Outcome::Passed { .. } | Outcome::NotNeeded => None,
         }
     })

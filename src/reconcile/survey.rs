@@ -9,8 +9,9 @@ use crate::model::{
     ObservedContainer, Timestamp, label, module_hashes,
 };
 use crate::plan::{
-    DeviceMemory, DevicePlan, DeviceState, Plan, PlanInput, carries_our_labels, images_wanted,
-    network_ids_wanted, plan_device, port_conflict, settings_to_remember,
+    Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput,
+    carries_our_labels, images_wanted, network_ids_wanted, plan_device, port_conflict,
+    settings_to_remember,
 };
 use crate::resolve::Resolution;
 use crate::store::StoredDevice;
@@ -43,8 +44,27 @@ pub struct SurveyInput<'a> {
     pub gate: &'a Gate,
     /// Live facts.
     pub facts: &'a Facts,
+    /// Whether every container is looked at, and not only what the list does not tell.
+    pub resync: bool,
+    /// What somebody agreed to.
+    pub consents: &'a Consents,
     /// The present moment.
     pub now: Timestamp,
+}
+
+/// What somebody agreed to for one run, besides the fleet's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consents {
+    /// On these devices foreign containers that are named as modules are taken over.
+    pub adopt: BTreeSet<DeviceId>,
+    /// Another control host's work is replaced, however often it undid this one's.
+    pub take_over: bool,
+}
+
+impl Consents {
+    pub(super) fn of(&self, device: &DeviceId) -> Consent {
+        Consent { adopt: self.adopt.contains(device), take_over: self.take_over }
+    }
 }
 
 /// A plan, and the engines that it was made for.
@@ -129,6 +149,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
             let reported = input.facts.reported(device);
             let secrets =
                 input.gate.secrets(input.fleet, device, &reported, manifest.as_deref()).await;
+            let stored = input.stored.get(&device.id);
             let mut plan_input = PlanInput {
                 fleet: &input.fleet.name,
                 fleet_formerly: &input.fleet.formerly,
@@ -143,6 +164,12 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
                 secrets: &secrets.digests,
                 observation: &observation,
                 memory: &memory,
+                engine: KnownEngine {
+                    id: &report.id,
+                    remembered: stored.and_then(|d| d.engine_id.as_deref()),
+                    accepted: stored.and_then(|d| d.accepted_engine.as_deref()),
+                },
+                consent: input.consents.of(&device.id),
                 now: input.now.seconds,
             };
             let images = images_wanted(&plan_input);
@@ -236,11 +263,21 @@ async fn observe(
     let report = engine.facts().await?;
     let last_seen = input.stored.get(&device.id).and_then(|stored| stored.last_contact);
     let since = last_seen.map(|last| input.now.seconds.saturating_sub(last.seconds));
-    let wants = details_wanted(input.fleet, device, manifest.map(Arc::as_ref), memory, since);
+    let manifest = manifest.map(Arc::as_ref);
+    let wants = details_wanted(input.fleet, device, manifest, memory, since);
+    let names = names(input.fleet, device);
+    let adopts = input.consents.of(&device.id).adopt;
+    let wants = |container: &ObservedContainer| {
+        let begun = memory.adopting.contains_key(&container.id);
+        let name = container.name.as_str();
+        let is_named_so = manifest.is_some_and(|manifest| manifest.modules.contains_key(name));
+        let is_ours = || carries_our_labels(container, &names.0, &names.1);
+        wants(container) || input.resync && is_ours() || begun || adopts && is_named_so
+    };
     let fleet = input.fleet.name.as_str();
     let wanted = Wanted {
         details: &wants,
-        networks_of: memory.networks.is_none().then_some(fleet),
+        networks_of: (memory.networks.is_none() || input.resync).then_some(fleet),
         images: &[],
         network_ids: false,
     };

@@ -18,6 +18,10 @@ pub struct StoredDevice {
     pub status: StatusSince,
     /// The id of the engine that was last seen behind its address.
     pub engine_id: Option<String>,
+    /// The id of the engine that somebody accepted with whatever it runs.
+    pub accepted_engine: Option<String>,
+    /// How its engine was reached; `None` if it never was, or only a simulated one.
+    pub engine: Option<EngineAt>,
     /// When its engine last answered.
     pub last_contact: Option<Timestamp>,
     /// Its modules as they were last seen.
@@ -26,6 +30,15 @@ pub struct StoredDevice {
     pub facts: Option<ReportedFacts>,
     /// Since when no file of the fleet has it, if none has; it is listed for 30 days.
     pub departed: Option<Timestamp>,
+}
+
+/// How an engine is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineAt {
+    /// Its address, as fleet files write it.
+    pub address: String,
+    /// The name of its client certificate on the control host.
+    pub tls: Option<String>,
 }
 
 /// What a device has now.
@@ -112,6 +125,9 @@ pub struct HeldFact {
     pub settled: Option<Json>,
 }
 
+/// The tables that hold what is known of a device.
+const TABLES: [&str; 5] = ["devices", "modules", "memories", "containers", "module_memories"];
+
 impl Store {
     /// Every device that was ever recorded.
     ///
@@ -161,8 +177,37 @@ impl Store {
     /// The store can't be written.
     pub fn forget_device(&self, device: &DeviceId) -> Result<(), StoreError> {
         self.write(|t| {
-            for table in ["devices", "modules", "memories", "containers", "module_memories"] {
+            for table in TABLES {
                 t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device.as_str()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives what is recorded and remembered of a device to its new id. Where that is recorded already, the
+    /// former one is forgotten. History keeps the former id.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn rename_device(&self, former: &DeviceId, id: &DeviceId) -> Result<(), StoreError> {
+        self.write(|t| {
+            let known: bool = t.query_row(
+                "SELECT EXISTS (SELECT 1 FROM devices WHERE device = ?1)",
+                [id.as_str()],
+                |row| row.get(0),
+            )?;
+            for table in TABLES {
+                if known {
+                    t.execute(
+                        &format!("DELETE FROM {table} WHERE device = ?1"),
+                        [former.as_str()],
+                    )?;
+                } else {
+                    t.execute(
+                        &format!("UPDATE {table} SET device = ?2 WHERE device = ?1"),
+                        [former.as_str(), id.as_str()],
+                    )?;
+                }
             }
             Ok(())
         })
@@ -204,6 +249,8 @@ impl Store {
             in_force,
             status: row.status,
             engine_id: row.engine_id,
+            accepted_engine: row.accepted_engine,
+            engine: row.engine.map(|address| EngineAt { address, tls: row.tls }),
             last_contact: row.last_contact.map(|seconds| Timestamp { seconds }),
             modules: BTreeMap::new(),
             facts,
@@ -245,6 +292,9 @@ struct DeviceRow {
     facts_since: Option<i64>,
     facts_held: Option<String>,
     departed: Option<i64>,
+    engine: Option<String>,
+    tls: Option<String>,
+    accepted_engine: Option<String>,
 }
 
 fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
@@ -252,7 +302,7 @@ fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
         .prepare(
             "SELECT device, revision, manifest_hash, manifest, base, layers, code, description,
                     status_since, engine_id, last_contact, facts, facts_since, facts_held,
-                    departed
+                    departed, engine, tls, accepted_engine
              FROM devices",
         )?
         .query_map([], |row| {
@@ -274,6 +324,9 @@ fn device_rows(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
                 facts_since: row.get(12)?,
                 facts_held: row.get(13)?,
                 departed: row.get(14)?,
+                engine: row.get(15)?,
+                tls: row.get(16)?,
+                accepted_engine: row.get(17)?,
             })
         })?
         .collect()
@@ -320,11 +373,14 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
         in_force,
         status,
         engine_id,
+        accepted_engine,
+        engine,
         last_contact,
         modules,
         facts,
         departed,
     } = device;
+    let engine = engine.as_ref().map(|EngineAt { address, tls }| (address, tls));
     let StatusSince { code, description, since } = status;
     let in_force = in_force.as_ref().map(|in_force| {
         let InForce { revision, manifest_hash, manifest, base, layers } = in_force;
@@ -335,8 +391,8 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
         .prepare_cached(
             "INSERT INTO devices (device, revision, manifest_hash, manifest, base, layers, code,
                  description, status_since, engine_id, last_contact, facts, facts_since, facts_held,
-                 departed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 departed, engine, tls, accepted_engine)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
              ON CONFLICT (device) DO UPDATE SET
                  revision = excluded.revision, manifest_hash = excluded.manifest_hash,
                  manifest = excluded.manifest, base = excluded.base, layers = excluded.layers,
@@ -345,7 +401,8 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
                  engine_id = excluded.engine_id, last_contact = excluded.last_contact,
                  facts_since = iif(facts IS excluded.facts, facts_since, excluded.facts_since),
                  facts = excluded.facts, facts_held = excluded.facts_held,
-                 departed = excluded.departed",
+                 departed = excluded.departed, engine = excluded.engine, tls = excluded.tls,
+                 accepted_engine = excluded.accepted_engine",
         )?
         .execute(rusqlite::params![
             device.as_str(),
@@ -363,6 +420,9 @@ fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<(
             facts.as_ref().map(|facts| facts.since.seconds),
             facts.as_ref().map(held_text),
             departed.map(|moment| moment.seconds),
+            engine.map(|(address, _)| address),
+            engine.and_then(|(_, tls)| tls.as_ref()),
+            accepted_engine,
         ])?;
     let id = device.as_str();
     transaction.prepare_cached("DELETE FROM modules WHERE device = ?1")?.execute([id])?;
@@ -445,6 +505,11 @@ mod tests {
                 since: Timestamp { seconds: at },
             },
             engine_id: Some("ABCD:EFGH".to_owned()),
+            accepted_engine: Some("ABCD:EFGH".to_owned()),
+            engine: Some(EngineAt {
+                address: "ssh://hoist@one.example".to_owned(),
+                tls: Some("site".to_owned()),
+            }),
             last_contact: Some(Timestamp { seconds: at }),
             modules: [(
                 ModuleName::parse("camera").unwrap(),
@@ -484,12 +549,34 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_device_keeps_what_is_known_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (old, new) = (device("old", 1), device("new", 1));
+        let memory = crate::plan::DeviceMemory {
+            networks: Some(vec!["hoist-f".to_owned()]),
+            ..Default::default()
+        };
+        store.record_device(&old).unwrap();
+        store.remember(&old.device, &memory).unwrap();
+        store.rename_device(&old.device, &new.device).unwrap();
+        assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), new.clone())].into());
+        assert_eq!(store.memory(&new.device).unwrap(), memory);
+        // Once more the new one is known: what is known of it stays.
+        store.record_device(&device("old", 9)).unwrap();
+        store.rename_device(&old.device, &new.device).unwrap();
+        assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), new)].into());
+    }
+
+    #[test]
     fn devices_come_back_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let never_reached = StoredDevice {
             in_force: None,
             engine_id: None,
+            accepted_engine: None,
+            engine: None,
             last_contact: None,
             modules: BTreeMap::new(),
             facts: None,

@@ -3,8 +3,12 @@
 use super::error::StoreError;
 use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
-use crate::plan::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
+use crate::plan::{
+    ControlMemory, DeviceMemory, Exits, FailedChange, MadeLast, ModuleMemory, RememberedContainer,
+    Starts, TakenOver,
+};
 use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 impl Store {
@@ -13,15 +17,17 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        let DeviceMemory { containers, networks, modules } = memory;
+        let DeviceMemory { containers, networks, modules, adopting, control } = memory;
+        let (adopting, control) = (adopting_text(adopting), control_text(control));
         let networks = networks.as_ref().map(|names| serde_json::json!(names).to_string());
         self.write(|t| {
             let id = device.as_str();
             t.prepare_cached(
-                "INSERT INTO memories (device, networks) VALUES (?1, ?2)
-                 ON CONFLICT (device) DO UPDATE SET networks = excluded.networks",
+                "INSERT INTO memories (device, networks, adopting, control) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (device) DO UPDATE SET networks = excluded.networks,
+                     adopting = excluded.adopting, control = excluded.control",
             )?
-            .execute((id, networks))?;
+            .execute((id, networks, adopting, control))?;
             t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
             let mut insert =
                 t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -49,13 +55,21 @@ impl Store {
     /// The store can't be read.
     pub fn memory(&self, device: &DeviceId) -> Result<DeviceMemory, StoreError> {
         let id = device.as_str();
-        let (networks, rows, modules) = self.read(|c| {
-            let networks: Option<Option<String>> = c
-                .query_row("SELECT networks FROM memories WHERE device = ?1", [id], |r| r.get(0))
+        let (known, rows, modules) = self.read(|c| {
+            let known: Option<KnownRow> = c
+                .query_row(
+                    "SELECT networks, adopting, control FROM memories WHERE device = ?1",
+                    [id],
+                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+                )
                 .optional()?;
-            Ok((networks.flatten(), rows(c, "WHERE device = ?1", [id])?, module_rows(c, Some(id))?))
+            Ok((
+                known.unwrap_or_default(),
+                rows(c, "WHERE device = ?1", [id])?,
+                module_rows(c, Some(id))?,
+            ))
         })?;
-        let mut memory = DeviceMemory { networks: self.networks(networks)?, ..Default::default() };
+        let mut memory = self.known(known)?;
         for row in rows {
             let (container, remembered) = self.container(row)?.1;
             memory.containers.insert(container, remembered);
@@ -74,15 +88,14 @@ impl Store {
     pub fn memories(&self) -> Result<BTreeMap<DeviceId, DeviceMemory>, StoreError> {
         let (devices, rows, modules) = self.read(|c| {
             let devices = c
-                .prepare("SELECT device, networks FROM memories")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<Vec<(String, Option<String>)>>>()?;
+                .prepare("SELECT device, networks, adopting, control FROM memories")?
+                .query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?))))?
+                .collect::<rusqlite::Result<Vec<(String, KnownRow)>>>()?;
             Ok((devices, rows(c, "", [])?, module_rows(c, None)?))
         })?;
         let mut memories = BTreeMap::new();
-        for (device, networks) in devices {
-            let networks = self.networks(networks)?;
-            let memory = DeviceMemory { networks, ..Default::default() };
+        for (device, known) in devices {
+            let memory = self.known(known)?;
             memories.insert(self.device_id(&device)?, memory);
         }
         for row in rows {
@@ -114,6 +127,41 @@ impl Store {
             .map_err(|error| self.damaged(format!("a list of networks is no JSON: {error}")))
     }
 
+    /// What one row of `memories` holds.
+    fn known(&self, (networks, adopting, control): KnownRow) -> Result<DeviceMemory, StoreError> {
+        let json = |text: Option<String>| match text {
+            None => Ok(Json::Null),
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|error| self.damaged(format!("a memory is no JSON: {error}"))),
+        };
+        let (adopting, control) = (json(adopting)?, json(control)?);
+        let module =
+            |name: &str| ModuleName::parse(name).map_err(|error| self.damaged(error.to_string()));
+        let text = |json: &Json| json.as_str().map(str::to_owned);
+        let mut memory =
+            DeviceMemory { networks: self.networks(networks)?, ..DeviceMemory::default() };
+        for (id, was) in adopting.as_object().into_iter().flatten() {
+            let taken = TakenOver {
+                module: module(was["module"].as_str().unwrap_or_default())?,
+                policy: text(&was["policy"]).unwrap_or_default(),
+                was_up: was["was_up"] == true,
+            };
+            memory.adopting.insert(id.clone(), taken);
+        }
+        for (name, made) in control["made"].as_object().into_iter().flatten() {
+            let made = MadeLast {
+                container: text(&made["container"]),
+                at: made["at"].as_i64().unwrap_or_default(),
+            };
+            memory.control.made.insert(module(name)?, made);
+        }
+        let undone = control["undone"].as_array().into_iter().flatten();
+        memory.control.undone = undone.filter_map(Json::as_i64).collect();
+        memory.control.by = text(&control["by"]);
+        memory.control.stopped = control["stopped"] == true;
+        Ok(memory)
+    }
+
     fn container(&self, row: Row) -> Result<(DeviceId, (String, RememberedContainer)), StoreError> {
         let remembered = RememberedContainer {
             settings: self.hash(&row.settings)?,
@@ -142,6 +190,30 @@ impl Store {
         let module = ModuleName::parse(&module).map_err(|error| self.damaged(error.to_string()))?;
         Ok((self.device_id(&device)?, module, tried))
     }
+}
+
+/// Networks, foreign containers that are being taken over, and what this control host did last: as texts.
+type KnownRow = (Option<String>, Option<String>, Option<String>);
+
+fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
+    let rows: serde_json::Map<String, Json> = adopting
+        .iter()
+        .map(|(id, TakenOver { module, policy, was_up })| {
+            (id.clone(), json!({"module": module.as_str(), "policy": policy, "was_up": was_up}))
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Json::Object(rows).to_string())
+}
+
+fn control_text(control: &ControlMemory) -> String {
+    let ControlMemory { made, undone, by, stopped } = control;
+    let made: serde_json::Map<String, Json> = made
+        .iter()
+        .map(|(name, MadeLast { container, at })| {
+            (name.to_string(), json!({"container": container, "at": at}))
+        })
+        .collect();
+    json!({"made": made, "undone": undone, "by": by, "stopped": stopped}).to_string()
 }
 
 fn remember_module(
@@ -288,6 +360,26 @@ mod tests {
             modules: [("camera", full_memory()), ("sensor", ModuleMemory::default())]
                 .map(|(name, tried)| (ModuleName::parse(name).unwrap(), tried))
                 .into(),
+            adopting: [(
+                "ccc".to_owned(),
+                TakenOver {
+                    module: ModuleName::parse("camera").unwrap(),
+                    policy: "on-failure:5".to_owned(),
+                    was_up: true,
+                },
+            )]
+            .into(),
+            control: ControlMemory {
+                made: [("camera", Some("aaa")), ("sensor", None)]
+                    .map(|(name, id)| {
+                        let made = MadeLast { container: id.map(str::to_owned), at: 7 };
+                        (ModuleName::parse(name).unwrap(), made)
+                    })
+                    .into(),
+                undone: vec![1, 2],
+                by: Some("0011".to_owned()),
+                stopped: true,
+            },
         };
         store.remember(&device("one"), &full).unwrap();
         store.remember(&device("operator'sDevice"), &DeviceMemory::default()).unwrap();
@@ -301,6 +393,7 @@ mod tests {
             containers: [("bbb".to_owned(), remembered(3))].into(),
             networks: Some(Vec::new()),
             modules: BTreeMap::new(),
+            ..DeviceMemory::default()
         };
         store.remember(&device("one"), &less).unwrap();
         assert_eq!(Store::open(folder.path()).unwrap().memory(&device("one")).unwrap(), less);

@@ -14,7 +14,8 @@ mod open;
 mod schema;
 
 pub use device::{
-    HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince, StoredDevice,
+    EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
+    StoredDevice,
 };
 pub use error::StoreError;
 pub use history::{HistoryEntry, HistoryFilter};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x686f_6973;
 
 /// The migrations: the first leads from an empty database to version 1, and so on.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// The newest version that this Hoist knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -72,6 +72,16 @@ ALTER TABLE modules ADD COLUMN report_stamp TEXT;
 ALTER TABLE modules ADD COLUMN report_problem TEXT;
 ALTER TABLE devices ADD COLUMN facts_held TEXT;
 ALTER TABLE devices ADD COLUMN departed INTEGER;
+";
+
+/// How a device is reached and which engine was accepted; what this control host did last, who undoes it, and
+/// which foreign containers are being taken over.
+const VERSION_3: &str = "
+ALTER TABLE devices ADD COLUMN engine TEXT;
+ALTER TABLE devices ADD COLUMN tls TEXT;
+ALTER TABLE devices ADD COLUMN accepted_engine TEXT;
+ALTER TABLE memories ADD COLUMN control TEXT;
+ALTER TABLE memories ADD COLUMN adopting TEXT;
 ";
 
 /// Why a database is not, and was not made, of the newest version.
@@ -172,6 +182,8 @@ mod tests {
         assert_eq!(memory.containers["ccc"].replaced_at, Some(17));
         assert_eq!(memory.containers["ccc"].policy, None);
         assert!(memory.modules.is_empty());
+        assert_eq!((&lift.engine_id, &lift.engine), (&Some("ABCD".to_owned()), &None));
+        assert_eq!((memory.adopting.len(), memory.control.made.len()), (0, 0));
         assert_eq!(store.history(&crate::store::HistoryFilter::default()).unwrap().len(), 1);
         store.remember(&lift.device, &memory).unwrap();
         store.record_device(lift).unwrap();

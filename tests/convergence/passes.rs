@@ -86,10 +86,23 @@ impl House {
                 control: store.control(),
                 gate: &gate,
                 facts: &facts,
+                resync: false,
+                consents: &Default::default(),
                 now,
             })
             .await;
-            run_and_record(&fleet, &survey, &store, "test", now, &stored, &|_, _| {}).await.unwrap()
+            run_and_record(
+                &fleet,
+                &survey,
+                &store,
+                "test",
+                now,
+                &stored,
+                &Default::default(),
+                &|_, _| {},
+            )
+            .await
+            .unwrap()
         })
     }
 

@@ -136,6 +136,8 @@ impl World {
             secrets: &secrets,
             observation: &observation,
             memory: &self.memory,
+            engine: Default::default(),
+            consent: Default::default(),
             now: self.now(),
         };
         let images = images_wanted(&input);
@@ -175,8 +177,9 @@ impl World {
             dead: Notify::new(),
         };
         let secrets = SecretValues::default();
+        let pace = Default::default();
         let run = tokio::select! {
-            run = run_device(&dying, &plan, &secrets, &|_| {}) => Some(run),
+            run = run_device(&dying, &plan, &secrets, &pace, &|_| {}) => Some(run),
             () = dying.dead.notified() => None,
         };
         let calls = dying.calls.load(Ordering::SeqCst);

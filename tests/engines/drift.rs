@@ -181,3 +181,80 @@ fn assert_foreign_survives(site: &Site) {
         assert_eq!(site.remains(n), "{} networks [] volumes 0");
     }
 }
+
+/// Every row of the first table in `docs/drift.md`: what somebody does, and that one run repairs it.
+#[test]
+fn what_the_table_says_is_seen_is_repaired() {
+    let Some(site) = Site::new(1) else { return };
+    site.write(
+        "deployments/base.toml",
+        &format!(
+            "target = \"*\"\npriority = 10\n[modules.app]\nimage = \"test/app:1\"\ncommand = {OBEDIENT}\n\
+             image-pull-policy = \"always\"\nnetworks = [\"one\", \"two\"]\nmemory = \"64MiB\"\n\
+             [modules.off]\nimage = \"test/app:1\"\ncommand = {OBEDIENT}\nstatus = \"stopped\"\n"
+        ),
+    );
+    site.apply().expect(0);
+    let engine = &site.engines[0];
+    let post = |path: &str| {
+        let answer = engine.raw("POST", path, None);
+        assert!(answer.status < 400, "{path}: {}", answer.text);
+    };
+    let disconnect = || {
+        engine.raw("POST", "/networks/two/disconnect", Some(&json!({"Container": "app"})));
+    };
+    type Row<'a> = (&'a str, &'a dyn Fn());
+    let rows: [Row<'_>; 9] = [
+        ("stop", &|| post("/containers/app/stop?t=0")),
+        ("rm", &|| {
+            engine.raw("DELETE", "/containers/app?force=1&v=1", None);
+        }),
+        // A second start of one container within ten minutes would wait.
+        ("kill", &|| post("/containers/app/kill")),
+        ("rename", &|| post("/containers/app/rename?name=another")),
+        ("pause", &|| post("/containers/app/pause")),
+        ("start of a stopped module", &|| post("/containers/off/start")),
+        ("network disconnect", &disconnect),
+        ("recreate with copied labels", &|| replace_by_hand(&site, 0, "app", true)),
+        ("tag", &|| {
+            post("/images/test/app:2/tag?repo=test/app&tag=1");
+        }),
+    ];
+    for (what, does) in rows {
+        does();
+        site.apply().expect(0);
+        let app = engine.inspect("app");
+        let image = engine.raw("GET", "/images/test/app:1/json", None).json();
+        assert_eq!(app["State"]["Running"], true, "{what}");
+        assert_eq!(app["State"]["Paused"], false, "{what}");
+        assert_eq!(app["Image"], image["Id"], "{what}");
+        let networks = app["NetworkSettings"]["Networks"].as_object().unwrap().len();
+        assert_eq!(networks, 2, "{what}");
+        assert_eq!(engine.inspect("off")["State"]["Running"], false, "{what}");
+        assert_eq!(site.containers(1).len(), 2, "{what}: {:?}", site.containers(1));
+        site.forget_requests();
+        site.apply().expect(0);
+        let changes = site.proxies[0].log().into_iter().filter(|r| r.is_change()).count();
+        assert_eq!(changes, 0, "after {what}");
+    }
+    assert_what_only_an_inspect_tells(&site);
+}
+
+/// `docker update`, and a file of ours that somebody wrote over: the list says nothing of them.
+fn assert_what_only_an_inspect_tells(site: &Site) {
+    let engine = &site.engines[0];
+    let update =
+        json!({"RestartPolicy": {"Name": "no"}, "Memory": 33_554_432, "MemorySwap": 67_108_864});
+    engine.raw("POST", "/containers/app/update", Some(&update));
+    let limits = || {
+        let host = engine.inspect("app")["HostConfig"].clone();
+        (host["RestartPolicy"]["Name"].clone(), host["Memory"].clone())
+    };
+    site.apply().expect(0);
+    assert_eq!(limits(), (json!("no"), json!(33_554_432)), "a run with a warm store sees the list");
+    site.hoist(&["apply", "--worktree", "--yes", "--resync"]).expect(0);
+    assert_eq!(limits(), (json!("always"), json!(67_108_864)));
+    site.forget_requests();
+    site.hoist(&["apply", "--worktree", "--yes", "--resync"]).expect(0);
+    assert!(site.proxies[0].log().iter().all(|request| !request.is_change()));
+}

@@ -6,6 +6,7 @@
 mod back;
 mod cuts;
 mod drift;
+mod own;
 mod rules;
 mod reboots;
 mod site;

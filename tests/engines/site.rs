@@ -109,11 +109,13 @@ impl Site {
 
     /// A process that waits for a line and then becomes `hoist apply`: its id is known before it begins.
     pub(crate) fn apply_on_signal(&self, extra: &[&str]) -> Waiting {
-        let script = format!(
-            "read go; exec {} apply --worktree --yes {}",
-            env!("CARGO_BIN_EXE_hoist"),
-            extra.join(" ")
-        );
+        self.waiting(&[&["apply", "--worktree", "--yes"], extra].concat())
+    }
+
+    /// The same for any command.
+    pub(crate) fn waiting(&self, arguments: &[&str]) -> Waiting {
+        let script =
+            format!("read go; exec {} {}", env!("CARGO_BIN_EXE_hoist"), arguments.join(" "));
         let mut command = self.command(Path::new("/bin/sh"), &["-c", &script]);
         Waiting(
             command
@@ -181,6 +183,11 @@ impl Waiting {
     /// Whether it ended by itself, and not by a signal.
     pub(crate) fn ended_by_itself(mut self) -> bool {
         self.0.wait().unwrap().code().is_some()
+    }
+
+    /// Its exit code, once it has ended; `None` if a signal ended it.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
     }
 
     pub(crate) fn kill(&mut self) {

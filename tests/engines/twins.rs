@@ -53,6 +53,8 @@ fn plan(manifest: Arc<Manifest>, observation: &Observation, memory: &DeviceMemor
         secrets: &BTreeMap::new(),
         observation,
         memory,
+        engine: Default::default(),
+        consent: Default::default(),
         now: 0,
     })
 }
@@ -114,7 +116,13 @@ fn a_reader_sees_the_old_or_the_new_twin_and_never_a_part() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pass = |n: u64, observation: &Observation, memory: &mut DeviceMemory| {
         let plan = plan(manifest(n), observation, memory);
-        let run = runtime.block_on(run_device(&engine, &plan, &SecretValues::default(), &|_| {}));
+        let run = runtime.block_on(run_device(
+            &engine,
+            &plan,
+            &SecretValues::default(),
+            &Default::default(),
+            &|_| {},
+        ));
         assert!(!run.has_failures(), "{:?}", run.outcomes);
         memory.containers.extend(run.remembered);
         plan.works.len()

@@ -19,9 +19,21 @@ done
 ip addr add "198.18.$n.1/24" dev "hoist$n"
 ip link set "hoist$n" up
 
+# Dockerd 20.10 has its id from a key in /etc that all engines of a machine would share.
+case $(dockerd --version) in
+*" 20.10"*)
+    config=$dir/daemon.json
+    echo "{\"deprecated-key-path\": \"$dir/key.json\"}" >"$config"
+    ;;
+*)
+    config=$dir/daemon.json
+    echo "{}" >"$config"
+    ;;
+esac
+
 # No iptables: parallel engines would delete each other's chains. The userland proxy publishes ports.
 start() {
-    dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
+    dockerd --config-file "$config" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
         --host "unix://$dir/engine.sock" --bridge "hoist$n" --storage-driver "$driver" \
         --default-address-pool "base=198.19.$n.0/24,size=28" \
         --iptables=false --ip6tables=false --ip-masq=false "$@" \

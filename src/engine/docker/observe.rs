@@ -303,7 +303,10 @@ fn detail(
         image_labels,
         restart_policy: match host_config.restart_policy.name.as_str() {
             "" => "no".to_owned(),
-            name => name.to_owned(),
+            name => match host_config.restart_policy.maximum_retry_count {
+                0 => name.to_owned(),
+                tries => format!("{name}:{tries}"),
+            },
         },
         memory: positive(host_config.memory),
         memory_swap: host_config.memory_swap,

@@ -270,7 +270,12 @@ fn network_body(name: &str, subnet: Option<&str>, labels: &BTreeMap<String, Stri
 fn update_body(policy: Option<&str>, memory: Option<u64>, nano_cpus: Option<u64>) -> Json {
     let mut body = Map::new();
     if let Some(policy) = policy {
-        body.insert("RestartPolicy".to_owned(), json!({ "Name": policy }));
+        let (name, count) = policy.split_once(':').unwrap_or((policy, ""));
+        let policy = match count.parse::<u64>() {
+            Ok(count) => json!({ "Name": name, "MaximumRetryCount": count }),
+            Err(_) => json!({ "Name": name }),
+        };
+        body.insert("RestartPolicy".to_owned(), policy);
     }
     if let Some(memory) = memory {
         body.insert("Memory".to_owned(), json!(memory));

@@ -199,6 +199,7 @@ pub(super) struct InspectedHostConfig {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct PolicyName {
     pub(super) name: String,
+    pub(super) maximum_retry_count: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -209,7 +209,11 @@ impl World {
             return refuse(words);
         }
         if let Some(policy) = policy {
-            if !matches!(policy, "no" | "always" | "on-failure" | "unless-stopped") {
+            let name = match policy.split_once(':') {
+                Some((name @ "on-failure", tries)) if tries.parse::<u32>().is_ok() => name,
+                _ => policy,
+            };
+            if !matches!(name, "no" | "always" | "on-failure" | "unless-stopped") {
                 return refuse(&format!("invalid restart policy '{policy}'"));
             }
             policy.clone_into(&mut found.policy);

@@ -1,0 +1,78 @@
+//! Taking over what somebody else started under a module's name.
+//!
+//! Only a saved plan does it, and a run that was cut off goes on with what such a plan began: the store
+//! keeps how the container was, so that a failure puts it back exactly so.
+
+use super::device::{PlanInput, fleet_names};
+use super::{DeviceMemory, DevicePlan, Role, old_name};
+use crate::model::{ContainerState, ModuleName, ObservedContainer, label};
+use std::collections::BTreeMap;
+
+/// How a foreign container was before it was touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The module that takes its place.
+    pub module: ModuleName,
+    /// The engine's restart policy that it had.
+    pub policy: String,
+    /// Whether it ran.
+    pub was_up: bool,
+}
+
+/// Of which module a foreign container takes the place, if that was agreed to.
+pub(super) fn adoptable<'i>(
+    input: &'i PlanInput<'_>,
+    container: &ObservedContainer,
+) -> Option<(&'i ModuleName, Role)> {
+    let manifest = input.manifest.as_deref()?;
+    if let Some(begun) = input.memory.adopting.get(&container.id) {
+        let (module, _) = manifest.modules.get_key_value(&begun.module)?;
+        return match container.name.as_str() {
+            name if name == module.as_str() => Some((module, Role::Current)),
+            name if name == old_name(module.as_str()) => Some((module, Role::Old)),
+            _ => None,
+        };
+    }
+    let (module, _) = manifest.modules.get_key_value(container.name.as_str())?;
+    // What another fleet keeps would come back under that fleet's next pass.
+    let is_another_fleets =
+        owner(container).is_some_and(|(fleet, _)| !fleet_names(input).contains(&fleet));
+    let is_settled = matches!(
+        container.state,
+        ContainerState::Running
+            | ContainerState::Restarting
+            | ContainerState::Created
+            | ContainerState::Exited(_)
+            | ContainerState::Dead
+    );
+    let known = container.detail.is_some();
+    (input.consent.adopt && known && is_settled && !is_another_fleets)
+        .then_some((module, Role::Current))
+}
+
+/// The fleet and the device that a container's own labels name.
+pub(super) fn owner(container: &ObservedContainer) -> Option<(String, String)> {
+    let value = |key| container.labels.get(key).cloned();
+    Some((value(label::FLEET)?, value(label::DEVICE)?))
+}
+
+/// How a container that is taken over was before anything was done to it.
+pub(super) fn as_it_was(container: &ObservedContainer, memory: &DeviceMemory) -> TakenOver {
+    memory.adopting.get(&container.id).cloned().unwrap_or_else(|| TakenOver {
+        module: ModuleName::parse(&container.name)
+            .expect("only a container that is named as a module is taken over"),
+        policy: container.detail.as_ref().map_or("no", |d| d.restart_policy.as_str()).to_owned(),
+        was_up: matches!(container.state, ContainerState::Running | ContainerState::Restarting),
+    })
+}
+
+/// What is remembered of containers that are being taken over: those of this plan, and those of a former
+/// one that are still there.
+pub(super) fn remembered(input: &PlanInput<'_>, plan: &DevicePlan) -> BTreeMap<String, TakenOver> {
+    let planned: Vec<&String> = plan.adopts.values().collect();
+    let containers = input.observation.containers.iter();
+    containers
+        .filter(|c| planned.contains(&&c.id) || input.memory.adopting.contains_key(&c.id))
+        .map(|c| (c.id.clone(), as_it_was(c, input.memory)))
+        .collect()
+}
