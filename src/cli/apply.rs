@@ -3,6 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::opened::format;
 use super::output::{count, print, print_json_line, say};
+use super::progress::Progress;
 use super::run::{ACCEPTED, APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
 use super::{Format, Global, calling_off};
 use crate::apply::{Event, Outcome};
@@ -12,7 +13,7 @@ use crate::plan::{
     DevicePlan, DeviceState, Plan, Purpose, plan_json, plan_text, short_revision, work_json,
     work_subject,
 };
-use crate::reconcile::{Paces, PullsPer, Ran, run_and_record};
+use crate::reconcile::{Paces, PullsPer, Ran, RunInput, run_and_record};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -88,23 +89,25 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
     if has_work && format == Format::Text {
         print("\n");
     }
+    let progress = Progress::of(plan, format);
     let events = |device: &DeviceId, event: Event<'_>| {
+        progress.take(device, &event);
         if let Event::WorkEnded { work, outcome } = event {
-            show(plan, device, work, outcome, format);
+            progress.beside(|| show(plan, device, work, outcome, format));
         }
     };
     let call_off = calling_off::listen();
     let paces = Paces::new(&prepared.fleet, arguments.pulls_per.as_ref(), call_off.clone());
-    let ran = run_and_record(
-        &prepared.fleet,
-        &prepared.survey,
-        &prepared.store,
-        &who(),
-        prepared.now,
-        &prepared.stored,
-        &paces,
-        &events,
-    )
+    let ran = run_and_record(&RunInput {
+        fleet: &prepared.fleet,
+        survey: &prepared.survey,
+        store: &prepared.store,
+        who: &who(),
+        now: prepared.now,
+        before: &prepared.stored,
+        paces: &paces,
+        events: &events,
+    })
     .await?;
     if !plan.narrowed && refused == Exit::Done && !call_off.is_on() {
         prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;

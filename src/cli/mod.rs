@@ -23,6 +23,7 @@ mod one_module;
 mod opened;
 mod output;
 mod plan;
+mod progress;
 mod query;
 mod revisions;
 mod restart;

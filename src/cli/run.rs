@@ -168,12 +168,15 @@ pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
     })
 }
 
+/// What is recorded and what is remembered of devices.
+pub(super) type KnownDevices = (BTreeMap<DeviceId, StoredDevice>, BTreeMap<DeviceId, DeviceMemory>);
+
 /// What the store knows, by the ids that devices have now; with `keep` it is from now on kept by these.
 pub(super) fn known_devices(
     fleet: &Fleet,
     store: &Store,
     keep: Option<(&str, Timestamp)>,
-) -> Result<(BTreeMap<DeviceId, StoredDevice>, BTreeMap<DeviceId, DeviceMemory>), Failure> {
+) -> Result<KnownDevices, Failure> {
     let (mut stored, mut memories) = (store.load_devices()?, store.memories()?);
     let renamed = renamed(fleet, &stored);
     follow_names(&renamed, &mut stored, &mut memories);

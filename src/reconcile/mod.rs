@@ -25,7 +25,7 @@ pub use known::known;
 pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};
 pub use pace::{Paces, PullsPer};
 pub use reach::Reached;
-pub use record::{Ran, run_and_record};
+pub use record::{Ran, RunInput, run_and_record};
 pub use renamed::{Renamed, follow_names, renamed};
 pub use status::{
     DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status,

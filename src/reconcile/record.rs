@@ -28,6 +28,26 @@ use tracing::Instrument as _;
 /// A device that departed is listed so long, in seconds.
 const LISTED: i64 = 30 * 86_400;
 
+/// What running a plan needs.
+pub struct RunInput<'a> {
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// The plan, and the engines.
+    pub survey: &'a Survey,
+    /// Where it is written down.
+    pub store: &'a Store,
+    /// Who asked for it.
+    pub who: &'a str,
+    /// The present moment.
+    pub now: Timestamp,
+    /// What the store knew before.
+    pub before: &'a BTreeMap<DeviceId, StoredDevice>,
+    /// The pace of each device.
+    pub paces: &'a Paces,
+    /// Is told what happens.
+    pub events: &'a (dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
+}
+
 /// What became of one device.
 pub struct Ran {
     /// Its works' outcomes.
@@ -40,17 +60,9 @@ pub struct Ran {
 ///
 /// # Errors
 /// The store can't be written; devices that run go on to their end before that is said.
-pub async fn run_and_record(
-    fleet: &Fleet,
-    survey: &Survey,
-    store: &Store,
-    who: &str,
-    now: Timestamp,
-    before: &BTreeMap<DeviceId, StoredDevice>,
-    paces: &Paces,
-    events: &(dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
-) -> Result<BTreeMap<DeviceId, Ran>, StoreError> {
-    let context = Context { fleet, survey, store, who, now, before, paces, events };
+pub async fn run_and_record(input: &RunInput<'_>) -> Result<BTreeMap<DeviceId, Ran>, StoreError> {
+    let RunInput { fleet, survey, store, who: _, now, before, paces: _, events: _ } = *input;
+    let context = input;
     let results: Vec<(DeviceId, Result<Ran, StoreError>)> =
         stream::iter(survey.plan.devices.values().map(|plan| context.device(plan)))
             .buffer_unordered(SIDE_BY_SIDE)
@@ -93,18 +105,7 @@ struct Looked<'a> {
     reports: BTreeMap<ModuleName, ModuleReport>,
 }
 
-struct Context<'a> {
-    fleet: &'a Fleet,
-    survey: &'a Survey,
-    store: &'a Store,
-    who: &'a str,
-    now: Timestamp,
-    before: &'a BTreeMap<DeviceId, StoredDevice>,
-    paces: &'a Paces,
-    events: &'a (dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
-}
-
-impl Context<'_> {
+impl RunInput<'_> {
     async fn device(&self, plan: &DevicePlan) -> (DeviceId, Result<Ran, StoreError>) {
         let span = tracing::info_span!("device", id = %plan.device);
         (plan.device.clone(), self.run_and_record(plan).instrument(span).await)

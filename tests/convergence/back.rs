@@ -211,7 +211,7 @@ fn going_back_is_taken_up_where_it_was_cut_off() {
                 world.pass(&second, None).await;
                 world.wait(40);
                 let what = format!("call {call}, after {after}, forget {forget}");
-                if !world.pass(&second, Some(Cut { call, after })).await.was_cut {
+                if !world.pass(&second, Some(Cut { call, after, gently: false })).await.was_cut {
                     continue;
                 }
                 if forget {
@@ -372,7 +372,7 @@ fn ports_are_exchanged_and_handed_on_in_one_change() {
                 for after in [false, true] {
                     let mut world = World::new();
                     world.pass(&two("8080", "9090"), None).await;
-                    world.pass(&next, Some(Cut { call, after })).await;
+                    world.pass(&next, Some(Cut { call, after, gently: false })).await;
                     let pass = world.pass(&next, None).await;
                     assert!(
                         !pass.failed(),

@@ -100,9 +100,37 @@ fn a_cut_at_any_call_is_mended_by_the_next_pass() {
             for call in 0..most {
                 for (after, forget) in [(false, false), (false, true), (true, false), (true, true)]
                 {
-                    cut_and_mend(from, to, Cut { call, after }, forget).await;
+                    cut_and_mend(from, to, Cut { call, after, gently: false }, forget).await;
                 }
             }
+        }
+    });
+}
+
+/// A run that is called off at any call leaves every module as it was or as it should be, and running.
+#[test]
+fn a_run_that_is_called_off_leaves_no_module_half_done() {
+    block_on(async {
+        let (first, second) = (manifest(FIRST), manifest(SECOND));
+        let mut probe = World::new();
+        probe.pass(&first, None).await;
+        let calls = probe.pass(&second, None).await.calls;
+        let whole = probe.containers().await;
+        for call in 0..calls {
+            let mut world = World::new();
+            world.pass(&first, None).await;
+            let before = world.containers().await;
+            let cut = Cut { call, after: false, gently: true };
+            world.pass(&second, Some(cut)).await;
+            for line in world.containers().await {
+                // What goes may have been stopped to make room, and waits for its removal.
+                let goes = line == "delta exited delta:1";
+                let known = goes || before.contains(&line) || whole.contains(&line);
+                assert!(known, "called off at {call}: {line}\n{before:#?}\n{whole:#?}");
+            }
+            assert!(!world.pass(&second, None).await.failed(), "called off at {call}");
+            assert!(world.plan(&second).await.works.is_empty(), "called off at {call}");
+            assert_eq!(world.containers().await, whole, "called off at {call}");
         }
     });
 }

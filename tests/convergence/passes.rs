@@ -8,8 +8,8 @@ use hoist::engine::simulated::{Behaviour, Control, Simulated};
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
 use hoist::reconcile::{
-    FleetStatus, Gate, Ran, SurveyInput, fleet_status, held_facts, live_facts, run_and_record,
-    survey,
+    FleetStatus, Gate, Ran, RunInput, SurveyInput, fleet_status, held_facts, live_facts,
+    run_and_record, survey,
 };
 use hoist::resolve::resolve;
 use hoist::review::fleet_digest;
@@ -91,16 +91,16 @@ impl House {
                 now,
             })
             .await;
-            run_and_record(
-                &fleet,
-                &survey,
-                &store,
-                "test",
+            run_and_record(&RunInput {
+                fleet: &fleet,
+                survey: &survey,
+                store: &store,
+                who: "test",
                 now,
-                &stored,
-                &Default::default(),
-                &|_, _| {},
-            )
+                before: &stored,
+                paces: &Default::default(),
+                events: &|_, _| {},
+            })
             .await
             .unwrap()
         })

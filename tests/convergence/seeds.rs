@@ -164,6 +164,7 @@ impl Story {
             let trouble = self.dice.roll(u64::MAX);
             self.world.control().trouble(trouble, rate);
             let cut = (rate > 0 && self.dice.one_in(3)).then(|| Cut {
+                gently: false,
                 call: usize::try_from(self.dice.roll(30)).unwrap(),
                 after: self.dice.one_in(2),
             });

@@ -1,6 +1,6 @@
 //! One device with a simulated engine, and passes over it that can be cut off at any call.
 
-use hoist::apply::{Outcome, run_device};
+use hoist::apply::{CallOff, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
     Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
@@ -25,6 +25,8 @@ use tokio::sync::Notify;
 pub(crate) struct Cut {
     pub(crate) call: usize,
     pub(crate) after: bool,
+    /// Whether the run is only called off at that call, and may put things in order.
+    pub(crate) gently: bool,
 }
 
 pub(crate) struct World {
@@ -175,9 +177,10 @@ impl World {
             cut,
             calls: AtomicUsize::new(0),
             dead: Notify::new(),
+            call_off: CallOff::default(),
         };
         let secrets = SecretValues::default();
-        let pace = Default::default();
+        let pace = Pace { call_off: dying.call_off.clone(), pulls: None };
         let run = tokio::select! {
             run = run_device(&dying, &plan, &secrets, &pace, &|_| {}) => Some(run),
             () = dying.dead.notified() => None,
@@ -251,6 +254,7 @@ struct Dying {
     cut: Option<Cut>,
     calls: AtomicUsize,
     dead: Notify,
+    call_off: CallOff,
 }
 
 impl Dying {
@@ -276,7 +280,10 @@ impl Engine for Dying {
     ) -> EngineFuture<'a, StepOutput> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
-            let cut = self.cut.filter(|cut| cut.call == call);
+            if self.cut.is_some_and(|cut| cut.gently && cut.call == call) {
+                self.call_off.now();
+            }
+            let cut = self.cut.filter(|cut| cut.call == call && !cut.gently);
             if cut.is_some_and(|cut| !cut.after) {
                 return self.die().await;
             }
