@@ -14,14 +14,19 @@ pub struct GuardVerdict {
     pub actual: u64,
     /// Whether consent is needed.
     pub exceeded: bool,
+    /// The limit without the commits, where only they let the change through: who reads it must see that.
+    pub lifted_from: Option<u64>,
 }
 
 impl GuardVerdict {
     fn new(name: &'static str, limit: u64, actual: u64, allowances: &[Allowance]) -> Self {
         let plain = name.strip_prefix("max-").unwrap_or(name);
         let lifted = allowances.iter().filter(|a| a.guard == plain).map(|a| a.limit).max();
-        let limit = limit.max(lifted.unwrap_or(0));
-        Self { name, limit, actual, exceeded: actual > limit }
+        let own = limit;
+        let limit = own.max(lifted.unwrap_or(0));
+        let exceeded = actual > limit;
+        let lifted_from = (actual > own && !exceeded).then_some(own);
+        Self { name, limit, actual, exceeded, lifted_from }
     }
 }
 
@@ -166,5 +171,31 @@ fn words(amount: Amount) -> String {
     match amount {
         Amount::Count(n) => n.to_string(),
         Amount::Share(hundredths) => format!("{}%", f64::from(hundredths) / 100.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowance, GuardVerdict};
+
+    #[test]
+    fn what_only_a_trailer_lets_through_is_said() {
+        let of = |trailer| {
+            GuardVerdict::new("max-modules-removed", 1, 12, &Allowance::parse_all(trailer))
+        };
+        let lifted = |trailer| (of(trailer).exceeded, of(trailer).lifted_from);
+        assert_eq!(lifted("modules-removed=12"), (false, Some(1)));
+        for too_little in
+            ["", "modules-removed=11", "modules-removed=-5", "modules-removed=99999999999999999999"]
+        {
+            assert_eq!(lifted(too_little), (true, None), "{too_little}");
+        }
+        let within = GuardVerdict::new(
+            "max-modules-removed",
+            1,
+            1,
+            &Allowance::parse_all("modules-removed=9"),
+        );
+        assert_eq!(within.lifted_from, None);
     }
 }

@@ -1,6 +1,8 @@
 //! A diff as JSON, version 1. Keys are in snake_case; fields are only ever added.
 
-use super::{Action, Cause, FieldChange, FleetDiff, Group, Membership, ModuleChange, Notice};
+use super::{
+    Action, Cause, FieldChange, FleetDiff, Group, GuardVerdict, Membership, ModuleChange, Notice,
+};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cohort, Value};
 use crate::resolve::{Setter, SetterKind};
@@ -49,9 +51,7 @@ pub fn json(diff: &FleetDiff) -> Json {
                 "removed": count(Action::Remove),
             },
         },
-        "guards": guards.iter().map(|g| json!({
-            "name": g.name, "limit": g.limit, "actual": g.actual, "exceeded": g.exceeded,
-        })).collect::<Vec<_>>(),
+        "guards": guards.iter().map(guard_json).collect::<Vec<_>>(),
         "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
         "facts_missing": facts_missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "notices": notices.iter().map(notice_json).collect::<Vec<_>>(),
@@ -76,6 +76,15 @@ pub fn warning_json(diagnostic: &Diagnostic) -> Json {
         "help": diagnostic.help,
         "devices": diagnostic.devices,
     })
+}
+
+fn guard_json(guard: &GuardVerdict) -> Json {
+    let GuardVerdict { name, limit, actual, exceeded, lifted_from } = guard;
+    let mut json = json!({"name": name, "limit": limit, "actual": actual, "exceeded": exceeded});
+    if let Some(own) = lifted_from {
+        json["lifted_from"] = Json::from(*own);
+    }
+    json
 }
 
 fn group_json(group: &Group) -> Json {

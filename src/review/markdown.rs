@@ -98,6 +98,7 @@ fn render(diff: &FleetDiff, cut: Cut) -> String {
         let trailer = code(&trailer);
         items.push(format!("✋ {words}: a commit with the trailer {trailer} lets it through"));
     }
+    items.extend(guards.iter().filter_map(words::lifted_guard).map(|words| format!("⚠ {words}")));
     items.extend(listed(words::notices(notices).iter().map(|n| format!("⚠ {}", phrase(n)))));
     let new = warnings.iter().filter(|(_, new)| *new).map(|(warning, _)| warning_line(warning));
     let old = warnings.iter().filter(|(_, new)| !*new).count();

@@ -58,6 +58,9 @@ pub fn text(diff: &FleetDiff, paint: Paint<'_>) -> String {
         let _ = writeln!(out, "{}", paint(Tone::Warning, &format!("✋ {words}")));
         let _ = writeln!(out, "  a commit with the trailer `{trailer}` lets it through");
     }
+    for words in guards.iter().filter_map(words::lifted_guard) {
+        let _ = writeln!(out, "{}", paint(Tone::Warning, &format!("⚠ {words}")));
+    }
     for notice in words::notices(notices) {
         let _ = writeln!(out, "{}", paint(Tone::Warning, &format!("⚠ {}", plain(&notice))));
     }

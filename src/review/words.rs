@@ -263,6 +263,15 @@ pub(super) fn guard(guard: &GuardVerdict) -> (String, String) {
     )
 }
 
+/// A guard that would ask for consent, had a commit not given it.
+pub(super) fn lifted_guard(guard: &GuardVerdict) -> Option<String> {
+    let own = guard.lifted_from?;
+    let GuardVerdict { name, limit, actual, .. } = guard;
+    Some(format!(
+        "guard {name}: {actual} of at most {own}, lifted to {limit} by a commit's trailer"
+    ))
+}
+
 /// Notices, one phrase each; where there are many of one kind about devices, one for all of them.
 pub(super) fn notices(notices: &[Notice]) -> Vec<Phrase> {
     const SINGLE: usize = 4;
