@@ -53,11 +53,13 @@ pub(super) fn head(
             }
             ("metrics", Json::Object(_)) => {
                 let queries = value.get("queries").unwrap_or(value);
+                let queries = queries.members().unwrap_or_default().iter();
+                let queries: Vec<&Member> = queries.filter(|m| m.key != "results").collect();
+                for odd in queries.iter().filter(|m| m.value.text().is_none()) {
+                    desk.warn(format!("metric `{}` is no query; it was left out", odd.key), odd.at);
+                }
                 let queries: Table = queries
-                    .members()
-                    .unwrap_or_default()
-                    .iter()
-                    .filter(|m| !m.key.is_empty() && m.key != "results")
+                    .into_iter()
                     .filter_map(|m| Some((m.key.clone(), m.value.text()?.into())))
                     .collect();
                 if !queries.is_empty() {

@@ -11,7 +11,7 @@ use super::placeholder::{LeftPlaceholder, Placeholders};
 use super::report::{DeploymentReport, Remark, Remarks, Report};
 use crate::diagnostic::Level;
 use crate::fleet::{FileTree, TreeEntry, print_deployment, print_fleet};
-use crate::model::{EngineAddress, FleetName, Timestamp};
+use crate::model::{EngineAddress, FleetName, Table, Timestamp, Value};
 use crate::resolve::check;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -182,10 +182,14 @@ impl Import<'_> {
         self.placeholders.fill(&mut content, file);
         forget_results(&mut envelope);
         self.placeholders.fill_code(&mut envelope, file);
+        let before = given.as_ref().map(|(id, _)| id.clone());
         let id = self.id(file, input, given, many.then_some(at), &mut remarks)?;
         let mut desk = Desk { file, placeholders: &mut self.placeholders, remarks: &mut remarks };
         let converted = deployment(&mut desk, &envelope, &content, self.request.now);
-        let ConvertedDeployment { kind, table, modules } = converted;
+        let ConvertedDeployment { kind, mut table, modules } = converted;
+        if let Some(before) = before.filter(|before| *before != id) {
+            rename_in_metrics(&mut table, &before, &id);
+        }
         if table.contains_key("azure") {
             let words = "system modules, schema versions and the like are kept in [azure], for the way back";
             remarks.note(words, None);
@@ -302,6 +306,16 @@ impl Import<'_> {
             refusals,
         };
         Ok(Imported { files, report })
+    }
+}
+
+/// A deployment that got another name has it in its queries too.
+fn rename_in_metrics(deployment: &mut Table, before: &str, after: &str) {
+    let Some(Value::Table(metrics)) = deployment.get_mut("metrics") else { return };
+    for query in metrics.values_mut() {
+        if let Value::String(text) = query {
+            *text = text.replace(&format!("[[{before}]]"), &format!("[[{after}]]"));
+        }
     }
 }
 

@@ -106,9 +106,12 @@ pub(super) struct Placeholders {
 /// How a text is written, which decides what a `$` in it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Text {
+    /// A text of a module, a template in fleet files.
     Plain,
     /// A route or a query.
     Code,
+    /// A key, or what goes to `[azure]`: no template.
+    Verbatim,
 }
 
 impl Placeholders {
@@ -175,12 +178,12 @@ impl Placeholders {
             }
             Json::Object(members) => {
                 for member in members {
-                    let below = if member.key == "routes" || member.key.contains(".routes") {
-                        Text::Code
-                    } else {
-                        kind
+                    let below = match member.key.as_str() {
+                        key if key == "routes" || key.contains(".routes") => Text::Code,
+                        key if key.contains("systemModules") || key == "runtime" => Text::Verbatim,
+                        _ => kind,
                     };
-                    member.key = self.filled_text(&member.key, member.at, file, Text::Plain);
+                    member.key = self.filled_text(&member.key, member.at, file, Text::Verbatim);
                     let is_document = member.key.to_lowercase().starts_with("createoptions");
                     if !(is_document && member.value.text().is_some()) {
                         self.fill_as(&mut member.value, file, below);
@@ -197,7 +200,7 @@ impl Placeholders {
         for found in all(text) {
             let whole = found.text.len() == text.trim().len();
             let clear = found.braced || !found.text.starts_with('$');
-            let counts = clear || kind == Text::Plain || whole;
+            let counts = clear || kind != Text::Code || whole;
             out.push_str(&text[from..found.start]);
             from = found.end;
             match self.values.get(found.name).filter(|_| counts) {
@@ -206,8 +209,12 @@ impl Placeholders {
                     *self.filled.entry(found.name.to_owned()).or_default() += 1;
                 }
                 None => {
-                    out.push_str(found.text);
                     let escaped = text[..found.start].ends_with('$');
+                    if escaped && found.braced && kind == Text::Plain {
+                        // Fleet files read `$${` as `${`: without one more, a `$` would be lost.
+                        out.push('$');
+                    }
+                    out.push_str(found.text);
                     if counts && !escaped && (found.braced || looks_meant(&found)) {
                         self.leave(&found, found.braced, file.place(at));
                     }

@@ -177,3 +177,23 @@ fn bytes_of_powershell_and_of_nobody() {
         Some("m.json:2:7")
     );
 }
+
+#[test]
+fn what_follows_a_name_and_what_an_escape_looks_like() {
+    let content = base(
+        r#""cam": {"restartPolicy": "always", "env": {"A": {"value": "$${HOME}"}}, "settings": {"image": "i:1",
+            "createOptions": "{\"Cmd\":[\"$${x}\"]}"}}"#,
+    );
+    let query =
+        "SELECT deviceId FROM devices WHERE configurations.[[our site!]].status = 'Applied'";
+    let text = format!(
+        r#"{{"id": "our site!", "metrics": {{"queries": {{"ok": "{query}", "odd": 5}}}}, "content": {content}}}"#
+    );
+    let imported = import_all(&[("m.json", &text)]).unwrap();
+    let file = imported.files.values().find(|file| file.contains("[modules.cam]")).unwrap();
+    assert!(file.contains("configurations.[[our-site-]]"), "{file}");
+    assert!(file.contains("A = \"$$${HOME}\"") && file.contains("\"$$${x}\""), "{file}");
+    let remarks = &imported.report.deployments[0].remarks;
+    assert!(remarks.iter().any(|r| r.message.contains("metric `odd` is no query")), "{remarks:?}");
+    assert_eq!(errors(&tree_for_device(&imported)), Vec::<String>::new());
+}
