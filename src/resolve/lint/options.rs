@@ -29,6 +29,17 @@ pub(super) const NATIVE: [(&str, &[&str]); 25] = [
     ("log", &["HostConfig", "LogConfig"]),
 ];
 
+/// By what a key and its option are joined; without that, the key replaces the option whole.
+pub(super) fn joined_by(key: &str) -> Option<&'static str> {
+    match key {
+        "env" => Some("variable"),
+        "labels" => Some("label"),
+        "ports" => Some("port of the container"),
+        "volumes" => Some("path of the container"),
+        _ => None,
+    }
+}
+
 /// Keys of the body of *create*, at its top and in `HostConfig`, from the engine API 1.41 to 1.47.
 const TOP: &str = "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty \
     OpenStdin StdinOnce Env Cmd Healthcheck ArgsEscaped Image Volumes WorkingDir Entrypoint \

@@ -2,7 +2,7 @@
 //! may change without anybody's doing, or belongs elsewhere. `[defaults]` are looked at like an entry.
 
 use super::credential::{flag_value, is_credential_at};
-use super::options::{NATIVE, suspicion};
+use super::options::{NATIVE, joined_by, suspicion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::fleet::Fleet;
 use crate::model::{
@@ -215,9 +215,12 @@ impl Finds<'_> {
         for (key, at) in NATIVE.iter().filter(|_| self.of.is_some()) {
             if Value::lookup_option(options, at).is_some() {
                 let path = at.join(".");
-                let words = match said.contains_key(*key) {
-                    true => format!("`{path}` stands beside the key `{key}`, which wins"),
-                    false => format!("`{path}` has a key of its own: `{key}`"),
+                let words = match (said.contains_key(*key), joined_by(key)) {
+                    (true, None) => format!("`{path}` stands beside the key `{key}`, which wins"),
+                    (true, Some(one)) => format!(
+                        "`{path}` stands beside the key `{key}`, which wins where both name one {one}"
+                    ),
+                    (false, _) => format!("`{path}` has a key of its own: `{key}`"),
                 };
                 finds.push((format!("create-options.{path}"), words));
             }
