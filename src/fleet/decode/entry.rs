@@ -196,6 +196,12 @@ fn unset_path(item: &Item<'_>) -> Option<UnsetPath> {
                 return None;
             }
         },
+        ("env" | "labels" | "extra-hosts", Some(_)) => {
+            let message = format!("`{text}` names nothing");
+            let help = format!("write `\"{first}.NAME\"`, or `\"{first}\"` for all of it");
+            item.report(Code::BadValue, message, Some(help));
+            return None;
+        }
         (_, Some(_)) => {
             let message = format!("`{text}`: only all of `{first}` can be taken away");
             item.report(Code::BadValue, message, Some(format!("write `\"{first}\"`")));
