@@ -17,21 +17,26 @@ const LANGUAGES: [(&str, &str); 3] = [
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A command, or `conditions`, `queries`, `routes`
-    topic: Option<String>,
+    topic: Vec<String>,
 }
 
 pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> Result<Exit, Failure> {
     // Global options reach the commands only when clap has put itself together.
     command.build();
-    let text = match arguments.topic.as_deref() {
-        None => command.render_long_help().to_string(),
-        Some(topic) => match (section(topic), command.find_subcommand_mut(topic)) {
-            (Some(section), _) => section.to_owned(),
-            (None, Some(found)) => found.render_long_help().to_string(),
-            (None, None) => return Err(unknown(&command, topic)),
-        },
-    };
-    print(&text);
+    if let [topic] = arguments.topic.as_slice()
+        && let Some(section) = section(topic)
+    {
+        print(section);
+        return Ok(Exit::Done);
+    }
+    let mut found = &mut command;
+    for topic in &arguments.topic {
+        if found.find_subcommand(topic).is_none() {
+            return Err(unknown(found, topic));
+        }
+        found = found.find_subcommand_mut(topic).expect("just found");
+    }
+    print(&found.render_long_help().to_string());
     Ok(Exit::Done)
 }
 
@@ -44,8 +49,10 @@ fn section(topic: &str) -> Option<&'static str> {
 
 fn unknown(command: &clap::Command, topic: &str) -> Failure {
     let names = command.get_subcommands().map(clap::Command::get_name);
-    let names = names.chain(LANGUAGES.map(|(topic, _)| topic));
-    let names: Vec<&str> = names.collect();
+    let mut names: Vec<&str> = names.collect();
+    if command.get_name() == "hoist" {
+        names.extend(LANGUAGES.map(|(topic, _)| topic));
+    }
     let failure = Failure::new(format!("there is no help on `{topic}`"));
     match crate::diagnostic::did_you_mean(topic, names.iter().copied()) {
         Some(help) => failure.help(help),

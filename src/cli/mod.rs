@@ -51,8 +51,8 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-`hoist help COMMAND` says more about a command; `hoist help conditions` and `hoist help queries` say
-how target conditions, queries and routes are written.
+`hoist help COMMAND` says more about a command; `hoist help conditions`, `hoist help queries` and
+`hoist help routes` say how these are written.
 
 Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
 2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;

@@ -170,6 +170,8 @@ fn help_on_every_command() {
         let told = stage.quiet_hoist(&["help", command]);
         assert_eq!(asked.stdout, told.stdout, "both ways say the same");
     }
+    let below = stage.quiet_hoist(&["help", "import", "azure"]);
+    assert!(below.contains("--devices"), "{below}");
     stage.hoist(&["help", "mainfest"]);
     stage.hoist(&["help", "weather"]);
     stage.hoist(&["aply"]);
