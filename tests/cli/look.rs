@@ -171,7 +171,7 @@ fn help_on_every_command() {
         assert_eq!(asked.stdout, told.stdout, "both ways say the same");
     }
     let below = stage.quiet_hoist(&["help", "import", "azure"]);
-    assert!(below.contains("--devices"), "{below}");
+    assert!(below.stdout.contains("--devices"), "{}", below.stdout);
     stage.hoist(&["help", "mainfest"]);
     stage.hoist(&["help", "weather"]);
     stage.hoist(&["aply"]);
