@@ -456,7 +456,7 @@ fn a_container_that_ends_between_probation_and_its_name_is_no_success() {
             let mut world = World::new();
             world.pass(&web("web:1", ""), None).await;
             world.control().behave("web:2", Behaviour::Ends { code: 3, after }).unwrap();
-            world.pass(&second, Some(Cut { call: 8, after: false })).await;
+            world.pass(&second, Some(Cut { call: 8, after: false, gently: false })).await;
             world.pass(&second, None).await;
             // It may end once more just then; the pass after that sees it.
             let pass = world.pass(&second, None).await;
