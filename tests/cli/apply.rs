@@ -155,3 +155,17 @@ fn a_secret_goes_to_whom_the_control_host_names() {
     assert!(!status.stdout.contains("s3cr3t"));
     stage.done("apply_secrets");
 }
+
+#[test]
+fn pulls_take_turns_by_a_tag_or_the_mistake_is_said() {
+    let stage = Stage::new();
+    let apply = |per: &str| {
+        stage.quiet_hoist(&["apply", "--simulate", "--yes", "--pulls-per", per, "--format", "json"])
+    };
+    for per in ["floor=1", "tags.floor", "tags.floor=0"] {
+        assert_eq!(apply(per).code, 1, "{per}");
+    }
+    let answer = apply("tags.environment=1");
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains("\"subject\":\"web\""), "{}", answer.stdout);
+}
