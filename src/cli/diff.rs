@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     }
     require_facts(&diff, facts)?;
     let exit = exit_of(&diff);
-    let expected = expect.is_none() || (diff.base.1 == diff.head.1 && diff.summary.engines == 0);
+    let expected = expect.is_none() || (diff.base.1 == diff.head.1 && !diff.has_changes());
     if !expected {
         say("expected: no change");
         return Ok(Exit::Consent);

@@ -176,7 +176,7 @@ fn notice_json(notice: &Notice) -> Json {
     let Notice { kind, subject, before, after } = notice;
     let of = match kind {
         super::NoticeKind::EngineChanged | super::NoticeKind::DeviceRenamed => "device",
-        super::NoticeKind::FleetRenamed => "fleet",
+        super::NoticeKind::FleetRenamed | super::NoticeKind::FleetForgotten => "fleet",
         super::NoticeKind::GuardLoosened => "guard",
         super::NoticeKind::LintLoosened => "lint",
     };

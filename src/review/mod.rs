@@ -180,8 +180,10 @@ pub enum NoticeKind {
     EngineChanged,
     /// A device has another id.
     DeviceRenamed,
-    /// The fleet has another name.
+    /// The fleet has another name, and says its former one.
     FleetRenamed,
+    /// The fleet has another name and does not say its former one: containers that bear it are not its own.
+    FleetForgotten,
     /// A guard allows more than before.
     GuardLoosened,
     /// A lint is less strict than before.
@@ -195,6 +197,7 @@ impl NoticeKind {
             Self::EngineChanged => "engine-changed",
             Self::DeviceRenamed => "device-renamed",
             Self::FleetRenamed => "fleet-renamed",
+            Self::FleetForgotten => "fleet-forgotten",
             Self::GuardLoosened => "guard-loosened",
             Self::LintLoosened => "lint-loosened",
         }
@@ -202,9 +205,14 @@ impl NoticeKind {
 }
 
 impl FleetDiff {
-    /// Whether anything changes on a device, or the engine that is taken for it.
+    /// Whether anything changes on a device, or the engine that is taken for it, or whose its containers are.
     pub fn has_changes(&self) -> bool {
-        self.summary.changed > 0 || self.summary.engines > 0
+        self.summary.changed > 0 || self.summary.engines > 0 || self.forgets_the_fleet()
+    }
+
+    /// Whether the fleet is renamed so that what runs now is not its own any more.
+    pub fn forgets_the_fleet(&self) -> bool {
+        self.notices.iter().any(|notice| notice.kind == NoticeKind::FleetForgotten)
     }
 
     /// Whether a guard asks for consent.

@@ -36,8 +36,9 @@ pub(super) fn notices(base: &Side<'_>, head: &Side<'_>, devices: &[Pair]) -> Vec
         }
     }
     if before.name != after.name {
+        let is_known = after.formerly.contains(&before.name);
         notices.push(Notice {
-            kind: NoticeKind::FleetRenamed,
+            kind: if is_known { NoticeKind::FleetRenamed } else { NoticeKind::FleetForgotten },
             subject: after.name.to_string(),
             before: before.name.to_string(),
             after: after.name.to_string(),

@@ -57,7 +57,7 @@ pub fn summary_line(diff: &FleetDiff) -> String {
             + &actions_line(diff)
     } else if diff.narrowed {
         format!("no change on the {} looked at", count(s.devices, "device"))
-    } else if s.engines > 0 {
+    } else if s.engines > 0 || diff.forgets_the_fleet() {
         format!("no manifest changes ({})", count(s.devices, "device"))
     } else {
         format!("no device changes ({})", count(s.devices, "device"))
@@ -65,6 +65,9 @@ pub fn summary_line(diff: &FleetDiff) -> String {
     if s.engines > 0 {
         let verb = if s.engines == 1 { "changes" } else { "change" };
         line.push_str(&format!("; {} {verb}", count(s.engines, "engine address")));
+    }
+    if diff.forgets_the_fleet() {
+        line.push_str("; what runs now is given up");
     }
     if s.facts_missing > 0 {
         let devices = count(s.facts_missing, "device");
@@ -256,11 +259,13 @@ pub(super) fn is_renamed(change: &ModuleChange) -> bool {
 
 /// A guard that asks for consent, and what gives it.
 pub(super) fn guard(guard: &GuardVerdict) -> (String, String) {
-    let plain = guard.name.strip_prefix("max-").unwrap_or(guard.name);
-    (
-        format!("guard {}: {} of at most {}", guard.name, guard.actual, guard.limit),
-        format!("Hoist-Allow: {plain}={}", guard.actual),
-    )
+    let GuardVerdict { name, limit, actual, .. } = guard;
+    let plain = name.strip_prefix("max-").unwrap_or(name);
+    let said = match *name {
+        "allow-empty" => format!("guard {name}: no device, or no deployment, would be left"),
+        _ => format!("guard {name}: {actual} of at most {limit}"),
+    };
+    (said, format!("Hoist-Allow: {plain}={actual}"))
 }
 
 /// A guard that would ask for consent, had a commit not given it.
@@ -323,6 +328,9 @@ fn notice(notice: &Notice) -> Phrase {
         }
         NoticeKind::DeviceRenamed => vec![words("a device is renamed: ")],
         NoticeKind::FleetRenamed => vec![words("the fleet is renamed: ")],
+        NoticeKind::FleetForgotten => vec![words(
+            "the fleet is renamed, and its `formerly` does not say so; what runs now is given up: ",
+        )],
         NoticeKind::GuardLoosened => vec![words("guard "), name(subject), words(" is loosened: ")],
         NoticeKind::LintLoosened => vec![words("lint "), name(subject), words(" is loosened: ")],
     };

@@ -84,7 +84,7 @@ fn every_action_cause_and_notice_has_a_scenario() {
          cause device-renamed|cause kind-changed|cause outranked|cause priority-changed|\
          cause reported-changed|cause tags-changed|cause target-changed|membership joined|\
          membership left|membership renamed|membership retained|membership stays|\
-         membership was-retained|notice device-renamed|notice engine-changed|notice fleet-renamed|\
+         membership was-retained|notice device-renamed|notice engine-changed|notice fleet-forgotten|notice fleet-renamed|\
          notice guard-loosened|notice lint-loosened"
             .split('|')
     {
