@@ -112,6 +112,14 @@ enum Text {
     Code,
     /// A key, or what goes to `[azure]`: no template.
     Verbatim,
+    /// JSON within such a text: what is filled in must not break its form.
+    Document,
+}
+
+/// A text as it stands within the quotes of JSON.
+fn within_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 impl Placeholders {
@@ -156,8 +164,8 @@ impl Placeholders {
         }
     }
 
-    /// Fills all texts and keys of a tree. Documents within texts (`createOptions`) are left for later: what
-    /// is filled into them must not break their form.
+    /// Fills all texts and keys of a tree. Documents within texts of modules (`createOptions`) are left for later:
+    /// what is filled into them must not break their form.
     pub(super) fn fill(&mut self, node: &mut Node, file: &JsonFile) {
         self.fill_as(node, file, Text::Plain);
     }
@@ -185,9 +193,12 @@ impl Placeholders {
                     };
                     member.key = self.filled_text(&member.key, member.at, file, Text::Verbatim);
                     let is_document = member.key.to_lowercase().starts_with("createoptions");
-                    if !(is_document && member.value.text().is_some()) {
-                        self.fill_as(&mut member.value, file, below);
-                    }
+                    let below = match (is_document && member.value.text().is_some(), below) {
+                        (false, _) => below,
+                        (true, Text::Verbatim) => Text::Document,
+                        (true, _) => continue,
+                    };
+                    self.fill_as(&mut member.value, file, below);
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
@@ -205,7 +216,10 @@ impl Placeholders {
             from = found.end;
             match self.values.get(found.name).filter(|_| counts) {
                 Some(value) => {
-                    out.push_str(value);
+                    match kind {
+                        Text::Document => out.push_str(&within_json(value)),
+                        Text::Plain | Text::Code | Text::Verbatim => out.push_str(value),
+                    }
                     *self.filled.entry(found.name.to_owned()).or_default() += 1;
                 }
                 None => {

@@ -197,3 +197,20 @@ fn what_follows_a_name_and_what_an_escape_looks_like() {
     assert!(remarks.iter().any(|r| r.message.contains("metric `odd` is no query")), "{remarks:?}");
     assert_eq!(errors(&tree_for_device(&imported)), Vec::<String>::new());
 }
+
+#[test]
+fn placeholders_in_options_of_system_modules_are_filled_in() {
+    let manifest = r#"{"modulesContent": {"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1",
+        "runtime": {"type": "docker", "settings": {}},
+        "systemModules": {
+            "edgeAgent": {"type": "docker", "settings": {"image": "a:1", "createOptions": "{\"Env\":[\"X=${V}\",\"Y=${W}\"]}"}},
+            "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "h:1"}}},
+        "modules": {}}}}}"#;
+    let request = request(&[("m.json", manifest)], set(&[("V", "a\"b")]));
+    let imported = import(&request, &FileTree::default()).unwrap();
+    let text = imported.files.values().find(|file| file.contains("[azure")).unwrap();
+    assert!(text.contains(r#"X=a\\\"b"#) || text.contains(r#"X=a\"b"#), "{text}");
+    let left: Vec<&str> =
+        imported.report.placeholders.iter().map(|left| left.name.as_str()).collect();
+    assert_eq!(left, ["W"]);
+}
