@@ -3,11 +3,11 @@
 use super::exit::Failure;
 use super::output::{say, say_diagnostics};
 use super::{Format, Global};
-use crate::diagnostic::{Diagnostic, render};
+use crate::diagnostic::{Diagnostic, Level, render};
 use crate::fleet::{FileTree, Fleet};
 use crate::language::{Condition, LanguageError, Query, Subject, Truth};
 use crate::model::{Device, DeviceId, Facts};
-use crate::resolve::{Checked, Resolution, check};
+use crate::resolve::{Checked, Resolution, check, lint_by_facts};
 use crate::source::{Repository, Revision, SourceError, find_fleet_folder, read_folder};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,18 @@ pub(super) struct Opened {
     pub(super) revision: Option<Revision>,
     /// Its warnings.
     pub(super) warnings: Vec<Diagnostic>,
+}
+
+impl Opened {
+    /// Looks at it again with what devices report: whom deployments target, and what is suspicious then. What
+    /// facts bring about makes no revision invalid, so errors among that are left to whoever plans.
+    pub(super) fn see(&mut self, facts: &Facts) {
+        let (_, by_files) = lint_by_facts(&self.fleet, &Facts::none());
+        let (resolution, by_facts) = lint_by_facts(&self.fleet, facts);
+        self.warnings.retain(|warning| by_files.iter().all(|other| other != warning));
+        self.warnings.extend(by_facts.into_iter().filter(|found| found.level == Level::Warn));
+        self.resolution = resolution;
+    }
 }
 
 /// What the working tree is called.

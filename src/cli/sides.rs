@@ -120,7 +120,7 @@ pub(super) fn read_sides(
     if let Some(state) = facts.state(&sides.fleets())? {
         sides.facts = state.facts();
         for opened in std::iter::once(&mut sides.head).chain(&mut sides.base) {
-            opened.resolution = resolve(&opened.fleet, &sides.facts);
+            opened.see(&sides.facts);
         }
     }
     Ok(sides)
@@ -181,7 +181,7 @@ fn in_force_sides(
         None => Known::of_store(global, &head.fleet)?,
     };
     let Known { in_force, facts, accepted } = known;
-    head.resolution = resolve(&head.fleet, &facts);
+    head.see(&facts);
     let mut sides = Sides {
         base: None,
         head,

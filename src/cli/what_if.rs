@@ -9,7 +9,7 @@ use super::{Format, Global};
 use crate::diagnostic::did_you_mean;
 use crate::fleet::{Fleet, Loaded, decode_tags, load};
 use crate::model::{Device, Facts, Table, Value};
-use crate::resolve::{check, check_loaded, resolve};
+use crate::resolve::{check, check_loaded};
 use crate::review::{DiffOptions, Side, diff};
 use std::sync::Arc;
 
@@ -55,10 +55,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     }
     let mut head = edited(global, loaded, &base)?;
     let facts_given = facts.state(&[&head.fleet])?.map(|state| state.facts());
-    let known = facts_given.unwrap_or_else(Facts::none);
-    for opened in [&mut base, &mut head] {
-        opened.resolution = resolve(&opened.fleet, &known);
+    for (opened, facts) in [&mut base, &mut head].into_iter().zip(facts_given.iter().cycle()) {
+        opened.see(facts);
     }
+    let known = facts_given.unwrap_or_else(Facts::none);
     let diff = diff(side(&base, &known), side(&head, &known), &DiffOptions::default());
     show(global, format, &diff);
     require_facts(&diff, facts)?;

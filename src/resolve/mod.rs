@@ -20,7 +20,7 @@ pub use explain::{
     taken_away_by,
 };
 pub use fill::{FillError, FilledText, fill};
-pub use lint::{Checked, check, check_by_policy, check_loaded, with_fleet_levels};
+pub use lint::{Checked, check, check_by_policy, check_loaded, lint_by_facts, with_fleet_levels};
 
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};

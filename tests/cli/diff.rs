@@ -354,3 +354,23 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "2\n");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("shop  "));
 }
+
+#[test]
+fn warnings_know_the_facts_that_the_diff_knows() {
+    let stage = Stage::new();
+    stage.put(
+        "deployments/model.toml",
+        "kind = \"layered\"\ntarget = \"properties.reported.model = 'x'\"\npriority = 30\n\
+         [modules.extra]\nimage = \"extra:1.0\"\n",
+    );
+    stage.put(
+        "facts.json",
+        r#"{"format": 1, "fleet": "shop", "revision": null, "devices": {"door": {"reported": {"model": "x"}, "seen": null, "in_force": null}}}"#,
+    );
+    let files = stage.quiet_hoist(&["diff", "HEAD"]);
+    assert!(files.stdout.contains("matches-nothing"), "{}{}", files.stdout, files.stderr);
+    let facts = stage.quiet_hoist(&["diff", "HEAD", "--facts", "facts.json"]);
+    assert_eq!(facts.code, 2, "{}{}", facts.stdout, facts.stderr);
+    assert!(facts.stdout.contains("+ extra"), "{}", facts.stdout);
+    assert!(!facts.stdout.contains("matches-nothing"), "{}", facts.stdout);
+}

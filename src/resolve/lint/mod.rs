@@ -56,13 +56,7 @@ fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
         let own = fleet.lints.entry(*code).or_insert(*level);
         *own = (*own).max(*level);
     }
-    let facts = Facts::none();
-    let reported: Vec<_> = fleet.devices.values().map(|device| facts.reported(device)).collect();
-    let columns = columns(&fleet, &reported);
-    let resolution = resolve_with(&fleet, &columns);
-    let found = lint(&fleet, &resolution, &columns);
-    drop(columns);
-    drop(reported);
+    let (resolution, found) = resolve_and_lint(&fleet, &Facts::none());
     if diagnostics.has_errors() {
         // Devices and deployments with errors are left out, so counts and absences mean nothing; what
         // refuses the revision still does.
@@ -77,6 +71,20 @@ fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
     let diagnostics = with_fleet_levels(diagnostics, &fleet).sorted();
     let fleet = (!diagnostics.has_errors()).then_some((fleet, resolution));
     Checked { fleet, diagnostics }
+}
+
+/// Resolves a fleet by what its devices report, and says what is suspicious then, at the fleet's levels.
+pub fn lint_by_facts(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) {
+    let (resolution, found) = resolve_and_lint(fleet, facts);
+    (resolution, with_fleet_levels(found, fleet).sorted())
+}
+
+fn resolve_and_lint(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) {
+    let reported: Vec<_> = fleet.devices.values().map(|device| facts.reported(device)).collect();
+    let columns = columns(fleet, &reported);
+    let resolution = resolve_with(fleet, &columns);
+    let found = lint(fleet, &resolution, &columns);
+    (resolution, found)
 }
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
