@@ -71,7 +71,7 @@ pub fn count(diagnostics: &Diagnostics) -> String {
         .join(", ")
 }
 
-/// Replaces control and bidirectional format characters by visible ones, one for one, and what runners of CI
+/// Replaces control, bidirectional and other invisible characters by visible ones, one for one, and what runners of CI
 /// take for a command wherever it stands in a line: `##[…` and `##vso[…`.
 pub fn visible(text: &str) -> String {
     let begins_command = |at: usize| {
@@ -83,11 +83,15 @@ pub fn visible(text: &str) -> String {
             '\n' => ' ',
             '#' if begins_command(at + 1) => '\u{fffd}',
             c if c.is_control() => '\u{fffd}',
-            '\u{061c}'
+            '\u{00ad}'
+            | '\u{061c}'
+            | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}'
-            | '\u{feff}' => '\u{fffd}',
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
             c => c,
         })
         .collect()
@@ -123,6 +127,7 @@ mod tests {
             ("a ###vso[task]", "a ##\u{fffd}vso[task]"),
             ("# ## #[x] ##x #", "# ## #[x] ##x #"),
             ("##é[", "##é["),
+            ("a\u{ad}b\u{fff9}c\u{e0041}", "a\u{fffd}b\u{fffd}c\u{fffd}"),
         ] {
             assert_eq!(visible(text), shown);
         }
