@@ -55,8 +55,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     }
     let mut head = edited(global, loaded, &base)?;
     let facts_given = facts.state(&[&head.fleet])?.map(|state| state.facts());
-    for (opened, facts) in [&mut base, &mut head].into_iter().zip(facts_given.iter().cycle()) {
-        opened.see(facts);
+    if let Some(facts) = &facts_given {
+        base.see(facts);
+        head.see(facts);
     }
     let known = facts_given.unwrap_or_else(Facts::none);
     let diff = diff(side(&base, &known), side(&head, &known), &DiffOptions::default());
