@@ -1,14 +1,16 @@
 //! How the cost of looking at a fleet grows with its size, each figure beside one of something else that was
-//! measured in the same run. `cargo bench --bench fleet` prints the table that `docs/performance.md` keeps;
-//! `HOIST_BENCH_DEVICES=1000000` adds a fleet of that size, in lists of 500 devices a file.
+//! measured in the same run. `cargo bench --bench fleet` prints the table that `docs/performance.md` keeps.
+//! `HOIST_BENCH_SIZE` is the number of device files, 100000 where it is not set; `HOIST_BENCH_DEVICES=1000000` adds a
+//! fleet of that size, in lists of 500 devices a file.
 //!
 //! Without `--bench`, as `cargo test` runs it, it takes a tiny fleet once and checks that everything works.
 
 use hoist::fleet::{FileTree, Fleet, TreeEntry, load};
 use hoist::generate::FleetSize;
-use hoist::language::{Condition, Subject, Truth};
+use hoist::language::{Condition, Query, Subject, Truth};
 use hoist::model::Facts;
-use hoist::resolve::resolve;
+use hoist::resolve::{CheckCache, Known, Rows, check_after, resolve};
+use hoist::source::Repository;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
@@ -18,14 +20,17 @@ use std::time::{Duration, Instant};
 fn main() {
     let measured = std::env::args().any(|argument| argument == "--bench");
     let scale = if measured {
-        Scale { devices: 100_000, runs: 5 }
+        Scale { devices: number("HOIST_BENCH_SIZE").unwrap_or(100_000), runs: 5 }
     } else {
         Scale { devices: 300, runs: 1 }
     };
     let mut table = Table::default();
     diff_against_git(scale, &mut table);
+    next_revision(scale, &mut table);
     conditions_in_memory(scale, &mut table);
     growth(scale, &mut table);
+    beyond_loading(scale, &mut table);
+    inventory(scale, &mut table);
     print!("{}", table.0);
 }
 
@@ -131,8 +136,7 @@ fn evaluate_each(fleet: &Fleet) -> usize {
 
 /// The cost of a device in a small and in a large fleet.
 fn growth(scale: Scale, table: &mut Table) {
-    let large = std::env::var("HOIST_BENCH_DEVICES").ok().and_then(|n| n.parse().ok());
-    let sizes = [scale.devices / 10, large.unwrap_or(scale.devices)];
+    let sizes = [scale.devices / 10, large(scale)];
     let [small, large] = sizes.map(|devices| {
         let (_folder, repository) = repository(devices, 500);
         edit_a_condition(&repository);
@@ -152,6 +156,94 @@ fn growth(scale: Scale, table: &mut Table) {
         per_device(large).as_secs_f64() / per_device(small).as_secs_f64(),
     ));
     table.note("its peak memory", &format!("{} MiB", large.2 >> 10));
+}
+
+/// A commit that touches one file, from fetched to checked, with what the daemon has of the revision before.
+fn next_revision(scale: Scale, table: &mut Table) {
+    let (_folder, path) = repository(scale.devices, 1);
+    edit_a_condition(&path);
+    let git = median(scale.runs, || {
+        timed(|| shell(&path, "git diff-tree -r --raw HEAD~1 HEAD >/dev/null"))
+    });
+    let repository = Repository::open(&path).expect("git made it");
+    let [old, new] =
+        ["HEAD~1", "HEAD"].map(|name| repository.resolve(name).expect("there are two commits"));
+    let mut cache = CheckCache::default();
+    let files = repository.read(&old).expect("it can be read");
+    black_box(check_after(&files, &mut cache));
+    let (mut read, mut checked) = (Vec::new(), Vec::new());
+    for _ in 0..scale.runs {
+        let mut tree = None;
+        read.push(timed(|| tree = repository.read_beside((&old, &files), &new).ok()));
+        let tree = tree.expect("it can be read");
+        checked.push(timed(|| check_after(&tree, &mut cache)));
+    }
+    read.sort();
+    checked.sort();
+    let (read, checked) = (read[scale.runs / 2], checked[scale.runs / 2]);
+    table.line("files of the next commit, one edited", read, "`git diff-tree -r`", git);
+    table.line("that loaded, resolved and linted", checked, "the same", git);
+}
+
+/// What a fleet costs that is in memory.
+fn beyond_loading(scale: Scale, table: &mut Table) {
+    let devices = large(scale);
+    let size = FleetSize { devices, deployments: 1000, devices_per_file: 500, seed: 1 };
+    let entry = |(path, text): (String, String)| (path, TreeEntry::File(text.into_bytes().into()));
+    let tree = FileTree(size.files().map(entry).collect());
+    let mut fleet = None;
+    let loading = timed(|| fleet = load(&tree).fleet);
+    let fleet = fleet.expect("a made-up fleet is valid");
+    drop(tree);
+    let mut resolution = None;
+    let resolving =
+        median(scale.runs, || timed(|| resolution = Some(resolve(&fleet, &Facts::none()))));
+    let what = format!("resolve of {devices} devices × 1000 deployments");
+    table.line(&what, resolving, "loading them", loading);
+    let (known, query) = (Known::default(), "tags.ring = 'canary' AND tags.role = 'meter'");
+    let query = Query::parse_or_condition(query).expect("a condition");
+    let resolution = resolution.expect("it was resolved");
+    let rows = Rows { fleet: &fleet, resolution: &resolution, known: &known, only: None };
+    let asking = median(scale.runs, || timed(|| rows.answer(&query)));
+    table.line(&format!("a query over {devices} devices"), asking, "loading them", loading);
+}
+
+/// What Ansible needs to list the same hosts, if it is here.
+fn inventory(scale: Scale, table: &mut Table) {
+    let program =
+        std::env::var("HOIST_BENCH_ANSIBLE").unwrap_or_else(|_| "ansible-inventory".to_owned());
+    let is_there = Command::new(&program).arg("--version").stdout(Stdio::null()).status();
+    if !is_there.is_ok_and(|status| status.success()) {
+        table.note("`ansible-inventory --list` of the same hosts", "not here: left out");
+        return;
+    }
+    let devices = scale.devices.min(10_000);
+    let (folder, repository) = repository(devices, 1);
+    let hosts = folder.path().join("hosts.yaml");
+    fs::write(&hosts, ansible_hosts(&fleet(devices, 1))).expect("a file is written");
+    let list = format!("{program} -i '{}' --list >/dev/null", hosts.display());
+    let ansible = median(scale.runs.min(3), || timed(|| shell(folder.path(), &list)));
+    let ours = median(scale.runs, || timed(|| hoist(&repository, &["query", "*"], &[0])));
+    let what = format!("`hoist query '*'` of {devices} devices, 200 deployments");
+    table.line(&what, ours, "`ansible-inventory --list` of the hosts alone", ansible);
+}
+
+/// The devices and their tags as an inventory.
+fn ansible_hosts(fleet: &Fleet) -> String {
+    let mut text = "all:\n  hosts:\n".to_owned();
+    for (id, device) in &fleet.devices {
+        let tags = hoist::model::Value::Table(device.tags.clone()).to_json();
+        text.push_str(&format!("    {id}: {tags}\n"));
+    }
+    text
+}
+
+fn large(scale: Scale) -> u32 {
+    number("HOIST_BENCH_DEVICES").unwrap_or(scale.devices)
+}
+
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 fn fleet(devices: u32, deployments: u32) -> Fleet {

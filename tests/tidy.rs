@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from the bottom up, each with its height. A layer names itself and what is lower; layers of
 /// one height don't know each other.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 19] = [
     ("diagnostic", 1),
     ("model", 2),
     ("language", 3),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("resolve", 5),
     ("review", 6),
     ("azure", 6),
+    ("rollout", 6),
     ("plan", 7),
     ("generate", 7),
     ("source", 8),
@@ -26,6 +27,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("config", 8),
     ("apply", 9),
     ("reconcile", 10),
+    ("notices", 11),
     ("serve", 11),
     ("cli", 12),
 ];
@@ -34,16 +36,20 @@ const LAYERS: [(&str, u8); 17] = [
 const BOUNDARY: u8 = 7;
 
 /// Foreign crates that show only in one place: below these paths.
-const FOREIGN: [(&str, &[&str]); 16] = [
+const FOREIGN: [(&str, &[&str]); 20] = [
     ("pest", &["src/language/parse/"]),
     ("pest_derive", &["src/language/parse/"]),
     ("toml", &["src/fleet/", "src/config/", "src/cli/"]),
     ("git2", &["src/source/"]),
+    ("axum", &["src/serve/"]),
+    ("maud", &["src/serve/page/"]),
+    ("hmac", &["src/serve/", "src/notices/"]),
+    ("notify", &["src/source/"]),
     ("bollard", &["src/engine/docker"]),
-    ("hyper", &["src/engine/docker"]),
-    ("hyper_util", &["src/engine/docker"]),
-    ("http_body_util", &["src/engine/docker"]),
-    ("tokio_rustls", &["src/engine/docker"]),
+    ("hyper", &["src/engine/docker", "src/notices/", "src/serve/"]),
+    ("hyper_util", &["src/engine/docker", "src/notices/", "src/serve/"]),
+    ("http_body_util", &["src/engine/docker", "src/notices/", "src/serve/"]),
+    ("tokio_rustls", &["src/engine/docker", "src/notices/", "src/serve/"]),
     ("tar", &["src/engine/"]),
     ("rusqlite", &["src/store/"]),
     ("clap", &["src/cli/"]),
@@ -280,6 +286,10 @@ fn keeps_the_core_pure(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in source.production_code() {
         for (word, advice) in IMPURE {
+            // What comes out of it is in the order of what went in.
+            if source.path == "src/fleet/side_by_side.rs" && word == "std::thread" {
+                continue;
+            }
             if word_at(line, word).next().is_some() {
                 complaints
                     .push(source.at(number, format!("`{word}` is not for the core: {advice}")));

@@ -7,7 +7,8 @@ use super::placeholder::{self, Placeholders};
 use super::report::Remarks;
 use std::collections::BTreeMap;
 
-/// Takes all credentials out of a content. Returns registry → name of its secret.
+/// Takes all credentials out of a content. Returns registry → name of its secret. What of them can't be said by
+/// that is remarked, without a word of theirs.
 pub(super) fn take(
     content: &mut Node,
     file: &JsonFile,
@@ -16,6 +17,12 @@ pub(super) fn take(
 ) -> BTreeMap<String, String> {
     let mut taken = Vec::new();
     take_below(content, false, &mut taken);
+    for at in
+        taken.extract_if(.., |entry| !matches!(entry.value.json, Json::Object(_))).map(|e| e.at)
+    {
+        let words = "registry credentials that are no object with an address; they were left out";
+        remarks.warn(words, Some(file.place(at)));
+    }
     let mut registries = BTreeMap::new();
     for entry in taken {
         let place = Some(file.place(entry.at));
@@ -40,10 +47,18 @@ pub(super) fn take(
                 }
                 if host == "docker.io" {
                     let words = "credentials of Docker Hub go with images that name it: `docker.io/NAME:TAG`";
-                    remarks.note(words, place);
+                    remarks.note(words, place.clone());
                 }
+                let named = secret(&key, &host);
                 // Of two for one registry IoT Edge takes the first.
-                registries.entry(host.clone()).or_insert_with(|| secret(&key, &host));
+                let first = registries.entry(host.clone()).or_insert_with(|| named.clone());
+                if *first != named {
+                    let words = format!(
+                        "registry credentials `{named}` were left out: those of `{first}` are for \
+                         {host} too, and IoT Edge takes the first"
+                    );
+                    remarks.warn(words, place);
+                }
             }
             None => {
                 let words = "registry credentials whose address is no registry; they were left out: write \
@@ -78,7 +93,9 @@ fn take_below(node: &mut Node, in_runtime: bool, taken: &mut Vec<Member>) {
                                 value,
                             }));
                         }
-                        _ => {}
+                        Json::Null => {}
+                        // A placeholder for all of them, or a mistake.
+                        Json::Bool(_) | Json::Number(_) | Json::Text(_) => taken.push(member),
                     }
                 } else if !(in_runtime && key == "password") {
                     let runtime = in_runtime || key == "runtime" || key.contains(".runtime");
@@ -140,7 +157,10 @@ mod tests {
                 "a": {"address": "a.example.com", "username": "u", "password": "hunter2"},
                 "b": {"username": "u", "password": "hunter2"}}, "password": "hunter2"}}},
             "properties.desired.runtime.settings.registryCredentials.C":
-                {"address": "c.example.com", "password": "hunter2"}}}"#;
+                {"address": "c.example.com", "password": "hunter2"},
+            "properties.desired.runtime.settings.registryCredentials.D":
+                {"address": "https://A.example.com/", "password": "hunter2"},
+            "properties.desired.x.registryCredentials": "hunter2"}}"#;
         let file = JsonFile::new("f", text);
         let mut root = parse(text, &BTreeMap::new()).unwrap().root;
         let mut remarks = Remarks::default();
@@ -148,6 +168,15 @@ mod tests {
         let pairs: Vec<_> = found.iter().map(|(h, s)| (h.as_str(), s.as_str())).collect();
         assert_eq!(pairs, [("a.example.com", "a"), ("c.example.com", "C")]);
         assert!(!format!("{root:?}{remarks:?}").contains("hunter2"));
-        assert_eq!(remarks.0.len(), 1);
+        let words: Vec<&str> = remarks.0.iter().map(|remark| &*remark.message).collect();
+        assert_eq!(
+            words,
+            [
+                "registry credentials that are no object with an address; they were left out",
+                "registry credentials without an address; they were left out",
+                "registry credentials `D` were left out: those of `a` are for a.example.com too, \
+                 and IoT Edge takes the first",
+            ]
+        );
     }
 }

@@ -71,11 +71,18 @@ pub(super) fn routes(
     };
     for member in members {
         let text = match &member.value.json {
-            Json::Text(_) => Some(&member.value),
             Json::Object(_) => member.value.get("route"),
-            _ => None,
+            _ => Some(&member.value),
         };
-        let text = text.and_then(Node::text).map(str::trim).unwrap_or_default();
+        let text = match text.map(|node| (node, &node.json)) {
+            None | Some((_, Json::Null)) => "",
+            Some((_, Json::Text(text))) => text.trim(),
+            Some((node, _)) => {
+                let words = format!("route `{}` is {}", member.key, node.type_name());
+                desk.warn(format!("{words}, not a text; it was left out"), node.at);
+                continue;
+            }
+        };
         if text.is_empty() {
             if layered {
                 desk.warn(

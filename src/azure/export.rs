@@ -339,6 +339,12 @@ fn hub(kept: &Kept, routes: &BTreeMap<RouteName, Route>, warnings: &mut Vec<Stri
     let mut exported = Map::new();
     for (name, route) in routes {
         let long = Value::lookup(&kept.0, &["routes", name.as_str(), "timeToLiveSecs"]);
+        if let Some(time) = route.time_to_live.filter(|time| time.to_std().subsec_millis() > 0) {
+            warnings.push(format!(
+                "route `{name}`: IoT Edge takes whole seconds, `time-to-live` {time} was rounded up to {} s",
+                time.seconds_up()
+            ));
+        }
         let json = exported_route(route, long);
         if json.is_object() {
             needed = "1.1";

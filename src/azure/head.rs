@@ -51,17 +51,8 @@ pub(super) fn head(
                     table.insert("labels".to_owned(), Value::Table(labels));
                 }
             }
-            ("metrics", Json::Object(_)) => {
-                let queries = value.get("queries").unwrap_or(value);
-                let queries = queries.members().unwrap_or_default().iter();
-                let queries: Vec<&Member> = queries.filter(|m| m.key != "results").collect();
-                for odd in queries.iter().filter(|m| m.value.text().is_none()) {
-                    desk.warn(format!("metric `{}` is no query; it was left out", odd.key), odd.at);
-                }
-                let queries: Table = queries
-                    .into_iter()
-                    .filter_map(|m| Some((m.key.clone(), m.value.text()?.into())))
-                    .collect();
+            ("metrics", Json::Object(members)) => {
+                let queries = metrics(desk, value, members, azure);
                 if !queries.is_empty() {
                     table.insert("metrics".to_owned(), Value::Table(queries));
                 }
@@ -87,6 +78,24 @@ pub(super) fn head(
         ),
     }
     table
+}
+
+/// The queries among a configuration's metrics; what else is in there is kept.
+fn metrics(desk: &mut Desk<'_>, value: &Node, members: &[Member], azure: &mut Table) -> Table {
+    let is_known = |m: &&Member| matches!(m.key.as_str(), "queries" | "results");
+    let others = members.iter().filter(|m| !is_known(m));
+    for other in others.filter(|_| value.get("queries").is_some()) {
+        let words = "is no part of `metrics` that IoT Hub has; kept in [azure]";
+        desk.note(format!("`{}` {words}", other.key), other.at);
+        insert(azure, &["configuration", "metrics", &other.key], other.value.to_value());
+    }
+    let queries = value.get("queries").unwrap_or(value);
+    let queries = queries.members().unwrap_or_default().iter();
+    let queries: Vec<&Member> = queries.filter(|m| m.key != "results").collect();
+    for odd in queries.iter().filter(|m| m.value.text().is_none()) {
+        desk.warn(format!("metric `{}` is no query; it was left out", odd.key), odd.at);
+    }
+    queries.into_iter().filter_map(|m| Some((m.key.clone(), m.value.text()?.into()))).collect()
 }
 
 /// A label's value as text.

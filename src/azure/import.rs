@@ -4,7 +4,7 @@ use super::credentials;
 use super::deployment::{ConvertedDeployment, deployment};
 use super::devices::devices;
 use super::envelope::{Configuration, configurations};
-use super::json::{JsonFile, Node, parse};
+use super::json::{Json, JsonFile, Member, Node, parse};
 use super::module::Desk;
 use super::names::deployment_id;
 use super::placeholder::{LeftPlaceholder, Placeholders};
@@ -140,6 +140,20 @@ impl Import<'_> {
         }
         let mut roots = vec![parsed.root];
         roots.extend(parsed.more);
+        let nulls: Vec<&Member> = roots.iter().flat_map(without_value).collect();
+        if let Some(first) = nulls.first() {
+            let message = match nulls.len() {
+                1 => format!(
+                    "`{}` is null, which says as much as its absence; it was left out",
+                    first.key
+                ),
+                n => format!(
+                    "{n} keys are null, which says as much as their absence; they were left out (the first is `{}`)",
+                    first.key
+                ),
+            };
+            self.remarks.note(message, Some(file.place(first.at)));
+        }
         Ok((file, roots))
     }
 
@@ -178,7 +192,16 @@ impl Import<'_> {
         let registries =
             credentials::take(&mut content, file, &mut self.placeholders, &mut remarks);
         credentials::take(&mut envelope, file, &mut self.placeholders, &mut remarks);
-        self.registries.extend(registries);
+        for (host, named) in registries {
+            let first = self.registries.entry(host.clone()).or_insert_with(|| named.clone());
+            if *first != named {
+                let words = format!(
+                    "registry credentials `{named}` were left out: a fleet has one secret for {host}, \
+                     and that is `{first}` of an earlier deployment"
+                );
+                remarks.warn(words, None);
+            }
+        }
         self.placeholders.fill(&mut content, file);
         forget_results(&mut envelope);
         self.placeholders.fill_code(&mut envelope, file);
@@ -309,6 +332,21 @@ impl Import<'_> {
     }
 }
 
+/// The members of a tree that are null, however deep.
+fn without_value(node: &Node) -> Vec<&Member> {
+    match &node.json {
+        Json::Object(members) => members
+            .iter()
+            .flat_map(|member| match member.value.json {
+                Json::Null => vec![member],
+                _ => without_value(&member.value),
+            })
+            .collect(),
+        Json::List(items) => items.iter().flat_map(without_value).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => Vec::new(),
+    }
+}
+
 /// A deployment that got another name has it in its queries too.
 fn rename_in_metrics(deployment: &mut Table, before: &str, after: &str) {
     let Some(Value::Table(metrics)) = deployment.get_mut("metrics") else { return };
@@ -321,7 +359,7 @@ fn rename_in_metrics(deployment: &mut Table, before: &str, after: &str) {
 
 /// What the service computes about a configuration; no part of it.
 fn forget_results(envelope: &mut Node) {
-    if let super::json::Json::Object(members) = &mut envelope.json {
+    if let Json::Object(members) = &mut envelope.json {
         members
             .retain(|member| !matches!(member.key.as_str(), "systemMetrics" | "etag" | "results"));
     }

@@ -8,11 +8,10 @@ use super::run::{
     RunArguments, block_on, known_devices, lock, now, open_gate, open_revision, open_store, who,
 };
 use crate::diagnostic::render::visible;
-use crate::model::{Device, DeviceId, Timestamp};
+use crate::model::{Device, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::{Look, device_from_store, look_at_engine};
-use crate::store::{HistoryEntry, StatusSince, Store, StoreError, StoredDevice};
-use std::collections::BTreeMap;
+use crate::store::{HistoryEntry, StatusSince, Store, StoreError, StoredDevice, StoredDevices};
 
 /// Say that the engine behind a device's address is the right one
 ///
@@ -75,28 +74,17 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 
 fn accept(
     store: &Store,
-    stored: &BTreeMap<DeviceId, StoredDevice>,
+    stored: &StoredDevices,
     device: &Device,
     look: &Look,
     who: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let known = stored.get(&device.id).cloned();
-    let mut accepted = known.unwrap_or_else(|| StoredDevice {
-        device: device.id.clone(),
-        in_force: None,
-        status: StatusSince {
-            code: 202,
-            description: "nothing was applied yet".to_owned(),
-            since: at,
-        },
-        engine_id: None,
-        accepted_engine: None,
-        engine: None,
-        last_contact: None,
-        modules: BTreeMap::new(),
-        facts: None,
-        departed: None,
+    let known = stored.get(&device.id).map(|stored| StoredDevice::clone(stored));
+    let mut accepted = known.unwrap_or_else(|| {
+        let description = "nothing was applied yet".to_owned();
+        let status = StatusSince { code: 202, description, since: at };
+        StoredDevice { status, ..StoredDevice::unknown(device.id.clone(), at) }
     });
     let id = look.report.id.clone();
     if accepted.engine_id.as_ref().is_some_and(|before| *before != id) {

@@ -13,7 +13,7 @@ use crate::plan::{
     DevicePlan, DeviceState, Plan, Purpose, plan_json, plan_text, short_revision, work_json,
     work_subject,
 };
-use crate::reconcile::{Paces, PullsPer, Ran, RunInput, run_and_record};
+use crate::reconcile::{Paces, PullsPer, Ran, RunInput, Writes, run_and_record};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -106,6 +106,7 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         now: prepared.now,
         before: &prepared.stored,
         paces: &paces,
+        writes: Writes::All,
         events: &events,
     })
     .await?;
@@ -200,6 +201,7 @@ enum Standing {
     Retained,
     OnItsWay,
     Pending,
+    Held,
     Failed,
 }
 
@@ -209,10 +211,13 @@ impl Standing {
         let blocked = plan.is_some_and(|plan| !plan.blocked.is_empty());
         match plan.map(|plan| &plan.state) {
             Some(DeviceState::Pending(_)) => Self::Pending,
+            Some(DeviceState::Paused(_) | DeviceState::Held { code: 400, .. }) => Self::Held,
             Some(DeviceState::Held { .. }) => Self::Failed,
             // What was skipped because of that did not fail.
             _ if ran.run.was_called_off() && code < 400 && !blocked => Self::Pending,
-            _ if ran.run.has_failures() || blocked || code >= 400 => Self::Failed,
+            _ if ran.run.has_failures() || blocked => Self::Failed,
+            _ if code == 400 => Self::Held,
+            _ if code > 400 => Self::Failed,
             _ if plan.is_some_and(|plan| plan.retained) => Self::Retained,
             _ if code == 202 => Self::OnItsWay,
             _ => Self::Desired,
@@ -225,15 +230,18 @@ impl Standing {
             Self::Retained => "retained",
             Self::OnItsWay => "on the way",
             Self::Pending => "pending",
+            Self::Held => "held",
             Self::Failed => "failed",
         }
     }
 
-    fn exit(self) -> Exit {
+    /// What somebody paused waits for that somebody; what else is held asks for a change of the fleet.
+    fn exit(self, is_paused: bool) -> Exit {
         match self {
+            Self::Held if is_paused => Exit::Pending,
             Self::Desired | Self::Retained | Self::OnItsWay => Exit::Done,
             Self::Pending => Exit::Pending,
-            Self::Failed => Exit::Failed,
+            Self::Held | Self::Failed => Exit::Failed,
         }
     }
 }
@@ -245,8 +253,10 @@ fn close(plan: &Plan, ran: &BTreeMap<DeviceId, Ran>, format: Format, refused: Ex
     let mut lines = String::new();
     let width = ran.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
     for (id, one) in ran {
-        let standing = Standing::of(plan.devices.get(id), one);
-        exit = exit.or(standing.exit());
+        let planned = plan.devices.get(id);
+        let standing = Standing::of(planned, one);
+        let is_paused = planned.is_some_and(|one| matches!(one.state, DeviceState::Paused(_)));
+        exit = exit.or(standing.exit(is_paused));
         *counts.entry(standing).or_default() += 1;
         if standing != Standing::Desired {
             let status = &one.stored.status;

@@ -14,8 +14,7 @@ use crate::model::{Device, EngineAddress};
 use crate::plan::{DeviceState, Plan, plan_text, work_subject};
 use crate::reconcile::{Leaving, decommission, device_from_store, survey_leaving};
 use crate::review::fleet_digest;
-use crate::store::StoredDevice;
-use std::collections::BTreeMap;
+use crate::store::{StoredDevice, StoredDevices};
 
 /// Remove what Hoist runs on a device that left the fleet, and forget the device
 ///
@@ -96,11 +95,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn unknown(
-    id: &str,
-    stored: &BTreeMap<crate::model::DeviceId, StoredDevice>,
-    opened: &Opened,
-) -> Failure {
+fn unknown(id: &str, stored: &StoredDevices, opened: &Opened) -> Failure {
     let departed = || stored.keys().filter(|id| !opened.fleet.devices.contains_key(*id));
     let failure = Failure::new(format!(
         "`{id}` is in no file, and the store does not know it: nothing is there to remove"

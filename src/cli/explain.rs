@@ -7,11 +7,11 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::diagnostic::{Place, closest};
 use crate::fleet::print_inline;
-use crate::language::{PropertyValue, Wish};
+use crate::language::{NearestMiss, PropertyValue, Wish};
 use crate::model::{Device, Facts, Manifest, Module, Value};
 use crate::resolve::{
     DeploymentExplanation, FieldExplanation, LostBy, Miss, Setter, SetterKind, Standing,
-    explain_deployments, explain_fields, is_credential, taken_away_by,
+    explain_deployments, explain_fields, masked, taken_away_by,
 };
 use crate::review::{Tone, fields_of};
 use serde_json::{Value as Json, json};
@@ -84,11 +84,11 @@ fn manifest(opened: &Opened, device: &Device) -> Result<Option<Manifest>, Failur
 
 fn fields(opened: &Opened, manifest: &Manifest) -> Vec<FieldExplanation> {
     let shown = |module: &Module| {
-        let masked = |(path, value): (String, Value)| {
-            let hidden = is_credential(&path, &value);
-            (path, if hidden { Value::from(MASKED) } else { value })
+        let shown = |(path, value): (String, Value)| {
+            let value = masked(&path, &value);
+            (path, value)
         };
-        fields_of(module).into_iter().map(masked).collect()
+        fields_of(module).into_iter().map(shown).collect()
     };
     explain_fields(&opened.fleet, manifest, shown)
 }
@@ -181,7 +181,7 @@ fn deployments_text(deployments: &[DeploymentExplanation], paint: Paint<'_>) -> 
         if let Err(Miss::Condition { decided, nearest }) = outcome {
             let indent = " ".repeat(width + 21);
             let words = match nearest {
-                Some(wishes) => nearest_words(wishes),
+                Some(miss) => nearest_words(miss),
                 None => format!("wanted: {}", decided.text),
             };
             out.push_str(&format!("{indent}{}\n", paint(Tone::Quiet, &visible(&words))));
@@ -258,8 +258,8 @@ fn value_words(found: &PropertyValue) -> String {
     }
 }
 
-/// `one tag away: tags.ring = 'canary' (is "stable")`.
-fn nearest_words(wishes: &[Wish]) -> String {
+/// `one tag away: tags.ring = 'canary' (is "stable")`; `at most 2 tags away` where one might do.
+fn nearest_words(NearestMiss { wishes, fewest }: &NearestMiss) -> String {
     let only_tags = wishes.iter().all(Wish::is_of_tags);
     let away = match (wishes.len(), only_tags) {
         (1, true) => "one tag".to_owned(),
@@ -275,7 +275,8 @@ fn nearest_words(wishes: &[Wish]) -> String {
     if wishes.len() > WISHES {
         words.push(format!("and {} more", wishes.len() - WISHES));
     }
-    format!("{away} away: {}", words.join(", "))
+    let at_most = if *fewest { "" } else { "at most " };
+    format!("{at_most}{away} away: {}", words.join(", "))
 }
 
 fn setter_words(setter: &Setter) -> String {
@@ -303,7 +304,10 @@ fn deployment_json(explanation: &DeploymentExplanation) -> Json {
         Err(Miss::Condition { decided, nearest }) => json!({
             "decided": decided.text,
             "values": decided.values.iter().map(property_json).collect::<Vec<_>>(),
-            "nearest": nearest.as_ref().map(|w| w.iter().map(wish_json).collect::<Vec<_>>()),
+            "nearest": nearest
+                .as_ref()
+                .map(|miss| miss.wishes.iter().map(wish_json).collect::<Vec<_>>()),
+            "fewest": nearest.as_ref().map(|miss| miss.fewest),
         }),
         Ok(_) | Err(Miss::NoTarget | Miss::OtherDevice(_)) => Json::Null,
     };

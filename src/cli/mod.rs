@@ -6,33 +6,46 @@
 mod accept_engine;
 mod adopt;
 mod apply;
+mod approve;
 mod calling_off;
 mod completions;
 mod decommission;
 mod diff;
+mod doctor;
 mod exit;
 mod explain;
 mod generate;
 mod help;
+mod history;
 mod import;
 mod init;
-mod man;
 mod logs;
+mod man;
 mod manifest;
+mod notices;
 mod one_module;
 mod opened;
 mod output;
+mod pause;
+mod pin;
 mod plan;
+mod poke;
 mod progress;
 mod query;
-mod revisions;
 mod restart;
+mod rollback;
+mod rollout;
+mod revisions;
 mod run;
 mod schema;
+mod scope;
 mod sides;
 mod stamp;
 mod status;
+mod status_text;
+mod stored;
 mod validate;
+mod watch;
 mod what_if;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -55,7 +68,7 @@ const AFTER_HELP: &str = "\
 `hoist help routes` say how these are written.
 
 Exit codes: 0 nothing to do, done, valid; 1 wrong input, or the command could not do its job;
-2 there are changes; 3 changes that need consent; 4 done, but some devices are pending;
+2 there are changes; 3 changes that need consent; 4 done, but some devices are pending or paused;
 5 some devices failed or are blocked.";
 
 /// Options of every command.
@@ -138,8 +151,30 @@ enum Command {
     AcceptEngine(accept_engine::Arguments),
     /// Remove what Hoist runs on a device that left the fleet, and forget the device
     Decommission(decommission::Arguments),
+    /// Keep a fleet as its repository says, until it is stopped
+    Watch(Box<watch::Arguments>),
+    /// Leave devices alone for a while
+    Pause(pause::PauseArguments),
+    /// End pauses
+    Resume(pause::ResumeArguments),
+    /// Keep devices at a revision, whatever is accepted
+    Pin(pin::PinArguments),
+    /// End pins
+    Unpin(pin::UnpinArguments),
+    /// Let a revision through that a guard holds
+    Approve(approve::Arguments),
+    /// Have the daemon look at a device now
+    Poke(poke::Arguments),
+    Rollout(rollout::Arguments),
+    Rollback(rollback::Arguments),
+    /// Try a webhook that is told of failures
+    Notify(notices::Arguments),
     /// Show how the fleet was last seen
     Status(status::Arguments),
+    /// Look for what stands in the way of a device
+    Doctor(doctor::Arguments),
+    /// Show what was done, by whom and why
+    History(history::Arguments),
     /// Show what a module wrote
     Logs(logs::Arguments),
     /// Restart a module on its device
@@ -186,7 +221,19 @@ pub fn main() -> ExitCode {
         Command::Adopt(arguments) => adopt::run(&global, &arguments),
         Command::AcceptEngine(arguments) => accept_engine::run(&global, &arguments),
         Command::Decommission(arguments) => decommission::run(&global, &arguments),
+        Command::Watch(arguments) => watch::run(&global, &arguments),
+        Command::Pause(arguments) => pause::pause(&global, &arguments),
+        Command::Resume(arguments) => pause::resume(&global, &arguments),
+        Command::Pin(arguments) => pin::pin(&global, &arguments),
+        Command::Unpin(arguments) => pin::unpin(&global, &arguments),
+        Command::Approve(arguments) => approve::run(&global, &arguments),
+        Command::Poke(arguments) => poke::run(&global, &arguments),
+        Command::Rollback(arguments) => rollback::run(&global, &arguments),
+        Command::Rollout(arguments) => rollout::run(&global, &arguments),
+        Command::Notify(arguments) => notices::run(&global, &arguments),
         Command::Status(arguments) => status::run(&global, &arguments),
+        Command::Doctor(arguments) => doctor::run(&global, &arguments),
+        Command::History(arguments) => history::run(&global, &arguments),
         Command::Schema(arguments) => schema::run(&global, &arguments),
         Command::Completions(arguments) => {
             completions::run(&global, Arguments::command(), &arguments)

@@ -34,10 +34,10 @@ pub(super) struct OneModule {
     pub(super) device: Arc<Device>,
     pub(super) module: ModuleName,
     pub(super) store: Store,
-    pub(super) stored: Option<StoredDevice>,
-    fleet: Fleet,
-    memory: DeviceMemory,
-    gate: Gate,
+    pub(super) stored: Option<Arc<StoredDevice>>,
+    pub(super) fleet: Fleet,
+    pub(super) memory: DeviceMemory,
+    pub(super) gate: Gate,
 }
 
 /// Opens the fleet, the store and the gate.

@@ -9,6 +9,7 @@ use crate::language::{Condition, LanguageError, Query, Subject, Truth};
 use crate::model::{Device, DeviceId, Facts};
 use crate::resolve::{Checked, Resolution, check, lint_by_facts};
 use crate::source::{Repository, Revision, SourceError, find_fleet_folder, read_folder};
+use crate::store::{Store, fleet_key};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -50,8 +51,42 @@ pub(super) fn fleet_folder(global: &Global) -> Result<PathBuf, Failure> {
     match Repository::open(&start) {
         Ok(repository) if repository.is_bare() || global.revision.is_some() => Ok(start),
         Err(foreign @ SourceError::WrongOwner { .. }) => Err(foreign.into()),
+        // On a control host there may be no fleet folder at all: then the one that the daemon reads is meant.
+        _ if global.folder.is_none() => watched_repository(global)?.ok_or_else(|| error.into()),
         _ => Err(error.into()),
     }
+}
+
+/// The repository that a daemon on this control host reads: of the store that `--state` names, else of the only one.
+fn watched_repository(global: &Global) -> Result<Option<PathBuf>, Failure> {
+    let folders = match &global.state {
+        Some(folder) => vec![folder.clone()],
+        None => stores_here(),
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for folder in folders {
+        for folder in [folder.join("simulated"), folder] {
+            let Some(store) = Store::open_to_read(&folder)? else { continue };
+            found.extend(store.fleet_state(fleet_key::REPOSITORY)?.map(PathBuf::from));
+        }
+    }
+    found.sort();
+    found.dedup();
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.clone())),
+        many => {
+            let list: Vec<String> = many.iter().map(|path| path.display().to_string()).collect();
+            Err(Failure::new(format!("several fleets are watched from here: {}", list.join(", ")))
+                .help("--state names the store of the one that is meant, -C its folder"))
+        }
+    }
+}
+
+fn stores_here() -> Vec<PathBuf> {
+    let Ok(parent) = Store::default_parent() else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// The files of the revision that `--revision` names, or of the working tree.

@@ -69,7 +69,12 @@ pub(super) fn print_json(json: &serde_json::Value) {
 
 /// Writes one line of JSON to stdout: one object of a stream.
 pub(super) fn print_json_line(json: &serde_json::Value) {
-    print(&format!("{}\n", inert(&json.to_string())));
+    print(&inert_json_line(json));
+}
+
+/// The line that [`print_json_line`] writes.
+pub(super) fn inert_json_line(json: &serde_json::Value) -> String {
+    format!("{}\n", inert(&json.to_string()))
 }
 
 /// The same JSON, with what a terminal or a CI's log would take for a command written as escapes. None of

@@ -51,7 +51,7 @@ pub(super) fn exit_of(plan: &Plan) -> Exit {
     plan.devices.values().fold(Exit::Done, |exit, device| {
         let state = match &device.state {
             DeviceState::Observed => Exit::Done,
-            DeviceState::Pending(_) => Exit::Pending,
+            DeviceState::Pending(_) | DeviceState::Paused(_) => Exit::Pending,
             DeviceState::Held { .. } => Exit::Failed,
         };
         let blocked = if device.blocked.is_empty() { Exit::Done } else { Exit::Failed };

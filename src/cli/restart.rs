@@ -1,24 +1,22 @@
 //! `hoist restart`: one module, by hand.
 
 use super::exit::{Exit, Failure};
-use super::one_module::{self, ModuleArguments, OneModule};
+use super::one_module::{self, ModuleArguments, OneModule, failure};
 use super::opened::format;
 use super::output::{print, print_json};
 use super::run::{block_on, now, who};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
-use crate::engine::{EngineError, SecretValues};
-use crate::fleet::decode_manifest;
-use crate::model::{Module, Status};
-use crate::plan::{Role, restart_steps};
-use crate::reconcile::Reached;
-use crate::store::HistoryEntry;
+use crate::model::Status;
+use crate::reconcile::{Restart, Restarted, in_force, restart_module};
+use crate::store::{RestartWish, StoreError};
 use serde_json::json;
 
 /// Restart a module on its device
 ///
 /// The same container is stopped and started, and must come up. Nothing else changes: its settings, its twin
-/// and what the fleet wants stay. Recorded in the history, as what apply does.
+/// and what the fleet wants stay. Recorded in the history, as what apply does. Beside a running daemon it is the daemon
+/// that does it, at its next look, and `hoist history DEVICE` says what became of it.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -31,71 +29,67 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = format(global, &[Format::Text, Format::Json])?;
     let one = one_module::open(global, &arguments.module)?;
-    let _lock = one.store.lock()?;
-    let module = in_force(&one)?;
-    let result = block_on(async {
-        let reached = one.reach(&[Role::Current]).await?;
-        Ok::<_, Failure>(restart(&reached, &module).await)
-    })??;
-    let outcome = match &result {
-        Ok(()) => "done".to_owned(),
-        Err(error) => format!("failed: {error}"),
+    let reason = arguments.reason.clone().unwrap_or_else(|| "by hand".to_owned());
+    in_force(&one.device, &one.module, one.stored.as_deref()).map_err(refused)?;
+    let _lock = match one.store.lock() {
+        Ok(lock) => lock,
+        Err(StoreError::Locked { .. }) if one.store.has_daemon()? => {
+            return wish(&one, reason, format);
+        }
+        Err(error) => return Err(error.into()),
     };
-    let revision =
-        one.stored.as_ref().and_then(|stored| Some(stored.in_force.as_ref()?.revision.clone()));
-    one.store.append_history(&[HistoryEntry {
-        at: now(),
-        who: who(),
-        device: Some(one.device.id.clone()),
-        from: revision.clone(),
-        to: revision,
-        action: "restart".to_owned(),
-        module: Some(one.module.clone()),
-        reason: arguments.reason.clone().unwrap_or_else(|| "by hand".to_owned()),
-        outcome: outcome.clone(),
-    }])?;
+    let who = who();
+    let result = block_on(restart_module(
+        &one.gate,
+        &one.store,
+        &Restart {
+            fleet: &one.fleet,
+            device: &one.device,
+            module: &one.module,
+            stored: one.stored.as_deref(),
+            memory: &one.memory,
+            who: &who,
+            reason: &reason,
+            now: now(),
+        },
+    ))??;
+    let (outcome, exit) = match result {
+        Restarted::Done => ("done".to_owned(), Exit::Done),
+        Restarted::NotReached(error) => return Err(failure(&error)),
+        Restarted::Failed(error) => (format!("failed: {error}"), Exit::Failed),
+    };
+    say(&one, format, exit == Exit::Done, &outcome);
+    Ok(exit)
+}
+
+/// A daemon works on the devices: it restarts the module.
+fn wish(one: &OneModule, reason: String, format: Format) -> Result<Exit, Failure> {
+    let (device, module) = (one.device.id.clone(), one.module.clone());
+    one.store.wish_restart(&RestartWish { device, module, who: who(), reason })?;
+    say(one, format, true, "is left to the daemon; `hoist history` says what became of it");
+    Ok(Exit::Done)
+}
+
+fn say(one: &OneModule, format: Format, ok: bool, outcome: &str) {
     match format {
         Format::Json => print_json(&json!({
             "format": 1,
             "device": one.device.id.as_str(),
             "module": one.module.as_str(),
-            "ok": result.is_ok(),
+            "ok": ok,
             "outcome": outcome,
         })),
-        _ => print(&format!("{} {}: restart {}\n", one.device.id, one.module, visible(&outcome))),
+        _ => print(&format!("{} {}: restart {}\n", one.device.id, one.module, visible(outcome))),
     }
-    Ok(if result.is_ok() { Exit::Done } else { Exit::Failed })
 }
 
-async fn restart(reached: &Reached, module: &Module) -> Result<(), EngineError> {
-    for step in restart_steps(module, &reached.container) {
-        tracing::info!(%step, "by hand");
-        reached.engine.execute(&step, &SecretValues::default()).await?;
+fn refused(words: String) -> Failure {
+    if words.ends_with("as the fleet says") {
+        return Failure::new(words)
+            .help(format!("give it `status = \"{}\"`", Status::Running.as_str()));
     }
-    Ok(())
-}
-
-/// The module as the device has it: how long it may take to stop, and whether it should run at all.
-fn in_force(one: &OneModule) -> Result<Module, Failure> {
-    let OneModule { device, module, stored, .. } = one;
-    let in_force =
-        stored.as_ref().and_then(|stored| stored.in_force.as_ref()).ok_or_else(|| {
-            Failure::new(format!("nothing was applied to {} from here yet", device.id))
-                .help("`hoist apply` brings it to what the fleet says")
-        })?;
-    let manifest = decode_manifest(&device.id, &in_force.manifest).map_err(|_| {
-        Failure::new(format!("what {} has can't be read from the store", device.id))
-    })?;
-    let found = manifest.modules.get(module.as_str()).ok_or_else(|| {
-        let names: Vec<&str> = manifest.modules.keys().map(AsRef::as_ref).collect();
-        Failure::new(format!("{} has no module `{module}`; it has {}", device.id, names.join(", ")))
-    })?;
-    if found.status == Status::Stopped {
-        return Err(Failure::new(format!(
-            "{module} is stopped on {}, as the fleet says",
-            device.id
-        ))
-        .help("give it `status = \"running\"`"));
+    if words.starts_with("nothing was applied") {
+        return Failure::new(words).help("`hoist apply` brings it to what the fleet says");
     }
-    Ok(found.clone())
+    Failure::new(words)
 }

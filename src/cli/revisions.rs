@@ -77,7 +77,10 @@ pub(super) fn read_both(
         }
         Asked::Both(base, head) => {
             let base = read_tree(folder, Some(base))?;
-            let head = read_head(folder, &repository, head)?;
+            let head = match head {
+                Some(head) => beside(&repository, &base, repository.resolve(head)?)?,
+                None => read_head(folder, &repository, None)?,
+            };
             let tip = match &head.2 {
                 Some(revision) => revision.clone(),
                 None => repository.resolve("HEAD")?,
@@ -125,7 +128,11 @@ fn default_sides(folder: &Path, repository: &Repository) -> Result<BothFiles, Fa
             }
             let lifted = lifted(repository, parent.as_ref(), &head)?;
             let base = parent.map(|parent| named(repository, parent)).transpose()?;
-            Ok(BothFiles { base, head: named(repository, head)?, lifted })
+            let head = match &base {
+                Some(base) => beside(repository, base, head)?,
+                None => named(repository, head)?,
+            };
+            Ok(BothFiles { base, head, lifted })
         }
     }
 }
@@ -137,15 +144,27 @@ fn merge_sides(
     tip: Revision,
     head: Revision,
 ) -> Result<BothFiles, Failure> {
-    let merged = repository.merge_tree(&tip, &head)?;
+    let files = repository.read(&tip)?;
+    let merged = repository.merge_tree((&tip, &files), &head)?;
     let lifted = lifted(repository, Some(&tip), &head)?;
-    let base = (repository.read(&tip)?, format!("{name} ({})", tip.short), Some(tip));
+    let base = (files, format!("{name} ({})", tip.short), Some(tip));
     let head = (merged, format!("{} merged", head.short), Some(head));
     Ok(BothFiles { base: Some(base), head, lifted })
 }
 
 fn named(repository: &Repository, revision: Revision) -> Result<SideFiles, Failure> {
     Ok((repository.read(&revision)?, revision.short.clone(), Some(revision)))
+}
+
+/// The same, beside another side of which much may be the same.
+fn beside(
+    repository: &Repository,
+    (files, _, known): &SideFiles,
+    revision: Revision,
+) -> Result<SideFiles, Failure> {
+    let Some(known) = known else { return named(repository, revision) };
+    let files = repository.read_beside((known, files), &revision)?;
+    Ok((files, revision.short.clone(), Some(revision)))
 }
 
 /// What commits between two revisions allow.

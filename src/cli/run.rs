@@ -6,16 +6,16 @@ use super::opened::{self, Opened, fleet_folder, narrowed, read_tree, valid};
 use super::revisions::{self, Lifted};
 use crate::config::Config;
 use crate::fleet::Fleet;
-use crate::model::{DeviceId, Timestamp};
+use crate::model::{DeviceId, FleetName, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::{
     Consents, Gate, Renamed, Survey, SurveyInput, follow_names, held_facts, judge_plan, live_facts,
-    renamed, survey,
+    paused_devices, renamed, survey,
 };
 use crate::resolve::{check, resolve};
 use crate::review::{GuardVerdict, fleet_digest};
 use crate::source::Repository;
-use crate::store::{HistoryEntry, RunLock, Store, StoreError, StoredDevice};
+use crate::store::{HistoryEntry, RunLock, Store, StoreError, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ impl RunArguments {
 pub(super) struct Prepared {
     pub(super) fleet: Fleet,
     pub(super) store: Store,
-    pub(super) stored: BTreeMap<DeviceId, StoredDevice>,
+    pub(super) stored: StoredDevices,
     pub(super) survey: Survey,
     pub(super) guards: Vec<GuardVerdict>,
     pub(super) now: Timestamp,
@@ -115,7 +115,7 @@ pub(super) fn state_folder(
 ) -> Result<PathBuf, Failure> {
     let folder = match &global.state {
         Some(folder) => folder.clone(),
-        None => match former_folder(fleet)? {
+        None => match former_folder(&fleet.name, &fleet.formerly)? {
             Some(former) => former,
             None => Store::default_folder(&fleet.name)?,
         },
@@ -124,11 +124,11 @@ pub(super) fn state_folder(
 }
 
 /// The folder of a fleet's store under a former name, where there is none under the present one yet.
-fn former_folder(fleet: &Fleet) -> Result<Option<PathBuf>, Failure> {
-    if Store::default_folder(&fleet.name)?.exists() {
+fn former_folder(name: &FleetName, formerly: &[FleetName]) -> Result<Option<PathBuf>, Failure> {
+    if Store::default_folder(name)?.exists() {
         return Ok(None);
     }
-    for former in &fleet.formerly {
+    for former in formerly {
         let folder = Store::default_folder(former)?;
         if folder.exists() {
             return Ok(Some(folder));
@@ -139,10 +139,20 @@ fn former_folder(fleet: &Fleet) -> Result<Option<PathBuf>, Failure> {
 
 /// The store of a fleet, for a command that writes. One under the fleet's former name gets the new one.
 pub(super) fn open_store(global: &Global, fleet: &Fleet, simulate: bool) -> Result<Store, Failure> {
+    keep_folder(global, &fleet.name, &fleet.formerly)?;
+    Ok(Store::open(&state_folder(global, fleet, simulate)?)?)
+}
+
+/// A store under the fleet's former name gets the new one, unless it is said where the store is.
+pub(super) fn keep_folder(
+    global: &Global,
+    name: &FleetName,
+    formerly: &[FleetName],
+) -> Result<(), Failure> {
     if global.state.is_none()
-        && let Some(former) = former_folder(fleet)?
+        && let Some(former) = former_folder(name, formerly)?
     {
-        let own = Store::default_folder(&fleet.name)?;
+        let own = Store::default_folder(name)?;
         // Nobody may be at work in it.
         let lock = Store::open(&former)?.lock()?;
         std::fs::rename(&former, &own).map_err(|error| {
@@ -150,7 +160,7 @@ pub(super) fn open_store(global: &Global, fleet: &Fleet, simulate: bool) -> Resu
         })?;
         drop(lock);
     }
-    Ok(Store::open(&state_folder(global, fleet, simulate)?)?)
+    Ok(())
 }
 
 /// Takes the lock of the store, so that no other run goes on beside.
@@ -169,7 +179,7 @@ pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
 }
 
 /// What is recorded and what is remembered of devices.
-pub(super) type KnownDevices = (BTreeMap<DeviceId, StoredDevice>, BTreeMap<DeviceId, DeviceMemory>);
+pub(super) type KnownDevices = (StoredDevices, BTreeMap<DeviceId, DeviceMemory>);
 
 /// What the store knows, by the ids that devices have now; with `keep` it is from now on kept by these.
 pub(super) fn known_devices(
@@ -253,6 +263,7 @@ pub(super) async fn prepare(
         Adopt::On(devices) => devices.clone(),
     };
     let consents = Consents { adopt, take_over: intent.take_over };
+    let paused = paused_devices(&store, &opened.fleet, &stored, now)?;
     let revision =
         opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str()).to_owned();
     let made = survey(&SurveyInput {
@@ -267,6 +278,8 @@ pub(super) async fn prepare(
         gate: &gate,
         facts: &facts,
         resync: arguments.resync,
+        recorded: None,
+        paused: &paused,
         consents: &consents,
         now,
     })

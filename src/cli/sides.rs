@@ -8,8 +8,9 @@ use super::run::{ACCEPTED, now, state_folder};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{DeviceId, Facts, Manifest};
 use crate::reconcile::held_facts;
-use crate::resolve::{Checked, check, resolve};
+use crate::resolve::{CheckCache, Checked, check, check_after, resolve};
 use crate::review::{FleetState, Side, decode_state};
+use crate::serve::{AskError, Server, ask_state};
 use crate::source::Repository;
 use crate::store::Store;
 use std::collections::BTreeMap;
@@ -21,6 +22,12 @@ pub(super) struct FactsArguments {
     /// What devices report: a saved answer of the control host's /api/v1/state
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
+    /// The same, asked of the control host itself: https://HOST
+    #[arg(long, value_name = "URL", conflicts_with = "facts")]
+    server: Option<String>,
+    /// With --server: the file with its token
+    #[arg(long, value_name = "FILE", env = "HOIST_TOKEN_FILE", hide_env = true)]
+    token_file: Option<PathBuf>,
     /// Fail where a condition reads a reported property that is not known
     #[arg(long)]
     pub(super) require_facts: bool,
@@ -29,10 +36,7 @@ pub(super) struct FactsArguments {
 impl FactsArguments {
     /// The saved state, if one is named.
     pub(super) fn state(&self, fleets: &[&Fleet]) -> Result<Option<FleetState>, Failure> {
-        let Some(path) = &self.facts else { return Ok(None) };
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(format!("can't read {shown}: {error}")))?;
+        let Some((shown, text)) = self.read()? else { return Ok(None) };
         let state = decode_state(&text).map_err(|error| {
             Failure::new(format!("{shown}: {error}"))
                 .help("it is the answer of /api/v1/state; docs/json.md describes it")
@@ -48,6 +52,42 @@ impl FactsArguments {
         }
         Ok(Some(state))
     }
+
+    /// A saved state and what it is called.
+    fn read(&self) -> Result<Option<(String, String)>, Failure> {
+        match (&self.facts, &self.server) {
+            (Some(path), _) => {
+                let text = read_text(path)?;
+                Ok(Some((path.display().to_string(), text)))
+            }
+            (None, Some(server)) => Ok(Some((server.clone(), self.ask(server)?))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What a control host answers.
+    fn ask(&self, server: &str) -> Result<String, Failure> {
+        let failed = |error: AskError| {
+            let failure = Failure::new(format!("--server {server}: {error}"));
+            match error {
+                AskError::NeedsToken => failure.help("--token-file names the file with the token"),
+                _ => failure,
+            }
+        };
+        let address = Server::parse(server).map_err(failed)?;
+        let token = self.token_file.as_deref().map(read_text).transpose()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("can't start the runtime: {error}")))?;
+        let token = token.as_deref().map(str::trim);
+        runtime.block_on(ask_state(&address, token)).map_err(failed)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("can't read {}: {error}", path.display())))
 }
 
 /// Both sides, read and valid, and what goes with them.
@@ -112,7 +152,10 @@ pub(super) fn read_sides(
         return Err(Failure::new("`in-force` is only a base: `hoist diff in-force HEAD`"));
     }
     let BothFiles { base, head, lifted } = read_both(&folder, base, head)?;
-    let open = |(tree, name, revision): SideFiles| valid(global, check(&tree), name, revision);
+    let mut cache = CheckCache::default();
+    let mut open = |(tree, name, revision): SideFiles| {
+        valid(global, check_after(&tree, &mut cache), name, revision)
+    };
     let head = open(head)?;
     let base = base.map(open).transpose()?;
     let base_name = base.as_ref().map_or("nothing", |base| &base.name).to_owned();

@@ -4,24 +4,30 @@ use super::exit::{Exit, Failure};
 use super::opened::{
     Opened, WORKING_TREE, device, fleet_folder, format, narrowed, read_tree, valid,
 };
-use super::output::{colours_stdout, count, paint, print, print_json};
-use super::run::{APPLIED, known_devices, now, state_folder};
+use super::output::{colours_stdout, inert_json_line, print, print_json};
+use super::run::{known_devices, now};
+use super::status_text::{Shown, text};
+use super::stored::{newest, store_to_read};
 use super::{Format, Global};
-use crate::diagnostic::render::visible;
-use crate::model::Timestamp;
-use crate::plan::short_revision;
+use crate::diagnostic::did_you_mean;
+use crate::fleet::Fleet;
+use crate::model::{DeploymentId, DeviceId, Facts};
 use crate::reconcile::{
-    DeploymentCounts, DeviceStatus, FleetStatus, fleet_status, held_facts, live_facts,
+    Beside, FleetStatus, LabelGroup, StatusInput, devices_in, fleet_status, held_facts,
+    label_groups, live_facts, paused_devices, stale_after,
 };
-use crate::resolve::{check, resolve};
-use crate::review::Tone;
+use crate::resolve::{Resolution, check, resolve};
 use crate::source::Repository;
-use crate::store::Store;
-use std::collections::BTreeMap;
+use crate::store::{Scope, Store, fleet_key};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Show how the fleet was last seen
 ///
-/// Reads the store that `apply` writes; no engine is asked.
+/// Reads the store that `apply` and `watch` write; no engine is asked.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Only this device, with its modules
@@ -30,254 +36,279 @@ pub(super) struct Arguments {
     /// Only devices that meet this condition
     #[arg(long = "where", value_name = "CONDITION")]
     wanted: Option<String>,
-    /// Only devices that are not as desired; exit 4 or 5 if there are any
+    /// Only this deployment, and the devices that it targets
+    #[arg(long, value_name = "ID")]
+    deployment: Option<String>,
+    /// Only deployments with this label, and the devices that they target
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "deployment")]
+    label: Option<String>,
+    /// Counts by the values of a label of deployments: label:team
+    #[arg(long, value_name = "label:KEY")]
+    group_by: Option<String>,
+    /// Only devices that are not as desired or were not seen lately; exit 4 or 5 if there are any
     #[arg(long)]
     not_converged: bool,
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
     /// The store of the simulated engines
     #[arg(long)]
     simulate: bool,
 }
 
+/// What is shown at one moment.
+struct Found {
+    status: FleetStatus,
+    beside: Beside,
+    /// Devices that somebody paused.
+    paused: BTreeSet<DeviceId>,
+    /// Of the label by which it is grouped.
+    groups: Option<(String, Vec<LabelGroup>)>,
+}
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = format(global, &[Format::Text, Format::Json])?;
-    let mut opened = open(global)?;
-    let folder = state_folder(global, &opened.fleet, arguments.simulate)?;
-    let store = Store::open_to_read(&folder)?.ok_or_else(|| {
-        Failure::new(format!("nothing was ever applied: there is no store in {}", folder.display()))
-            .help("`hoist apply` makes it; --state and --simulate name another one")
-    })?;
-    if global.revision.is_none()
-        && let Some(accepted) = store.fleet_state(APPLIED)?
-    {
-        opened = at_accepted(global, opened, &accepted)?;
+    if arguments.watch {
+        return show_again_and_again(global, arguments, format);
     }
-    let (stored, _) = known_devices(&opened.fleet, &store, None)?;
-    let facts = held_facts(&stored, now());
-    let resolution = resolve(&opened.fleet, &facts);
-    let named: Vec<String> = arguments.device.clone().into_iter().collect();
-    if let Some(id) = &arguments.device {
-        device(&opened.fleet, id)?;
-    }
-    let live = live_facts(&stored);
-    let only = narrowed(&[&opened.fleet], &live, &named, arguments.wanted.as_deref())?;
-    let mut status =
-        fleet_status(&opened.fleet, &resolution, &opened.name, &stored, only.as_ref(), now());
-    if arguments.not_converged {
-        status.devices.retain(|device| device.code != 200);
-    }
+    let (_, found) = find(global, arguments)?;
     match format {
-        Format::Json => print_json(&status.to_json()),
-        _ => print(&text(&status, arguments, now(), colours_stdout(global))),
+        Format::Json => print_json(&json(&found)),
+        _ => print(&shown(global, arguments, &found)),
     }
     if !arguments.not_converged {
         return Ok(Exit::Done);
     }
-    Ok(status.devices.iter().fold(Exit::Done, |exit, device| {
+    Ok(found.status.devices.iter().fold(Exit::Done, |exit, device| {
         exit.or(match device.code {
-            200 => Exit::Done,
-            202 | 406 => Exit::Pending,
+            200 if !device.stale => Exit::Done,
+            200 | 202 | 406 => Exit::Pending,
+            400 if found.paused.contains(&device.id) => Exit::Pending,
             _ => Exit::Failed,
         })
     }))
 }
 
-/// The fleet: at `--revision`, else as it lies; only its name decides which store is meant.
-fn open(global: &Global) -> Result<Opened, Failure> {
-    let spec = match &global.revision {
-        Some(spec) => Some(spec.as_str()),
-        None => match Repository::open(&fleet_folder(global)?) {
-            Ok(repository) if repository.resolve("HEAD").is_ok() => Some("HEAD"),
-            _ => None,
+/// The store is looked at this often.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// After so many looks without a change ages are shown anew.
+const LOOKS_BETWEEN_AGES: usize = 20;
+
+/// On a terminal in one place; elsewhere one after the other.
+fn show_again_and_again(
+    global: &Global,
+    arguments: &Arguments,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let on_terminal = std::io::stdout().is_terminal() && format != Format::Json;
+    let mut before = String::new();
+    loop {
+        let (folder, found) = find(global, arguments)?;
+        let seen = stamp(&folder);
+        let json = inert_json_line(&json(&found));
+        let text = shown(global, arguments, &found);
+        let now = if on_terminal { &text } else { &json };
+        if before != *now {
+            let out = match (format, on_terminal) {
+                (Format::Json, _) => json.clone(),
+                (_, true) => format!("\u{1b}[H\u{1b}[2J{text}"),
+                (_, false) => format!("{text}\n"),
+            };
+            let mut to = std::io::stdout().lock();
+            if to.write_all(out.as_bytes()).and_then(|()| to.flush()).is_err() {
+                // Whoever read it went away.
+                return Ok(Exit::Done);
+            }
+            before.clone_from(now);
+        }
+        for _ in 0..LOOKS_BETWEEN_AGES {
+            std::thread::sleep(BETWEEN_LOOKS);
+            if stamp(&folder) != seen {
+                break;
+            }
+        }
+    }
+}
+
+/// Changes whenever the store does.
+fn stamp(folder: &Path) -> Vec<Option<(u64, SystemTime)>> {
+    let of = |name: &str| {
+        let data = std::fs::metadata(folder.join(name)).ok()?;
+        Some((data.len(), data.modified().ok()?))
+    };
+    ["state.db", "state.db-wal"].map(of).to_vec()
+}
+
+/// What there is to show, and the store's folder.
+fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Failure> {
+    let now = now();
+    let (opened, store) = open(global, arguments.simulate)?;
+    let (stored, _) = known_devices(&opened.fleet, &store, None)?;
+    let resolution = resolve(&opened.fleet, &held_facts(&stored, now));
+    let mut beside = Beside::read(&store, now)?;
+    let only = match only(&opened.fleet, &resolution, &live_facts(&stored), arguments)? {
+        None => devices_in(&beside.watches, &opened.fleet, &stored),
+        // Who asks for some gets these.
+        only => {
+            beside.watches = Scope::All;
+            only
+        }
+    };
+    let kept = kept_deployments(&opened.fleet, arguments)?;
+    let revision = opened.revision.as_ref().map_or(&opened.name, |revision| &revision.id);
+    let input = StatusInput {
+        fleet: &opened.fleet,
+        resolution: &resolution,
+        revision,
+        stored: &stored,
+        only: only.as_ref(),
+        stale_after: stale_by(&store)?,
+        now,
+    };
+    let keeps = |id: &DeploymentId| kept.as_ref().is_none_or(|kept| kept.contains(id));
+    let mut status = fleet_status(&input);
+    status.deployments.retain(|deployment| keeps(&deployment.id));
+    if arguments.not_converged {
+        status.devices.retain(|device| device.code != 200 || device.stale);
+    }
+    let groups = match &arguments.group_by {
+        None => None,
+        Some(text) => {
+            let key = label_key(&opened.fleet, text)?;
+            Some((key.to_owned(), label_groups(&input, key, &keeps)))
+        }
+    };
+    let paused = paused_devices(&store, &opened.fleet, &stored, now)?.into_keys().collect();
+    Ok((store.folder().to_owned(), Found { status, beside, paused, groups }))
+}
+
+fn json(found: &Found) -> Json {
+    let Found { status, beside, paused: _, groups } = found;
+    let mut json = status.to_json(beside);
+    if let Some((label, groups)) = groups {
+        json["groups"] = groups.iter().map(|group| group.to_json(label)).collect();
+    }
+    json
+}
+
+fn shown(global: &Global, arguments: &Arguments, found: &Found) -> String {
+    text(&Shown {
+        status: &found.status,
+        beside: &found.beside,
+        groups: found.groups.as_ref().map(|(label, groups)| (label.as_str(), groups.as_slice())),
+        one_device: arguments.device.is_some(),
+        not_converged: arguments.not_converged,
+        now: now(),
+        coloured: colours_stdout(global),
+    })
+}
+
+/// After how many seconds a device is stale, where a daemon promised to look at each.
+fn stale_by(store: &Store) -> Result<Option<i64>, Failure> {
+    let resync = store.fleet_state(fleet_key::RESYNC)?;
+    Ok(resync.and_then(|seconds| seconds.parse().ok()).map(stale_after))
+}
+
+/// Which devices are left by the arguments; `None` for all.
+fn only(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    live: &Facts,
+    arguments: &Arguments,
+) -> Result<Option<BTreeSet<DeviceId>>, Failure> {
+    let named: Vec<String> = arguments.device.clone().into_iter().collect();
+    if let Some(id) = &arguments.device {
+        device(fleet, id)?;
+    }
+    let only = narrowed(&[fleet], live, &named, arguments.wanted.as_deref())?;
+    let Some(kept) = kept_deployments(fleet, arguments)? else { return Ok(only) };
+    let targeted = resolution.devices.iter().filter(|(_, resolved)| {
+        resolved.targeted.iter().any(|targeting| kept.contains(&targeting.deployment))
+    });
+    let targeted = targeted.map(|(id, _)| id.clone());
+    Ok(Some(match only {
+        None => targeted.collect(),
+        Some(only) => targeted.filter(|id| only.contains(id)).collect(),
+    }))
+}
+
+/// The deployments that `--deployment` or `--label` leave; `None` for all.
+fn kept_deployments(
+    fleet: &Fleet,
+    arguments: &Arguments,
+) -> Result<Option<BTreeSet<DeploymentId>>, Failure> {
+    let deployments = || fleet.deployments.values();
+    if let Some(id) = &arguments.deployment {
+        let found = deployments().find(|deployment| deployment.id.as_str() == id);
+        let found = found.ok_or_else(|| {
+            let failure = Failure::new(format!("the fleet has no deployment `{id}`"));
+            match did_you_mean(id, deployments().map(|deployment| deployment.id.as_str())) {
+                Some(help) => failure.help(help),
+                None => failure,
+            }
+        })?;
+        return Ok(Some(BTreeSet::from([found.id.clone()])));
+    }
+    let Some(label) = &arguments.label else { return Ok(None) };
+    let (key, value) = label.split_once('=').ok_or_else(|| {
+        Failure::new(format!("--label {label}: it is KEY=VALUE")).help(keys_here(fleet))
+    })?;
+    let has = |labels: &BTreeMap<String, String>| labels.get(key).is_some_and(|v| v == value);
+    let kept: BTreeSet<DeploymentId> =
+        deployments().filter(|d| has(&d.labels)).map(|d| d.id.clone()).collect();
+    if kept.is_empty() {
+        let words = format!("no deployment has the label {key}={value}");
+        return Err(Failure::new(words).help(keys_here(fleet)));
+    }
+    Ok(Some(kept))
+}
+
+fn label_key<'a>(fleet: &Fleet, text: &'a str) -> Result<&'a str, Failure> {
+    let key = text.strip_prefix("label:").filter(|key| !key.is_empty());
+    key.ok_or_else(|| {
+        Failure::new(format!("--group-by {text}: it is label:KEY")).help(keys_here(fleet))
+    })
+}
+
+fn keys_here(fleet: &Fleet) -> String {
+    let labels = fleet.deployments.values().flat_map(|deployment| deployment.labels.keys());
+    let keys: BTreeSet<&str> = labels.map(String::as_str).collect();
+    match keys.is_empty() {
+        true => "no deployment of this fleet has `[labels]`".to_owned(),
+        false => {
+            let keys: Vec<&str> = keys.into_iter().collect();
+            format!("labels of this fleet's deployments: {}", keys.join(", "))
+        }
+    }
+}
+
+/// The fleet, at `--revision`, else at what was applied last; and its store.
+fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+    let store = store_to_read(global, simulate)?;
+    let folder = fleet_folder(global)?;
+    if global.revision.is_none()
+        && let Some(applied) = store.fleet_state(fleet_key::APPLIED)?
+        && let Some(opened) = at_applied(global, &folder, &applied)?
+    {
+        return Ok((opened, store));
+    }
+    let (tree, name, revision) = newest(global, &folder)?;
+    Ok((valid(global, check(&tree), name, revision)?, store))
+}
+
+/// The fleet as it was applied last, as long as that can be read and is valid.
+fn at_applied(global: &Global, folder: &Path, applied: &str) -> Result<Option<Opened>, Failure> {
+    let spec = match applied {
+        WORKING_TREE => None,
+        commit => match Repository::open(folder) {
+            Ok(repository) if repository.resolve(commit).is_ok() => Some(commit),
+            _ => return Ok(None),
         },
     };
-    let (tree, name, revision) = read_tree(&fleet_folder(global)?, spec)?;
-    valid(global, check(&tree), name, revision)
-}
-
-/// The counts are those of what was applied last, as long as it can be read and is valid.
-fn at_accepted(global: &Global, opened: Opened, accepted: &str) -> Result<Opened, Failure> {
-    let folder = fleet_folder(global)?;
-    if accepted == WORKING_TREE {
-        let (tree, name, revision) = read_tree(&folder, None)?;
-        let checked = check(&tree);
-        return if checked.fleet.is_some() {
-            valid(global, checked, name, revision)
-        } else {
-            Ok(opened)
-        };
+    let (tree, name, revision) = read_tree(folder, spec)?;
+    let checked = check(&tree);
+    if spec.is_none() && checked.fleet.is_none() {
+        return Ok(None);
     }
-    match Repository::open(&folder) {
-        Ok(repository) if repository.resolve(accepted).is_ok() => {
-            let (tree, name, revision) = read_tree(&folder, Some(accepted))?;
-            valid(global, check(&tree), name, revision)
-        }
-        _ => Ok(opened),
-    }
-}
-
-fn text(status: &FleetStatus, arguments: &Arguments, now: Timestamp, coloured: bool) -> String {
-    let FleetStatus { fleet, revision, deployments, devices, departed } = status;
-    let mut out =
-        format!("{}\n", paint(coloured, Tone::Strong, &format!("{} @ {revision}", visible(fleet))));
-    if arguments.device.is_none() && !arguments.not_converged {
-        out.push('\n');
-        out.push_str(&deployment_table(deployments, coloured));
-        out.push_str(&metric_table(deployments, coloured));
-    }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for device in devices {
-        *counts.entry(group(device).1).or_default() += 1;
-    }
-    let parts: Vec<String> = counts.iter().map(|(word, n)| format!("{n} {word}")).collect();
-    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let what = if arguments.not_converged { "device not as desired" } else { "device" };
-    let line = match (arguments.not_converged, devices.len()) {
-        (true, 0) => "every device is as desired".to_owned(),
-        (true, n) if n > 1 => format!("{n} devices not as desired{parts}"),
-        (_, n) => format!("{}{parts}", count(n, what)),
-    };
-    if arguments.device.is_none() || arguments.not_converged {
-        out.push_str(&format!("\n{line}\n"));
-    }
-    if !devices.is_empty() {
-        out.push('\n');
-        out.push_str(&device_table(devices, arguments.device.is_some(), now, coloured));
-    }
-    if !departed.is_empty() {
-        out.push_str("\ndeparted: in no file any more; nothing on them is touched\n");
-        for device in departed {
-            let seen = age(device.last_contact, now);
-            out.push_str(&format!("  {}  last seen {seen}\n", visible(device.id.as_str())));
-        }
-    }
-    out
-}
-
-fn deployment_table(deployments: &[DeploymentCounts], coloured: bool) -> String {
-    let width = deployments.iter().map(|d| d.id.as_str().len()).max().unwrap_or(0).max(10);
-    let head = format!(
-        "{:width$}  {:9} {:>8}  {:>8} {:>7} {:>7} {:>7} {:>7}",
-        "deployment", "kind", "priority", "targeted", "applied", "success", "failure", "pending"
-    );
-    let mut out = format!("{}\n", paint(coloured, Tone::Quiet, &head));
-    for d in deployments {
-        out.push_str(&format!(
-            "{:width$}  {:9} {:>8}  {:>8} {:>7} {:>7} {:>7} {:>7}\n",
-            d.id, d.kind, d.priority, d.targeted, d.applied, d.success, d.failure, d.pending
-        ));
-    }
-    out
-}
-
-/// One line a custom metric; empty where there is none.
-fn metric_table(deployments: &[DeploymentCounts], coloured: bool) -> String {
-    let metrics = || deployments.iter().flat_map(|d| d.metrics.iter().map(move |m| (&d.id, m)));
-    let ids = metrics().map(|(id, _)| id.as_str().len()).max().unwrap_or(0).max(10);
-    let names = metrics().map(|(_, (name, _))| visible(name).chars().count()).max();
-    let Some(names) = names.map(|width| width.max(6)) else { return String::new() };
-    let head = format!("{:ids$}  {:names$} {:>6}", "deployment", "metric", "rows");
-    let mut out = format!("\n{}\n", paint(coloured, Tone::Quiet, &head));
-    for (id, (name, rows)) in metrics() {
-        out.push_str(&format!("{id:ids$}  {:names$} {rows:>6}\n", visible(name)));
-    }
-    out
-}
-
-/// One line a device; with `details`, what applies to it and its modules below.
-fn device_table(devices: &[DeviceStatus], details: bool, now: Timestamp, coloured: bool) -> String {
-    let revision =
-        |device: &DeviceStatus| device.revision.as_deref().map_or("-", short_revision).to_owned();
-    let longest = |words: &mut dyn Iterator<Item = usize>| words.max().unwrap_or(0);
-    let ids = longest(&mut devices.iter().map(|d| d.id.as_str().chars().count())).max(6);
-    let revisions = longest(&mut devices.iter().map(|d| revision(d).len())).max(8);
-    let ages = longest(&mut devices.iter().map(|d| age(d.last_contact, now).len())).max(4);
-    let head = format!("  {:ids$}  {:revisions$}  {:ages$}  status", "device", "revision", "seen");
-    let mut out = format!("{}\n", paint(coloured, Tone::Quiet, &head));
-    for device in devices {
-        let (sign, _, tone) = group(device);
-        out.push_str(&format!(
-            "{} {:ids$}  {:revisions$}  {:ages$}  {} {}\n",
-            paint(coloured, tone, &sign.to_string()),
-            visible(device.id.as_str()),
-            revision(device),
-            age(device.last_contact, now),
-            device.code,
-            visible(&device.description)
-        ));
-        if details {
-            device_details(device, &mut out);
-        }
-    }
-    out
-}
-
-/// How long ago, in the largest unit that fits.
-fn age(seen: Option<Timestamp>, now: Timestamp) -> String {
-    let Some(seen) = seen else { return "never".to_owned() };
-    match now.seconds.saturating_sub(seen.seconds).max(0) {
-        s @ 0..60 => format!("{s} s ago"),
-        s @ 60..3600 => format!("{} min ago", s / 60),
-        s @ 3600..86400 => format!("{} h ago", s / 3600),
-        s => format!("{} d ago", s / 86400),
-    }
-}
-
-fn group(device: &DeviceStatus) -> (char, &'static str, Tone) {
-    match device.code {
-        200 => ('●', "as desired", Tone::Added),
-        202 => ('◐', "on the way", Tone::Changed),
-        406 => ('◌', "pending", Tone::Quiet),
-        _ => ('✗', "failed", Tone::Removed),
-    }
-}
-
-fn device_details(device: &DeviceStatus, out: &mut String) {
-    if let Some(base) = &device.base {
-        let layers: Vec<&str> = device.layers.iter().map(AsRef::as_ref).collect();
-        let layers = match layers.as_slice() {
-            [] => String::new(),
-            layers => format!(", layers {}", layers.join(", ")),
-        };
-        out.push_str(&format!("    base {base}{layers}\n"));
-    }
-    let width = device.modules.iter().map(|m| m.name.len()).max().unwrap_or(0);
-    for module in &device.modules {
-        let restarts = match module.restart_count {
-            0 => String::new(),
-            1 => ", restarted once".to_owned(),
-            n => format!(", restarted {n} times"),
-        };
-        let line = format!(
-            "    {:width$}  {:9}  {} {}{restarts}",
-            module.name, module.status, module.code, module.description
-        );
-        out.push_str(&format!("{}\n", visible(&line)));
-        if let Some(problem) = &module.report_problem {
-            let line = format!("    {:width$}  its report is not taken: {problem}", "");
-            out.push_str(&format!("{}\n", visible(&line)));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::age;
-    use crate::model::Timestamp;
-
-    #[test]
-    fn ages_are_in_the_largest_unit_that_fits() {
-        let at = |seconds| Timestamp { seconds };
-        assert_eq!(age(None, at(0)), "never");
-        for (seconds, words) in [
-            (0, "0 s ago"),
-            (59, "59 s ago"),
-            (60, "1 min ago"),
-            (3599, "59 min ago"),
-            (3600, "1 h ago"),
-            (86_400, "1 d ago"),
-        ] {
-            assert_eq!(age(Some(at(0)), at(seconds)), words);
-        }
-        assert_eq!(age(Some(at(9)), at(0)), "0 s ago", "a clock that was set back");
-    }
+    valid(global, checked, name, revision).map(Some)
 }

@@ -1,5 +1,6 @@
 //! `hoist.toml` from toml's spanned tree: every mistake in one run, each with its place.
 
+use super::blot::{without_secret_lines, without_secrets};
 use super::engines::{EnginePattern, EngineRules};
 use super::load::{Config, TlsFiles};
 use super::secret::{Secret, SecretDevices, SecretSource};
@@ -19,9 +20,9 @@ use toml::de::{DeTable, DeValue};
 pub(super) fn decode(path: &str, text: &str) -> Result<Config, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let shown = if errors.is_empty() {
-        without_passwords(text, root.get_ref())
+        without_secrets(text, root.get_ref())
     } else {
-        without_password_lines(text)
+        without_secret_lines(text)
     };
     let source = Source::new(path, shown);
     let mut decoder = Decoder { source, problems: Diagnostics::new() };
@@ -38,42 +39,18 @@ pub(super) fn decode(path: &str, text: &str) -> Result<Config, Diagnostics> {
     if problems.has_errors() { Err(problems) } else { Ok(config) }
 }
 
-/// The text with passwords that stand in it by mistake blotted out: diagnostics show its lines.
-fn without_passwords(text: &str, root: &DeTable<'_>) -> String {
-    let mut text = text.to_owned();
-    let secrets = root.get("secrets").and_then(|entry| entry.get_ref().as_table());
-    for secret in secrets.into_iter().flat_map(|table| table.values()) {
-        let password = secret.get_ref().get("password");
-        for entry in password.into_iter().filter(|entry| !entry.get_ref().is_table()) {
-            let span = entry.span();
-            if text.get(span.clone()).is_some() {
-                text.replace_range(span.clone(), &"*".repeat(span.len()));
-            }
-        }
-    }
-    text
-}
-
-/// The same where the text can't be trusted to be parsed as it was meant.
-fn without_password_lines(text: &str) -> String {
-    let blotted = |line: &str| match line.split_once("password") {
-        Some((before, after)) => format!("{before}password{}", "*".repeat(after.len())),
-        None => line.to_owned(),
-    };
-    text.split('\n').map(blotted).collect::<Vec<_>>().join("\n")
-}
-
-struct Decoder {
+/// What goes through the file and collects what is wrong with it.
+pub(super) struct Decoder {
     source: Arc<Source>,
-    problems: Diagnostics,
+    pub(super) problems: Diagnostics,
 }
 
-type Entry<'a> = Spanned<DeValue<'a>>;
+pub(super) type Entry<'a> = Spanned<DeValue<'a>>;
 
 impl Decoder {
     fn root(&mut self, root: &Spanned<DeTable<'_>>, path: &str, config: &mut Config) {
         let root = root.get_ref();
-        self.keys(root, &["engines", "secrets", "ssh", "tls"]);
+        self.keys(root, &["engines", "notify", "secrets", "ssh", "tls", "watch"]);
         if let Some(engines) = root.get("engines").and_then(|entry| self.table(entry)) {
             self.keys(engines, &["allow"]);
             let allow = engines.get("allow").map(|entry| self.patterns(entry));
@@ -94,6 +71,14 @@ impl Decoder {
                 config.tls.insert(name, files);
             }
         }
+        for (name, table) in self.named(root, "notify") {
+            if let Some(webhook) = self.webhook(&name, table) {
+                config.webhooks.insert(name, webhook);
+            }
+        }
+        if let Some(watch) = root.get("watch").and_then(|entry| self.table(entry)) {
+            config.watch = self.watch(watch);
+        }
     }
 
     fn secret(&mut self, name: &SecretName, entry: &Entry<'_>) -> Option<Secret> {
@@ -111,7 +96,7 @@ impl Decoder {
         Some(Secret { name: name.clone(), username, source, registries, devices })
     }
 
-    fn password(&mut self, entry: &Entry<'_>) -> Option<SecretSource> {
+    pub(super) fn password(&mut self, entry: &Entry<'_>) -> Option<SecretSource> {
         const WAYS: [&str; 3] = ["env", "file", "command"];
         if entry.get_ref().is_str() {
             let diagnostic = Diagnostic::new(
@@ -206,7 +191,7 @@ impl Decoder {
         }
     }
 
-    /// The tables of `[secrets]` or `[tls]` by their names.
+    /// The tables of `[secrets]`, `[tls]` or `[notify]` by their names.
     fn named<'t, 'i>(
         &mut self,
         root: &'t DeTable<'i>,
@@ -225,7 +210,7 @@ impl Decoder {
         tables
     }
 
-    fn keys(&mut self, table: &DeTable<'_>, known: &[&str]) {
+    pub(super) fn keys(&mut self, table: &DeTable<'_>, known: &[&str]) {
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let diagnostic =
                 Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", key.get_ref()))
@@ -238,7 +223,7 @@ impl Decoder {
         }
     }
 
-    fn table<'t, 'i>(&mut self, entry: &'t Entry<'i>) -> Option<&'t DeTable<'i>> {
+    pub(super) fn table<'t, 'i>(&mut self, entry: &'t Entry<'i>) -> Option<&'t DeTable<'i>> {
         let table = entry.get_ref().as_table();
         if table.is_none() {
             self.wrong_type(entry, "a table");
@@ -246,7 +231,7 @@ impl Decoder {
         table
     }
 
-    fn text(&mut self, entry: &Entry<'_>) -> Option<String> {
+    pub(super) fn text(&mut self, entry: &Entry<'_>) -> Option<String> {
         match entry.get_ref().as_str() {
             Some("") => {
                 self.problem(Code::BadValue, entry.span(), "it is empty");
@@ -260,7 +245,7 @@ impl Decoder {
         }
     }
 
-    fn texts(&mut self, entry: &Entry<'_>) -> Vec<String> {
+    pub(super) fn texts(&mut self, entry: &Entry<'_>) -> Vec<String> {
         match entry.get_ref().as_array() {
             Some(items) => items.iter().filter_map(|item| self.text(item)).collect(),
             None => {
@@ -270,7 +255,7 @@ impl Decoder {
         }
     }
 
-    fn path(&mut self, entry: &Entry<'_>) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, entry: &Entry<'_>) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(entry)?);
         if path.is_absolute() {
             return Some(path);
@@ -279,7 +264,7 @@ impl Decoder {
         None
     }
 
-    fn wrong_type(&mut self, entry: &Entry<'_>, expected: &str) {
+    pub(super) fn wrong_type(&mut self, entry: &Entry<'_>, expected: &str) {
         let found = match entry.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -293,12 +278,17 @@ impl Decoder {
         self.problem(Code::WrongType, entry.span(), message);
     }
 
-    fn problem(&mut self, code: Code, span: impl Into<Span>, message: impl Into<String>) {
+    pub(super) fn problem(
+        &mut self,
+        code: Code,
+        span: impl Into<Span>,
+        message: impl Into<String>,
+    ) {
         let place = self.place(span);
         self.problems.push(Diagnostic::new(code, message).at(place));
     }
 
-    fn place(&self, span: impl Into<Span>) -> Place {
+    pub(super) fn place(&self, span: impl Into<Span>) -> Place {
         Place::new(&self.source, span)
     }
 }

@@ -3,6 +3,8 @@
 use super::decode::decode;
 use super::engines::EngineRules;
 use super::secret::Secret;
+use super::watch::WatchDefaults;
+use super::webhook::Webhook;
 use crate::diagnostic::{Diagnostics, render};
 use crate::model::SecretName;
 use std::collections::BTreeMap;
@@ -21,6 +23,10 @@ pub struct Config {
     pub tls: BTreeMap<SecretName, TlsFiles>,
     /// Settings for ssh in place of the user's own.
     pub ssh_config: Option<PathBuf>,
+    /// Who is told what people should know.
+    pub webhooks: BTreeMap<SecretName, Webhook>,
+    /// How the daemon works where nobody says otherwise.
+    pub watch: WatchDefaults,
 }
 
 /// The files of one client certificate.
@@ -64,6 +70,8 @@ impl Config {
             secrets: BTreeMap::new(),
             tls: BTreeMap::new(),
             ssh_config: None,
+            webhooks: BTreeMap::new(),
+            watch: WatchDefaults::default(),
         }
     }
 
@@ -108,8 +116,8 @@ impl std::error::Error for ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SecretSource;
-    use crate::model::EngineAddress;
+    use crate::config::{Hidden, NewsKind, SecretSource, WebhookFormat};
+    use crate::model::{Duration, EngineAddress};
 
     const GOOD: &str = r#"
 [engines]
@@ -131,6 +139,21 @@ password = { env = "DB_PASSWORD" }
 password = { command = ["vault", "read", "x"] }
 [secrets.from-shell]
 password = { command = "pass show x" }
+[notify.ops]
+url = { file = "/run/secrets/ops-hook" }
+format = "slack"
+events = ["failure", "held"]
+[notify.archive]
+url = "https://hooks.example/hunter2"
+headers = { Authorization = { env = "ARCHIVE_TOKEN" }, X-Team = "lifts" }
+secret = { file = "/run/secrets/archive" }
+ca = "/etc/hoist/archive.pem"
+[watch]
+branch = "live"
+poll = "10s"
+at-once = 16
+behind-tls-proxy = true
+allow-host = ["hoist.example"]
 "#;
 
     #[test]
@@ -155,6 +178,50 @@ password = { command = "pass show x" }
         assert_eq!(config.secrets["from-shell"].source, command(&["/bin/sh", "-c", "pass show x"]));
         assert_eq!(config.tls["site-a"].key, Path::new("/etc/hoist/key.pem"));
         assert_eq!(config.ssh_config.as_deref(), Some(Path::new("/etc/hoist/ssh_config")));
+        let watch = &config.watch;
+        assert_eq!((watch.branch.as_deref(), watch.at_once), (Some("live"), Some(16)));
+        assert_eq!((watch.poll, watch.resync), (Some(Duration::seconds(10)), None));
+        assert_eq!((watch.behind_tls_proxy, watch.device_metrics), (Some(true), None));
+    }
+
+    #[test]
+    fn webhooks_are_decoded_and_never_shown() {
+        let config = decode("hoist.toml", GOOD).unwrap();
+        let (ops, archive) = (&config.webhooks["ops"], &config.webhooks["archive"]);
+        assert_eq!(ops.format, WebhookFormat::Slack);
+        assert!(ops.wants(NewsKind::Held) && !ops.wants(NewsKind::Recovery));
+        assert_eq!(archive.format, WebhookFormat::Json);
+        assert!(archive.wants(NewsKind::Recovery));
+        assert_eq!(archive.url.value().unwrap().expose(), "https://hooks.example/hunter2");
+        let Hidden::Asked(token) = &archive.headers["Authorization"] else { panic!("{archive:?}") };
+        assert_eq!(token.name.as_str(), "notify.archive.Authorization");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn mistakes_in_webhooks_are_told_without_their_addresses() {
+        let text = r#"
+[notify.a]
+url = "hooks.example/hunter2"
+format = "xml"
+events = ["failures", 1]
+headers = { "X Y" = "hunter2", Host = "hunter2" }
+[notify]
+b = { url = "https://hunter2", fromat = "json", headers = { A = "hunter2" } }
+c = { format = "json" }
+[watch]
+poll = "10ms"
+history = "long"
+at-once = 0
+device-metrics = "yes"
+"#;
+        let found = problems(text);
+        assert!(!found.contains("hunter2"), "{found}");
+        insta::assert_snapshot!(found);
+        for broken in ["url = \"https://hunter2\" x", "url = \"hunter2", "url = '''\nhunter2"] {
+            let broken = problems(&format!("[notify.ops]\n{broken}\n"));
+            assert!(broken.contains("error[syntax]") && !broken.contains("hunter2"), "{broken}");
+        }
     }
 
     #[test]

@@ -5,13 +5,18 @@
 //! control host, says what they are and who may have them. Values of secrets are had on demand and never
 //! kept or printed. Not here: connections, and files of the fleet.
 
+mod blot;
 mod decode;
 mod engines;
 mod load;
 mod recent;
 mod secret;
+mod watch;
+mod webhook;
 
 pub use engines::{EnginePattern, EngineRules};
 pub use load::{Config, ConfigError, TlsFiles};
 pub use recent::RecentSecrets;
 pub use secret::{Secret, SecretDevices, SecretError, SecretSource, SecretText};
+pub use watch::WatchDefaults;
+pub use webhook::{Hidden, NewsKind, Webhook, WebhookFormat};

@@ -51,6 +51,11 @@ pub enum SecretSource {
 pub struct SecretText(String);
 
 impl SecretText {
+    /// A value that stands in the file itself.
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The value, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0

@@ -12,7 +12,7 @@ pub mod simulated;
 pub use listen::{EngineEvent, EventKind, EventStream, LogPiece, LogSource, LogStream, LogsWanted};
 pub use secret_values::SecretValues;
 
-use crate::model::{EngineReport, Observation};
+use crate::model::{EngineReport, Observation, Timestamp};
 use crate::plan::{Step, StepOutput};
 use std::fmt;
 use std::future::Future;
@@ -25,6 +25,11 @@ pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError
 pub trait Engine: Send + Sync {
     /// What the engine says of itself. Asked once a connection.
     fn facts(&self) -> EngineFuture<'_, EngineReport>;
+
+    /// How the engine and its machine fare, for somebody who looks for trouble. What an engine can't tell is left out.
+    fn health(&self) -> EngineFuture<'_, EngineHealth> {
+        Box::pin(async { Ok(EngineHealth::default()) })
+    }
 
     /// All containers, by one list call; then what `wanted` asks for besides.
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation>;
@@ -64,6 +69,19 @@ pub trait Engine: Send + Sync {
     ) -> EngineFuture<'a, LogStream>;
 }
 
+/// How an engine and its machine fare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineHealth {
+    /// What its clock says.
+    pub time: Option<Timestamp>,
+    /// Where it keeps everything, on its machine.
+    pub folder: Option<String>,
+    /// Bytes that its images take.
+    pub images: Option<u64>,
+    /// What it warns of itself.
+    pub warnings: Vec<String>,
+}
+
 /// What lies at a path of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSeen {
@@ -90,9 +108,12 @@ pub enum FileForm {
 
 /// What an observation should hold beyond the list.
 pub struct Wanted<'a> {
-    /// Of which listed containers (labels, id) the details are wanted: one inspect, one look at the
-    /// image's labels and one read of `desired.json` each.
+    /// Of which listed containers (labels, id) the details are wanted: one inspect and one look at the
+    /// image's labels each.
     pub details: &'a (dyn Fn(&crate::model::ObservedContainer) -> bool + Send + Sync),
+    /// Whether what stands in their `desired.json` is wanted as well: a read of a container's files holds its engine up
+    /// longer than everything else here.
+    pub twins: bool,
     /// Whether networks with this `hoist.fleet` label are wanted.
     pub networks_of: Option<&'a str>,
     /// Images of which it is wanted whether the engine has them.
@@ -104,7 +125,13 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     /// The list call and nothing else.
     pub fn list_only() -> Self {
-        Self { details: &|_| false, networks_of: None, images: &[], network_ids: false }
+        Self {
+            details: &|_| false,
+            twins: false,
+            networks_of: None,
+            images: &[],
+            network_ids: false,
+        }
     }
 }
 
@@ -209,6 +236,12 @@ impl EngineError {
     /// An error of a class with its words.
     pub fn new(kind: EngineErrorKind, message: impl Into<String>) -> Self {
         Self { kind, cause: None, message: message.into() }
+    }
+
+    /// The port of the device that the engine says another container publishes.
+    pub fn allocated_port(&self) -> Option<u16> {
+        let (before, _) = self.message.split_once(" failed: port is already allocated")?;
+        before.rsplit(':').next()?.parse().ok()
     }
 
     /// The same with what exactly stood in the way.

@@ -1,21 +1,113 @@
 //! All files of a revision to one fleet, and what only shows when files are seen together.
+//!
+//! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
+//! again. Whatever depends on more than one file is done after that, in the order of their paths.
 
 use super::decode::{self, File, Texts};
 use super::paths::{Role, bytes, is_ours, near_misses, role, start_of};
+use super::side_by_side::side_by_side;
+use super::unique::{unique_deployments, unique_devices};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
 use crate::language::{Condition, Query};
-use crate::model::{Deployment, DeploymentKind, Device, EngineAddress};
+use crate::model::{Deployment, DeploymentKind, Device, DeviceId, FleetName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// So many files are worth a thread of their own.
+const WORTH_A_THREAD: usize = 200;
+
+/// Files that were decoded before, with what they said. Kept from revision to revision, it saves decoding those
+/// that stay; what a load gives does not depend on it.
+#[derive(Debug, Default)]
+pub struct LoadCache(Vec<(String, Arc<[u8]>, Arc<Decoded>)>);
+
+/// What one file says, which depends on nothing but its path and content.
+#[derive(Debug, Default)]
+struct Decoded {
+    content: Content,
+    diagnostics: Diagnostics,
+    /// Whether a device may be lost in it.
+    may_lack_devices: bool,
+}
+
+#[derive(Debug, Default)]
+enum Content {
+    #[default]
+    Nothing,
+    Fleet(Box<Fleet>),
+    Devices(Box<[(Arc<Device>, Option<Place>)]>),
+    Deployment(Box<Deployment<Condition, Query>>),
+}
+
+/// The name that `fleet.toml` gives, whatever else is wrong with the files; `None` if it gives none.
+pub fn fleet_name(tree: &FileTree) -> Option<FleetName> {
+    fleet_names(tree).map(|(name, _)| name)
+}
+
+/// The same, with the names that the fleet had before.
+pub fn fleet_names(tree: &FileTree) -> Option<(FleetName, Vec<FleetName>)> {
+    const FILE: &str = "fleet.toml";
+    let only = FileTree([(FILE.to_owned(), tree.0.get(FILE)?.clone())].into());
+    let fleet = load(&only).fleet?;
+    (fleet.name.as_str() != "unnamed").then_some((fleet.name, fleet.formerly))
+}
+
 /// Loads a fleet. Whatever is wrong anywhere is in the diagnostics; what has errors is not in the fleet.
 pub fn load(tree: &FileTree) -> Loaded {
+    load_after(tree, &mut LoadCache::default())
+}
+
+/// The same where much of it may have been loaded before; the cache then holds this tree's files.
+pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut found = Diagnostics::new();
     let mut fleet = None;
     let mut devices = Vec::new();
     let mut deployments = Vec::new();
     let mut all_devices_read = true;
+    let files = read(tree, &mut found);
+    all_devices_read &= files.all_devices_read;
+    cache.0 = decode_all(files.texts, std::mem::take(&mut cache.0));
+    for (_, _, decoded) in &cache.0 {
+        match &decoded.content {
+            Content::Nothing => {}
+            Content::Fleet(decoded) => fleet = Some(Fleet::clone(decoded)),
+            Content::Devices(list) => devices.extend(list.iter().cloned()),
+            Content::Deployment(deployment) => deployments.push(Deployment::clone(deployment)),
+        }
+        all_devices_read &= !decoded.may_lack_devices;
+        found.extend(decoded.diagnostics.clone());
+    }
+    near_misses(tree, &mut found);
+    if !tree.0.contains_key("fleet.toml") {
+        found.push(
+            Diagnostic::new(Code::NoFleetFile, "there is no `fleet.toml`")
+                .help("run this in the folder of a fleet, or make one with `hoist init`"),
+        );
+    }
+    let devices: BTreeMap<DeviceId, Arc<Device>> = unique_devices(devices, &mut found)
+        .into_iter()
+        .map(|device| (device.id.clone(), device))
+        .collect();
+    let deployments = unique_deployments(deployments, &mut found);
+    check_named_devices(&deployments, &devices, all_devices_read, &mut found);
+    let fleet = fleet.map(|fleet| Fleet {
+        devices,
+        deployments: deployments.into_iter().map(|d| (d.id.clone(), d)).collect(),
+        ..fleet
+    });
+    Loaded { fleet, diagnostics: found }
+}
+
+/// The files that are decoded, in the order of their paths.
+struct Files<'a> {
+    texts: Vec<(&'a str, &'a Arc<[u8]>)>,
+    /// Whether none is missing that might hold devices.
+    all_devices_read: bool,
+}
+
+fn read<'a>(tree: &'a FileTree, found: &mut Diagnostics) -> Files<'a> {
+    let mut files = Files { texts: Vec::with_capacity(tree.0.len()), all_devices_read: true };
     for (path, entry) in &tree.0 {
         let may_matter =
             matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
@@ -28,39 +120,66 @@ pub fn load(tree: &FileTree) -> Loaded {
             continue;
         }
         let before = found.len();
-        let file = bytes(path, entry, &mut found)
-            .filter(|_| role(path).is_some())
-            .and_then(|bytes| text(path, bytes, &mut found));
-        let Some((file, role)) = file.zip(role(path)) else {
-            all_devices_read &= found.len() == before || path.starts_with("deployments");
-            continue;
-        };
-        match role {
-            Role::Fleet => fleet = decode::fleet(&file),
-            Role::Devices(stem) => {
-                devices.extend(decode::devices(&file, stem).devices);
-                all_devices_read &= file.errors() == 0;
+        match bytes(path, entry, found).filter(|_| role(path).is_some()) {
+            Some(bytes) => files.texts.push((path, bytes)),
+            None => {
+                let is_whole = found.len() == before || path.starts_with("deployments");
+                files.all_devices_read &= is_whole;
             }
-            Role::Deployment(stem) => deployments.extend(decode::deployment(&file, stem)),
         }
-        found.extend(file.into_diagnostics());
     }
-    near_misses(tree, &mut found);
-    if !tree.0.contains_key("fleet.toml") {
-        found.push(
-            Diagnostic::new(Code::NoFleetFile, "there is no `fleet.toml`")
-                .help("run this in the folder of a fleet, or make one with `hoist init`"),
-        );
+    files
+}
+
+/// Decodes all files but those that were decoded before. Both lists are in the order of paths.
+fn decode_all(
+    files: Vec<(&str, &Arc<[u8]>)>,
+    known: Vec<(String, Arc<[u8]>, Arc<Decoded>)>,
+) -> Vec<(String, Arc<[u8]>, Arc<Decoded>)> {
+    let mut known = known.into_iter().peekable();
+    let mut all = Vec::with_capacity(files.len());
+    let mut new = Vec::new();
+    for (path, bytes) in files {
+        while known.next_if(|(other, ..)| other.as_str() < path).is_some() {}
+        match known.next_if(|(other, ..)| other == path) {
+            Some(same) if Arc::ptr_eq(&same.1, bytes) || same.1 == *bytes => all.push(same),
+            _ => {
+                new.push((all.len(), path, bytes));
+                all.push((path.to_owned(), Arc::clone(bytes), Arc::default()));
+            }
+        }
     }
-    let devices = unique_devices(devices, &mut found);
-    let deployments = unique_deployments(deployments, &mut found);
-    check_named_devices(&deployments, &devices, all_devices_read, &mut found);
-    let fleet = fleet.map(|fleet| Fleet {
-        devices: devices.into_iter().map(|device| (device.id.clone(), device)).collect(),
-        deployments: deployments.into_iter().map(|d| (d.id.clone(), d)).collect(),
-        ..fleet
-    });
-    Loaded { fleet, diagnostics: found }
+    let decoded =
+        side_by_side(new, WORTH_A_THREAD, |(at, path, bytes)| (at, Arc::new(decode(path, bytes))));
+    for (at, decoded) in decoded {
+        all[at].2 = decoded;
+    }
+    all
+}
+
+/// Decodes one file.
+fn decode(path: &str, bytes: &[u8]) -> Decoded {
+    let mut diagnostics = Diagnostics::new();
+    let Some((file, role)) = text(path, bytes, &mut diagnostics).zip(role(path)) else {
+        let may_lack_devices = !path.starts_with("deployments");
+        return Decoded { content: Content::Nothing, diagnostics, may_lack_devices };
+    };
+    let content = match role {
+        Role::Fleet => decode::fleet(&file).map(|fleet| Content::Fleet(Box::new(fleet))),
+        Role::Devices(stem) => Some(Content::Devices(
+            decode::devices(&file, stem)
+                .devices
+                .into_iter()
+                .map(|(device, engine)| (Arc::new(device), engine))
+                .collect(),
+        )),
+        Role::Deployment(stem) => {
+            decode::deployment(&file, stem).map(|d| Content::Deployment(Box::new(d)))
+        }
+    };
+    let may_lack_devices = matches!(role, Role::Devices(_)) && file.errors() > 0;
+    diagnostics.extend(file.into_diagnostics());
+    Decoded { content: content.unwrap_or_default(), diagnostics, may_lack_devices }
 }
 
 /// The text of a file, without a byte-order mark.
@@ -85,108 +204,19 @@ pub(super) fn text(path: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<
     }
 }
 
-/// Devices with ids of their own; engines that two of them share are reported too.
-fn unique_devices(
-    devices: Vec<(Device, Option<Place>)>,
-    found: &mut Diagnostics,
-) -> Vec<Arc<Device>> {
-    let mut ids = Ids::new("device");
-    let mut engines: BTreeMap<EngineAddress, (String, Place)> = BTreeMap::new();
-    let mut unique = Vec::new();
-    for (device, engine_place) in devices {
-        if !ids.add(device.id.as_str(), &device.place, found) {
-            continue;
-        }
-        if let (Some(engine), Some(place)) = (&device.engine, engine_place) {
-            match engines.get(engine) {
-                None => {
-                    engines.insert(engine.clone(), (device.id.to_string(), place));
-                }
-                Some((other, first)) => found.push(
-                    Diagnostic::new(
-                        Code::SharedEngine,
-                        format!(
-                            "device `{}` has the same engine as device `{other}` ({first}): {engine}",
-                            device.id
-                        ),
-                    )
-                    .at(place)
-                    .help("two devices on one engine would remove each other's modules")
-                    .of_device(&device.id)
-                    .of_path(other),
-                ),
-            }
-        }
-        unique.push(Arc::new(device));
-    }
-    unique
-}
-
-fn unique_deployments(
-    deployments: Vec<Deployment<Condition, Query>>,
-    found: &mut Diagnostics,
-) -> Vec<Deployment<Condition, Query>> {
-    let mut ids = Ids::new("deployment");
-    let mut unique = deployments;
-    unique.retain(|deployment| ids.add(deployment.id.as_str(), &deployment.place, found));
-    unique
-}
-
-/// Ids seen so far, by their small letters.
-struct Ids {
-    what: &'static str,
-    seen: BTreeMap<String, Vec<(String, Place)>>,
-}
-
-impl Ids {
-    fn new(what: &'static str) -> Self {
-        Self { what, seen: BTreeMap::new() }
-    }
-
-    /// Adds one; says whether it is new.
-    fn add(&mut self, id: &str, place: &Place, found: &mut Diagnostics) -> bool {
-        let what = self.what;
-        let known = self.seen.entry(id.to_ascii_lowercase()).or_default();
-        if let Some((_, first)) = known.iter().find(|(known, _)| known == id) {
-            let message = format!("{what} `{id}` is there twice: also in {first}");
-            found.push(
-                Diagnostic::new(Code::DuplicateId, message)
-                    .at(place.clone())
-                    .help("an id is unique in the whole fleet: rename one of them"),
-            );
-            return false;
-        }
-        if let Some((other, first)) = known.first() {
-            let message = format!("{what}s `{id}` and `{other}` ({first}) differ only in case");
-            let warning = Diagnostic::new(Code::SimilarIds, message)
-                .at(place.clone())
-                .of_path(other)
-                .help("people and file systems take them for one: rename one of them");
-            found.push(if what == "device" {
-                warning.of_device(id)
-            } else {
-                warning.of_deployment(id)
-            });
-        }
-        known.push((id.to_owned(), place.clone()));
-        true
-    }
-}
-
 /// A `device` deployment's device exists and has no second one.
 fn check_named_devices(
     deployments: &[Deployment<Condition, Query>],
-    devices: &[Arc<Device>],
+    devices: &BTreeMap<DeviceId, Arc<Device>>,
     all_devices_read: bool,
     found: &mut Diagnostics,
 ) {
     let mut taken: BTreeMap<&str, (&str, &Place)> = BTreeMap::new();
-    let known: BTreeMap<&str, ()> = devices.iter().map(|d| (d.id.as_str(), ())).collect();
     for deployment in deployments {
         let DeploymentKind::Device { device, place } = &deployment.kind else { continue };
-        if all_devices_read && !known.contains_key(device.as_str()) {
+        if all_devices_read && !devices.contains_key(device) {
             let message = format!("the fleet has no device `{device}`");
-            let help = did_you_mean(device.as_str(), known.keys().copied());
+            let help = did_you_mean(device.as_str(), devices.keys().map(DeviceId::as_str));
             found.push(
                 Diagnostic::new(Code::UnknownDevice, message).at(place.clone()).help_option(help),
             );
@@ -419,6 +449,52 @@ env = { PROXY = "http://proxy:3128" }
                 "`devices/gone.toml` can't be read: permission denied",
             ]
         );
+    }
+
+    /// What two loads say, as far as anybody can see it.
+    fn said(loaded: &Loaded) -> String {
+        let found = loaded.diagnostics.clone().sorted();
+        format!("{:#?} {}", loaded.fleet, render::all(&found, |_, text| text.to_owned()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn what_was_loaded_before_makes_no_difference(
+            revisions in prop::collection::vec(prop::collection::vec(0..6_usize, 5), 1..4),
+        ) {
+            let texts = [FLEET, LIFTS, BASE, LAYER, "reachable = false\n", "x = ["];
+            let paths = ["fleet.toml", "devices/a.toml", "devices/b.toml", "deployments/a.toml", "deployments/b.toml"];
+            let mut cache = LoadCache::default();
+            for revision in revisions {
+                let files = paths.iter().zip(revision).filter(|(_, text)| *text != 4);
+                let tree = FileTree::from_texts(files.map(|(path, text)| (*path, texts[text])));
+                prop_assert_eq!(said(&load_after(&tree, &mut cache)), said(&load(&tree)));
+            }
+        }
+    }
+
+    #[test]
+    fn many_files_are_the_same_in_any_number_of_threads() {
+        let files: Vec<(String, String)> = (0..3 * WORTH_A_THREAD)
+            .map(|n| {
+                let text = if n % 7 == 0 { "engine = 1\n" } else { "tls = \"x\"\n" };
+                (format!("devices/d{n:04}.toml"), text.to_owned())
+            })
+            .collect();
+        let refs = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let tree = FileTree::from_texts(refs);
+        let list: Vec<(&str, &Arc<[u8]>)> = tree
+            .0
+            .iter()
+            .filter_map(|(path, entry)| match entry {
+                TreeEntry::File(bytes) => Some((path.as_str(), bytes)),
+                _ => None,
+            })
+            .collect();
+        for (path, bytes, decoded) in decode_all(list, Vec::new()) {
+            assert_eq!(format!("{decoded:?}"), format!("{:?}", decode(&path, &bytes)), "{path}");
+        }
     }
 
     proptest! {

@@ -24,9 +24,22 @@ pub enum TreeEntry {
     Unreadable(String),
 }
 
+/// What one tree has otherwise than another, by path; `None` where it lacks it.
+pub type TreeChanges = Vec<(String, Option<TreeEntry>)>;
+
 impl FileTree {
     /// The largest file that is read, in bytes.
     pub const LARGEST_FILE: u64 = 16 << 20;
+
+    /// Takes over what another revision has otherwise.
+    pub fn apply(&mut self, changes: TreeChanges) {
+        for (path, entry) in changes {
+            match entry {
+                Some(entry) => self.0.insert(path, entry),
+                None => self.0.remove(&path),
+            };
+        }
+    }
 
     /// A tree from texts, for tests and examples.
     pub fn from_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {

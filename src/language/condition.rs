@@ -4,8 +4,9 @@ use super::ast::Expr;
 use super::check::Checker;
 use super::error::{LanguageError, in_order};
 use super::evaluate::{Subject, Truth, truth};
-use super::explain::{Leaf, Wish, explain, nearest_miss};
+use super::explain::{Leaf, explain};
 use super::names::Scope;
+use super::nearest_miss::{NearestMiss, nearest_miss};
 use super::parse::parse_condition;
 use super::properties::{PropertyUse, properties};
 use super::scan::{TextKind, scan};
@@ -76,12 +77,14 @@ impl Condition {
         }
     }
 
-    /// The fewest properties that would have to be different for a device to meet it. `None` for a device
-    /// that meets it, and where no such values are found.
-    pub fn nearest_miss(&self, subject: Subject<'_>) -> Option<Vec<Wish>> {
+    /// What would have to be different for a device to meet it, in as few properties as were found. `None`
+    /// for a device that meets it, and where no such values are found.
+    pub fn nearest_miss(&self, subject: Subject<'_>) -> Option<NearestMiss> {
         match &self.0 {
             Meaning::Every => None,
-            Meaning::Where(expr) => nearest_miss(expr, subject).filter(|wishes| !wishes.is_empty()),
+            Meaning::Where(expr) => {
+                nearest_miss(expr, subject).filter(|miss| !miss.wishes.is_empty())
+            }
         }
     }
 

@@ -22,6 +22,7 @@ mod explain;
 mod foreign;
 mod index;
 mod names;
+mod nearest_miss;
 mod parse;
 mod properties;
 mod query;
@@ -31,6 +32,7 @@ mod scan;
 mod selection;
 mod syntax;
 mod terms;
+mod ways;
 #[cfg(test)]
 mod tests;
 
@@ -39,8 +41,9 @@ pub use ast::Root;
 pub use condition::Condition;
 pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
-pub use explain::{Leaf, PropertyValue, Wish};
+pub use explain::{Leaf, PropertyValue};
 pub use index::{Bitmap, Columns, bits};
+pub use nearest_miss::{NearestMiss, Wish};
 pub use properties::PropertyUse;
 pub use query::Query;
 pub use route::ParsedRoute;

@@ -6,14 +6,14 @@ use super::encoding::Encoder;
 use super::manifest::Manifest;
 use super::mapping::{HostDevice, Port, Volume};
 use super::module::Module;
-use super::name::RouteName;
+use super::name::{ModuleName, RouteName};
 use super::route::Route;
 use super::settings::{EnvValue, Gpus, HealthCheck, LogSettings, RestartPolicy};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A hash with the version of its encoding: `v1:` and 64 hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Hash(String);
 
 impl Hash {
@@ -38,11 +38,29 @@ impl Hash {
 
     /// One hash over named texts, in the order given.
     pub fn of_texts<'a>(domain: &str, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut e = Encoder::new(domain);
-        for text in texts {
-            e.text(text);
-        }
-        Self(e.finish())
+        let mut hash = HashOfTexts::new(domain);
+        texts.into_iter().for_each(|text| hash.add(text));
+        hash.finish()
+    }
+}
+
+/// One hash over texts that come one after the other.
+pub struct HashOfTexts(Encoder);
+
+impl HashOfTexts {
+    /// Begins with what is hashed, so that equal texts of different kinds differ.
+    pub fn new(domain: &str) -> Self {
+        Self(Encoder::new(domain))
+    }
+
+    /// The next text.
+    pub fn add(&mut self, text: &str) {
+        self.0.text(text);
+    }
+
+    /// The hash of all of them.
+    pub fn finish(self) -> Hash {
+        Hash(self.0.finish())
     }
 }
 
@@ -100,6 +118,27 @@ pub fn manifest_hash(manifest: &Manifest) -> Hash {
     }
     encode_routes(&mut e, routes);
     Hash(e.finish())
+}
+
+/// One hash over everything that the manifests of a cohort have in common, its texts not yet filled. Two are
+/// equal exactly when devices with equal facts get equal manifests.
+pub fn cohort_hash(
+    modules: &BTreeMap<ModuleName, Module>,
+    routes: &BTreeMap<RouteName, Route>,
+) -> Hash {
+    let encoders = ["spec", "settings", "twin", "rest"];
+    let [mut spec, mut settings, mut twin, mut rest] =
+        encoders.map(|part| Encoder::new(&format!("hoist cohort {part}")));
+    for (name, module) in modules {
+        for e in [&mut spec, &mut settings, &mut twin, &mut rest] {
+            e.text(name.as_str());
+        }
+        encode_hashed(module, &mut spec, &mut settings, &mut twin);
+        encode_unhashed(module, &mut rest);
+    }
+    encode_routes(&mut rest, routes);
+    let parts = [spec, settings, twin, rest].map(Encoder::finish);
+    Hash::of_texts("hoist cohort", parts.iter().map(String::as_str))
 }
 
 /// The fields that are in none of the three hashes.

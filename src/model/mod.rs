@@ -28,7 +28,7 @@ pub use deployment::{
 };
 pub use device::{Device, Facts, overlay_table};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
-pub use hash::{Hash, ModuleHashes, manifest_hash, module_hashes};
+pub use hash::{Hash, HashOfTexts, ModuleHashes, cohort_hash, manifest_hash, module_hashes};
 pub use manifest::{
     Cohort, Manifest, manifest_table, module_table, route_value, short_module_table,
 };

@@ -1,9 +1,10 @@
 //! Settings of a rollout, as the fleet, a phase or a deployment gives them.
 
 use super::duration::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A number or a share of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     /// So many.
     Count(u64),
@@ -24,7 +25,7 @@ pub struct PhaseSettings {
 }
 
 /// What a failing rollout does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnFailure {
     /// Goes back.
     Rollback,

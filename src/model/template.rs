@@ -13,7 +13,7 @@ pub struct Template {
 }
 
 /// A part of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {
     /// Plain text; `$${` of the file is `${` here.
     Text(String),
@@ -105,7 +105,7 @@ impl Template {
     pub fn fill(&self, device: &Device) -> Result<String, TemplateError> {
         let mut out = String::new();
         for piece in &self.pieces {
-            out.push_str(&piece.text(device)?);
+            out.push_str(&piece.value(device)?);
         }
         Ok(out)
     }
@@ -115,12 +115,16 @@ impl Template {
     /// # Errors
     /// Why not.
     pub fn check(&self, device: &Device) -> Result<(), TemplateError> {
-        self.pieces.iter().try_for_each(|piece| piece.text(device).map(drop))
+        self.pieces.iter().try_for_each(|piece| piece.value(device).map(drop))
     }
 }
 
 impl Piece {
-    fn text<'a>(&'a self, device: &'a Device) -> Result<Cow<'a, str>, TemplateError> {
+    /// What stands there for one device.
+    ///
+    /// # Errors
+    /// A tag that the device lacks, or that is no scalar.
+    pub fn value<'a>(&'a self, device: &'a Device) -> Result<Cow<'a, str>, TemplateError> {
         let (path, default) = match self {
             Self::Text(text) => return Ok(text.into()),
             Self::DeviceId => return Ok(device.id.as_str().into()),

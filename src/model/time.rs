@@ -3,7 +3,19 @@
 use std::fmt;
 
 /// A moment in UTC, to the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Timestamp {
     /// Seconds since 1970.
     pub seconds: i64,
@@ -20,6 +32,16 @@ impl Timestamp {
             .map_err(|_| format!("`{text}` is no moment with a zone; write `2026-01-05T09:00:00Z`"))
     }
 
+    /// How long ago it was, in the largest unit that fits.
+    pub fn ago(self, now: Self) -> String {
+        match now.seconds.saturating_sub(self.seconds).max(0) {
+            s @ 0..60 => format!("{s} s ago"),
+            s @ 60..3600 => format!("{} min ago", s / 60),
+            s @ 3600..86400 => format!("{} h ago", s / 3600),
+            s => format!("{} d ago", s / 86400),
+        }
+    }
+
     /// The time of day, for words about the hours to come: `14:32:10 UTC`.
     pub fn clock(self) -> String {
         let day = self.seconds.rem_euclid(86_400);
@@ -33,5 +55,26 @@ impl fmt::Display for Timestamp {
             Ok(t) => write!(f, "{t}"),
             Err(_) => write!(f, "@{}", self.seconds),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_in_the_largest_unit_that_fits() {
+        let at = |seconds| Timestamp { seconds };
+        for (seconds, words) in [
+            (0, "0 s ago"),
+            (59, "59 s ago"),
+            (60, "1 min ago"),
+            (3599, "59 min ago"),
+            (3600, "1 h ago"),
+            (86_400, "1 d ago"),
+        ] {
+            assert_eq!(at(0).ago(at(seconds)), words);
+        }
+        assert_eq!(at(9).ago(at(0)), "0 s ago", "a clock that was set back");
     }
 }

@@ -1,6 +1,7 @@
 //! One device: whose containers are whose, what is to be done about each module, and the works of it all.
 
 use super::adoption::{self, adoptable};
+use super::image_check::{ImageChecks, image_checks};
 use super::joint::without_port;
 use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
@@ -84,6 +85,7 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     let mut works = Works::default();
     let drafts = with_images(input, decided.drafts, &mut plan.blocked, &mut works);
     plan.blocked.extend(decided.blocked);
+    plan.specs = decided.specs;
     let names = manifest.modules.keys().cloned().collect();
     let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
     plan.adopts = sorted.adopted(&drafts);
@@ -97,6 +99,7 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     } else {
         plan.held_back = sorted.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
     }
+    let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
     plan.works = works.list;
     plan.kept_memory = DeviceMemory {
         containers: decided.kept,
@@ -104,8 +107,9 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
         modules: decided.memories,
         adopting: adoption::remembered(input, &plan),
         control,
+        checked,
     };
-    plan.due = decided.due;
+    plan.due = decided.due.into_iter().chain(due).min();
     plan
 }
 
@@ -235,6 +239,7 @@ pub(super) struct Draft<'a> {
 struct DecidedAll<'a> {
     drafts: Vec<Draft<'a>>,
     blocked: BTreeMap<ModuleName, Block>,
+    specs: BTreeMap<ModuleName, Hash>,
     kept: BTreeMap<String, RememberedContainer>,
     memories: BTreeMap<ModuleName, ModuleMemory>,
     due: Option<i64>,
@@ -248,6 +253,7 @@ fn decide_all<'a>(
     let mut all = DecidedAll {
         drafts: Vec::new(),
         blocked: BTreeMap::new(),
+        specs: BTreeMap::new(),
         kept: BTreeMap::new(),
         memories: BTreeMap::new(),
         due: None,
@@ -274,7 +280,8 @@ fn decide_all<'a>(
             now: input.now,
         });
         match decided {
-            Ok(Decided { decision, kept, memory, block, due }) => {
+            Ok(Decided { decision, spec, kept, memory, block, due }) => {
+                all.specs.insert(name.clone(), spec);
                 all.kept.extend(kept);
                 all.due = all.due.into_iter().chain(due).min();
                 if memory != ModuleMemory::default() {

@@ -27,6 +27,7 @@ fn device_json(plan: &DevicePlan) -> Json {
         retained,
         works,
         blocked,
+        specs: _,
         adopts,
         held_back,
         fingerprint,
@@ -37,7 +38,7 @@ fn device_json(plan: &DevicePlan) -> Json {
     let (state, reason) = match state {
         DeviceState::Observed => ("observed", None),
         DeviceState::Pending(words) => ("pending", Some(words)),
-        DeviceState::Held { words, .. } => ("held", Some(words)),
+        DeviceState::Paused(words) | DeviceState::Held { words, .. } => ("held", Some(words)),
     };
     json!({
         "state": state,

@@ -21,6 +21,8 @@ pub struct DeviceMemory {
     pub adopting: BTreeMap<String, TakenOver>,
     /// What this control host did last, and who undoes it.
     pub control: ControlMemory,
+    /// By image whose tag may move: when it was asked last which one the tag names, in seconds since 1970.
+    pub checked: BTreeMap<String, i64>,
 }
 
 /// What was last written to one container.
@@ -220,10 +222,32 @@ impl DeviceMemory {
     /// What these works touch may be as it was, or not: the settings of their containers are looked at again.
     pub fn doubt(&mut self, works: &[Work]) {
         for step in works.iter().flat_map(|work| &work.steps) {
-            if let Some(ContainerRef::Id(id)) = step.container()
-                && let Some(known) = self.containers.get_mut(id)
-            {
-                known.settings = Hash::of_texts("hoist settings not known", []);
+            if let Some(ContainerRef::Id(id)) = step.container() {
+                self.doubt_container(id);
+            }
+        }
+    }
+
+    /// Somebody may have changed this container's settings: they are looked at again.
+    pub fn doubt_container(&mut self, id: &str) {
+        if let Some(known) = self.containers.get_mut(id) {
+            known.settings = Hash::of_texts("hoist settings not known", []);
+        }
+    }
+
+    /// The clock was set back: what was tried at moments that lie ahead now was tried at this one, so that no pause
+    /// is longer than it should be.
+    pub fn forget_after(&mut self, now: i64) {
+        self.checked.values_mut().for_each(|at| *at = (*at).min(now));
+        for module in self.modules.values_mut() {
+            let ModuleMemory { starts, exits, failed, back_failed_at } = module;
+            starts.last = starts.last.min(now);
+            exits.moments.iter_mut().for_each(|at| *at = (*at).min(now));
+            if let Some(failed) = failed {
+                failed.at = failed.at.min(now);
+            }
+            if let Some(at) = back_failed_at {
+                *at = (*at).min(now);
             }
         }
     }
@@ -256,6 +280,26 @@ impl DeviceMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_pause_longer() {
+        let reason = String::new();
+        let spec = Hash::of_texts("spec", []);
+        let failed = FailedChange { spec, at: 1_000_000, count: 1, code: 500, reason };
+        let tried = ModuleMemory {
+            starts: Starts { count: 3, last: 1_000_000 },
+            failed: Some(failed),
+            back_failed_at: Some(1_000_000),
+            ..ModuleMemory::default()
+        };
+        let name = ModuleName::parse("web").unwrap();
+        let mut memory =
+            DeviceMemory { modules: [(name.clone(), tried)].into(), ..Default::default() };
+        memory.forget_after(1000);
+        let tried = &memory.modules[&name];
+        assert_eq!(tried.failed.as_ref().map(FailedChange::not_before), Some(1060));
+        assert_eq!((tried.starts.last, tried.back_failed_at), (1000, Some(1000)));
+    }
 
     #[test]
     fn pauses_double_up_to_their_limit_and_ten_quiet_minutes_end_them() {

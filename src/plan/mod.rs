@@ -10,6 +10,7 @@ mod body;
 mod control;
 mod device;
 mod going_back;
+mod image_check;
 mod joint;
 mod json;
 mod memory;
@@ -29,6 +30,7 @@ mod works;
 pub use adoption::TakenOver;
 pub use control::{ControlMemory, MadeLast};
 pub use device::{Consent, PlanInput, images_wanted, network_ids_wanted, plan_device};
+pub use image_check::checked_at;
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
@@ -75,6 +77,8 @@ pub struct DevicePlan {
     pub works: Vec<Work>,
     /// Modules that something foreign is in the way of, or that lack something only people can give.
     pub blocked: BTreeMap<ModuleName, Block>,
+    /// The specification label that each module's container bears once it is as wanted.
+    pub specs: BTreeMap<ModuleName, Hash>,
     /// Foreign containers that are taken over, by the modules that they are named as.
     pub adopts: BTreeMap<ModuleName, String>,
     /// Modules that should go, and stay until nothing is blocked: one of those may be their successor.
@@ -96,6 +100,8 @@ pub enum DeviceState {
     Observed,
     /// It can't be reached now, or has no engine address; the words say why.
     Pending(String),
+    /// Somebody paused it; the words say who and why.
+    Paused(String),
     /// It is not touched until somebody looks at it; the words say why.
     Held {
         /// The status code that it means: 400 for what git says, 409 for what the engine runs.
@@ -278,6 +284,8 @@ pub enum PlanReason {
     NetworkRemade(String),
     /// Needed by these modules.
     NeededBy(Vec<ModuleName>),
+    /// A day has passed since it was asked which image the tag of these modules names.
+    CheckDue(Vec<ModuleName>),
     /// Nothing uses it any more.
     Unused,
 }
@@ -319,6 +327,10 @@ impl fmt::Display for PlanReason {
             Self::NeededBy(names) => {
                 let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
                 write!(f, "needed by {}", names.join(", "))
+            }
+            Self::CheckDue(names) => {
+                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
+                write!(f, "a day has passed since its tag was looked up for {}", names.join(", "))
             }
             Self::Unused => f.write_str("nothing uses it any more"),
         }
@@ -433,6 +445,7 @@ impl DevicePlan {
             retained: false,
             works: Vec::new(),
             blocked: BTreeMap::new(),
+            specs: BTreeMap::new(),
             adopts: BTreeMap::new(),
             held_back: Vec::new(),
             fingerprint: None,

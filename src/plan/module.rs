@@ -81,6 +81,8 @@ pub(super) struct Decision {
 pub(super) struct Decided {
     /// What is to be done, if anything.
     pub(super) decision: Option<Decision>,
+    /// The specification label of its container.
+    pub(super) spec: Hash,
     /// What is remembered of containers that stay as they are.
     pub(super) kept: Vec<(String, RememberedContainer)>,
     /// What is remembered of what was tried.
@@ -111,9 +113,9 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         Some(current) => draft.settle_on(current)?,
     }
     let kept = draft.kept(current);
-    let Draft { out, memory, block, due, .. } = draft;
+    let Draft { out, memory, block, due, spec, .. } = draft;
     let decision = (!out.steps.is_empty()).then_some(out);
-    Ok(Decided { decision, kept, memory, block, due })
+    Ok(Decided { decision, spec, kept, memory, block, due })
 }
 
 /// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new

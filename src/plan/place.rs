@@ -38,7 +38,8 @@ impl Draft<'_> {
             let waits = self.out.steps.len();
             self.undo(made, waits, Step::Remove { container: target.clone() });
             let probation = self.input.module.probation;
-            let steady = if self.input.others_go { probation } else { FIRST_LOOK };
+            let first_look = Duration { millis: FIRST_LOOK.millis.min(probation.millis) };
+            let steady = if self.input.others_go { probation } else { first_look };
             self.out.steps.push(self.wait(&target, steady));
             self.out.phases[2] = self.out.steps.len();
         } else {

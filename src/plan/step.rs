@@ -203,6 +203,28 @@ pub enum StepKind {
     Wait,
 }
 
+impl StepKind {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::CreateNetwork => "create_network",
+            Self::RemoveNetwork => "remove_network",
+            Self::Create => "create",
+            Self::Connect => "connect",
+            Self::WriteFiles => "write_files",
+            Self::Update => "update",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Unpause => "unpause",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 impl Step {
     /// Its kind.
     pub fn kind(&self) -> StepKind {

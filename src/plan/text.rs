@@ -58,7 +58,8 @@ fn summary_line(plan: &Plan) -> String {
     };
     let changing = count(&|device| !device.works.is_empty());
     let pending = count(&|device| matches!(device.state, DeviceState::Pending(_)));
-    let held = count(&|device| matches!(device.state, DeviceState::Held { .. }));
+    let held =
+        count(&|device| matches!(device.state, DeviceState::Paused(_) | DeviceState::Held { .. }));
     let mut parts = Vec::new();
     if changing > 0 {
         let verb = if changing == 1 { "changes" } else { "change" };
@@ -84,7 +85,7 @@ fn device_text(device: &DevicePlan, steps: bool) -> String {
         DeviceState::Pending(words) => {
             let _ = writeln!(out, "  ◌ pending: {}", visible(words));
         }
-        DeviceState::Held { words, .. } => {
+        DeviceState::Paused(words) | DeviceState::Held { words, .. } => {
             let _ = writeln!(out, "  ✋ held: {}", visible(words));
         }
     }

@@ -5,10 +5,8 @@
 //! given. A fact that changes keeps its former value for targets until the new one has held.
 
 use crate::fleet::Fleet;
-use crate::model::{
-    DeviceId, EngineReport, Facts, ModuleName, Table, Timestamp, Value, overlay_table,
-};
-use crate::store::{HeldFact, ModuleStanding, ReportedFacts, StoredDevice};
+use crate::model::{EngineReport, Facts, ModuleName, Table, Timestamp, Value, overlay_table};
+use crate::store::{HeldFact, ModuleStanding, ReportedFacts, StoredDevice, StoredDevices};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,13 +104,13 @@ pub fn reported_properties(device: &StoredDevice) -> Table {
 }
 
 /// All that devices report, for `--where`, queries and metrics.
-pub fn live_facts(stored: &BTreeMap<DeviceId, StoredDevice>) -> Facts {
+pub fn live_facts(stored: &StoredDevices) -> Facts {
     Facts(stored.iter().map(|(id, device)| (id.clone(), reported_properties(device))).collect())
 }
 
 /// The facts that target conditions may see: what held long enough. Of modules' own words only those that
 /// `[reported-properties]` names are among them.
-pub fn held_facts(stored: &BTreeMap<DeviceId, StoredDevice>, now: Timestamp) -> Facts {
+pub fn held_facts(stored: &StoredDevices, now: Timestamp) -> Facts {
     let mut facts = Facts::none();
     for (id, device) in stored {
         let Some(reported) = &device.facts else { continue };
@@ -215,7 +213,9 @@ fn put(table: &mut Table, path: &[String], value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DeviceId;
     use crate::store::{ModuleReport, StatusSince};
+    use std::sync::Arc;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp { seconds: minute * 60 }
@@ -251,7 +251,7 @@ mod tests {
     fn device(
         facts: ReportedFacts,
         modules: BTreeMap<ModuleName, ModuleStanding>,
-    ) -> BTreeMap<DeviceId, StoredDevice> {
+    ) -> StoredDevices {
         let id = DeviceId::parse("d1").unwrap();
         let stored = StoredDevice {
             device: id.clone(),
@@ -265,7 +265,7 @@ mod tests {
             facts: Some(facts),
             departed: None,
         };
-        [(id, stored)].into()
+        [(id, Arc::new(stored))].into()
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The way to engines and secrets: what git may reach, the control host decides here.
 
+use super::kept_engine::KeptEngine;
 use crate::config::{Config, RecentSecrets, TlsFiles};
 use crate::engine::docker::{Access, ClientIdentity, Docker};
 use crate::engine::simulated::Simulated;
 use crate::engine::{Engine, SecretValues};
 use crate::fleet::Fleet;
 use crate::language::{Subject, Truth};
-use crate::model::{Device, DeviceId, EnvValue, Hash, ImageReference, Manifest, SecretName, Table};
+use crate::model::{
+    Device, DeviceId, EngineAddress, EnvValue, Hash, ImageReference, Manifest, SecretName, Table,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Opens engines, and hands out secrets to those that may have them.
 pub struct Gate {
@@ -19,7 +22,19 @@ pub struct Gate {
     simulated: Option<PathBuf>,
     /// Key of the hashes by which a new value of a secret is noticed.
     key: [u8; 32],
+    /// The engine of a device in place of the one that its file names: of the machine that this runs on.
+    local: Option<(DeviceId, EngineAddress)>,
+    /// Engines that are given, and not opened by an address.
+    given: BTreeMap<DeviceId, Arc<dyn Engine>>,
+    /// Engines that were opened, if they are kept, with what they were opened by.
+    kept: Option<Mutex<BTreeMap<DeviceId, Kept>>>,
 }
+
+/// What decides how an engine is opened.
+type Way = (Option<EngineAddress>, Option<SecretName>);
+
+/// An open engine, and how it was opened.
+type Kept = (Way, Arc<KeptEngine>);
 
 /// Secrets for one device: values for the steps, digests for the plan.
 #[derive(Default)]
@@ -33,14 +48,66 @@ impl Gate {
     /// address says.
     pub fn new(config: Config, simulated: Option<PathBuf>, key: [u8; 32]) -> Self {
         let secrets = RecentSecrets::new(config.secrets.clone());
-        Self { config, secrets, simulated, key }
+        Self { config, secrets, simulated, key, local: None, given: BTreeMap::new(), kept: None }
     }
 
-    /// The engine of a device.
+    /// From now on engines stay open from one look to the next.
+    #[must_use]
+    pub fn keep_engines(self) -> Self {
+        Self { kept: Some(Mutex::default()), ..self }
+    }
+
+    /// These devices' engines are at hand, whatever their addresses say: for who measures.
+    #[must_use]
+    pub fn with_engines(self, given: BTreeMap<DeviceId, Arc<dyn Engine>>) -> Self {
+        Self { given, ..self }
+    }
+
+    /// One device is the machine that this runs on: its engine is reached there, whatever its file says.
+    #[must_use]
+    pub fn with_local(self, device: DeviceId, address: EngineAddress) -> Self {
+        Self { local: Some((device, address)), ..self }
+    }
+
+    /// The engine of a device: one that is open, or a new one.
     ///
     /// # Errors
     /// Why it is not reached, in words.
     pub(super) fn open(&self, device: &Device) -> Result<Arc<dyn Engine>, String> {
+        let Some(kept) = &self.kept else { return self.open_anew(device) };
+        let way = (device.engine.clone(), device.tls.clone());
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((by, engine)) = kept.get(&device.id)
+            && *by == way
+        {
+            return Ok(Arc::clone(engine) as Arc<dyn Engine>);
+        }
+        let engine = Arc::new(KeptEngine::new(self.open_anew(device)?));
+        kept.insert(device.id.clone(), (way, Arc::clone(&engine)));
+        Ok(engine)
+    }
+
+    /// An engine that is kept open is asked anew what it is at the next look.
+    pub(super) fn forget_facts(&self, device: &DeviceId) {
+        if let Some(kept) = &self.kept
+            && let Some((_, engine)) =
+                kept.lock().unwrap_or_else(PoisonError::into_inner).get(device)
+        {
+            engine.forget_facts();
+        }
+    }
+
+    /// The next look at a device opens its engine anew.
+    pub(super) fn close(&self, device: &DeviceId) {
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
+        }
+    }
+
+    fn open_anew(&self, device: &Device) -> Result<Arc<dyn Engine>, String> {
+        if let Some(engine) = self.given.get(&device.id) {
+            return Ok(Arc::clone(engine));
+        }
         if let Some(folder) = &self.simulated {
             let file_of = |id: &DeviceId| folder.join(format!("{}.json", file_name(id.as_str())));
             let mut file = file_of(&device.id);
@@ -51,6 +118,13 @@ impl Gate {
                 file = former;
             }
             return Simulated::open(Some(file), device.id.as_str())
+                .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+                .map_err(|error| error.to_string());
+        }
+        if let Some((id, address)) = &self.local
+            && *id == device.id
+        {
+            return Docker::connect(address)
                 .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
                 .map_err(|error| error.to_string());
         }

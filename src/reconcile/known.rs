@@ -1,10 +1,9 @@
 //! What the store knows of a fleet, as queries ask for it.
 
 use super::facts::live_facts;
-use crate::model::{DeviceId, Timestamp};
+use crate::model::Timestamp;
 use crate::resolve::{Known, KnownDevice, KnownManifest, KnownModule};
-use crate::store::{ModuleStanding, StoredDevice};
-use std::collections::BTreeMap;
+use crate::store::{ModuleStanding, StoredDevice, StoredDevices};
 
 /// How often everything is looked at again unless somebody says otherwise, in seconds.
 const RESYNC: i64 = 300;
@@ -13,7 +12,7 @@ const RESYNC: i64 = 300;
 const SEEN_LATELY: i64 = 3 * RESYNC;
 
 /// What the store knows. Other than target conditions, queries see a fact as soon as it was reported.
-pub fn known(stored: &BTreeMap<DeviceId, StoredDevice>, now: Timestamp) -> Known<'_> {
+pub fn known(stored: &StoredDevices, now: Timestamp) -> Known<'_> {
     let devices = stored.iter().map(|(id, device)| (id, known_device(device, now))).collect();
     Known { facts: live_facts(stored), devices: Some(devices) }
 }
@@ -68,7 +67,9 @@ fn known_device(stored: &StoredDevice, now: Timestamp) -> KnownDevice<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DeviceId;
     use crate::store::StatusSince;
+    use std::collections::BTreeMap;
 
     #[test]
     fn connected_is_who_answered_within_three_rounds() {

@@ -107,7 +107,7 @@ pub async fn survey_leaving(
     let manifest = Arc::new(empty_manifest(device));
     let details = details_wanted(fleet, device, Some(&manifest), memory, None);
     let networks_of = Some(fleet.name.as_str());
-    let wanted = Wanted { details: &details, networks_of, images: &[], network_ids: false };
+    let wanted = Wanted { details: &details, networks_of, ..Wanted::list_only() };
     let observation = engine.observe(&wanted).await.map_err(words)?;
     let secrets = DeviceSecrets::default();
     let plan = plan_device(&PlanInput {

@@ -4,30 +4,51 @@
 //! Enters: a valid fleet at one revision, the store, a [`Gate`] to the engines. Leaves: a plan, its
 //! outcomes, and what the store now knows. Not here: how things look on a terminal, and who asks for it.
 
+mod by_hand;
+mod doctor;
 mod facts;
 mod gate;
 mod guard;
+mod history;
+mod in_force;
+mod kept_engine;
 mod leave;
 mod known;
+mod learn;
 mod pace;
 mod reach;
 mod record;
 mod renamed;
 mod report;
+mod snapshot;
 mod standing;
 mod status;
+mod status_json;
 mod survey;
+mod tally;
+mod watch;
 
+pub use by_hand::{Restart, Restarted, in_force, restart_module};
+pub use doctor::{Examined, Finding, examine, modules as module_findings};
 pub use facts::{held_facts, live_facts, next_settling, reported_properties};
 pub use gate::Gate;
 pub use guard::judge_plan;
+pub use history::{Change, Episode, entry_json, episodes};
 pub use known::known;
 pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};
 pub use pace::{Paces, PullsPer};
 pub use reach::Reached;
-pub use record::{Ran, RunInput, run_and_record};
+pub use record::{Ran, RunInput, Writes, run_and_record};
 pub use renamed::{Renamed, follow_names, renamed};
+pub use snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble, Wish};
 pub use status::{
-    DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, ModuleStatus, fleet_status,
+    Counts, DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, LabelGroup, ModuleStatus,
+    StatusInput, fleet_status, label_groups, stale_after,
 };
+pub use status_json::Beside;
 pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
+pub use tally::{Tallied, Tally};
+pub use watch::{
+    Wall, WatchParts, WatchSettings, devices_in, judge_revision, kept_rollout, machine_clock,
+    paused_devices, watch,
+};

@@ -43,8 +43,7 @@ impl Gate {
         let unknown = |container: &ObservedContainer| {
             candidate(container) && !memory.containers.contains_key(&container.id)
         };
-        let wanted =
-            Wanted { details: &unknown, networks_of: None, network_ids: false, images: &[] };
+        let wanted = Wanted { details: &unknown, ..Wanted::list_only() };
         let seen = engine.observe(&wanted).await?;
         let rank = |container: &ObservedContainer| {
             let (_, role) = is_ours(container, memory).filter(|_| candidate(container))?;

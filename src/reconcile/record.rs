@@ -1,6 +1,10 @@
 //! Running a plan on all devices, and writing down what became of it: the intent before, the outcome after.
 
 use super::facts::take_facts;
+use super::in_force::{Running, in_force};
+use super::learn::{
+    explain_leaked_ports, intent, is_half_taken_over, learn, learn_made, learn_networks,
+};
 use super::pace::Paces;
 use super::report::read_reports;
 use super::standing::{Views, device_status, standings};
@@ -8,19 +12,18 @@ use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
 
 use crate::engine::Wanted;
-use crate::fleet::{Fleet, print_manifest};
+use crate::fleet::Fleet;
 use crate::model::{
-    DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label, manifest_hash,
+    DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
 use crate::plan::{
-    DeviceMemory, DevicePlan, DeviceState, MadeLast, PlanAction, Purpose, Role, Step, When,
-    carries_our_labels, is_ours,
+    DeviceMemory, DevicePlan, DeviceState, Purpose, Role, When, carries_our_labels, is_ours,
 };
 use crate::store::{
-    EngineAt, HistoryEntry, InForce, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
-    StoredDevice,
+    EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
+    StoredDevice, StoredDevices,
 };
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -41,11 +44,23 @@ pub struct RunInput<'a> {
     /// The present moment.
     pub now: Timestamp,
     /// What the store knew before.
-    pub before: &'a BTreeMap<DeviceId, StoredDevice>,
+    pub before: &'a StoredDevices,
     /// The pace of each device.
     pub paces: &'a Paces,
+    /// What is written.
+    pub writes: Writes<'a>,
     /// Is told what happens.
     pub events: &'a (dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
+}
+
+/// What of a pass is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Writes<'a> {
+    /// Every device, with the moment of its last contact.
+    All,
+    /// Only what differs from before, and from these memories. Whoever asks for that keeps the moments of last
+    /// contact.
+    Changes(&'a BTreeMap<DeviceId, DeviceMemory>),
 }
 
 /// What became of one device.
@@ -54,6 +69,8 @@ pub struct Ran {
     pub run: DeviceRun,
     /// How it stands now.
     pub stored: StoredDevice,
+    /// What is remembered of it now; `None` if nothing new was learnt.
+    pub memory: Option<DeviceMemory>,
 }
 
 /// Runs a plan on all devices, side by side, and records each as soon as it has ended.
@@ -61,13 +78,19 @@ pub struct Ran {
 /// # Errors
 /// The store can't be written; devices that run go on to their end before that is said.
 pub async fn run_and_record(input: &RunInput<'_>) -> Result<BTreeMap<DeviceId, Ran>, StoreError> {
-    let RunInput { fleet, survey, store, who: _, now, before, paces: _, events: _ } = *input;
+    let RunInput { fleet, survey, store, who: _, now, before, paces: _, writes: _, events: _ } =
+        *input;
     let context = input;
-    let results: Vec<(DeviceId, Result<Ran, StoreError>)> =
-        stream::iter(survey.plan.devices.values().map(|plan| context.device(plan)))
-            .buffer_unordered(SIDE_BY_SIDE)
-            .collect()
-            .await;
+    let (mut waiting, mut running) = (survey.plan.devices.values(), FuturesUnordered::new());
+    let mut results: Vec<(DeviceId, Result<Ran, StoreError>)> = Vec::new();
+    loop {
+        let free = SIDE_BY_SIDE.saturating_sub(running.len());
+        running.extend(waiting.by_ref().take(free).map(|plan| context.device(plan)));
+        match running.next().await {
+            Some(one) => results.push(one),
+            None => break,
+        }
+    }
     let ran = results.into_iter().map(|(id, result)| result.map(|ran| (id, ran))).collect();
     if !survey.plan.narrowed {
         note_departed(fleet, store, before, now)?;
@@ -76,16 +99,19 @@ pub async fn run_and_record(input: &RunInput<'_>) -> Result<BTreeMap<DeviceId, R
 }
 
 /// Devices that no file names any more: nothing of theirs is touched, and one day they are forgotten.
-fn note_departed(
+pub(super) fn note_departed(
     fleet: &Fleet,
     store: &Store,
-    before: &BTreeMap<DeviceId, StoredDevice>,
+    before: &StoredDevices,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for (id, device) in before.iter().filter(|(id, _)| !fleet.devices.contains_key(*id)) {
         match device.departed {
             None => {
-                store.record_device(&StoredDevice { departed: Some(now), ..device.clone() })?;
+                store.record_device(&StoredDevice {
+                    departed: Some(now),
+                    ..StoredDevice::clone(device)
+                })?;
             }
             Some(since) if now.seconds.saturating_sub(since.seconds) >= LISTED => {
                 store.forget_device(id)?;
@@ -115,8 +141,8 @@ impl RunInput<'_> {
         let Some(seen) = self.survey.seen.get(&plan.device) else {
             let run = DeviceRun::default();
             let stored = self.standing(plan, None, &run, self.now);
-            self.store.record_device(&stored)?;
-            return Ok(Ran { run, stored });
+            let stored = self.record(stored)?;
+            return Ok(Ran { run, stored, memory: None });
         };
         if self.paces.is_called_off() && !plan.works.is_empty() {
             return self.not_begun(plan);
@@ -146,13 +172,15 @@ impl RunInput<'_> {
             DeviceState::Observed => {
                 read_reports(seen.engine.as_ref(), &ours, &former, at.seconds).await
             }
-            DeviceState::Pending(_) | DeviceState::Held { .. } => BTreeMap::new(),
+            DeviceState::Pending(_) | DeviceState::Paused(_) | DeviceState::Held { .. } => {
+                BTreeMap::new()
+            }
         };
         let looked = Looked { seen, observation: &observation, ours, memory: &memory, reports };
         let stored = self.standing(plan, Some(looked), &run, at);
         let history = self.history(plan, &run);
-        self.write(plan, &stored, &memory, &history)?;
-        Ok(Ran { run, stored })
+        let stored = self.write(plan, stored, &memory, &history)?;
+        Ok(Ran { run, stored, memory: Some(memory) })
     }
 
     /// A device whose turn did not come before the run was called off: it stands as it stood.
@@ -164,8 +192,8 @@ impl RunInput<'_> {
         let words = "the run was called off before its turn came".to_owned();
         let status = StatusSince { code: 202, description: words, since: self.now };
         let stored = StoredDevice { status, ..self.standing(plan, None, &run, self.now) };
-        self.store.record_device(&stored)?;
-        Ok(Ran { run, stored })
+        let stored = self.record(stored)?;
+        Ok(Ran { run, stored, memory: None })
     }
 
     /// Runs the works, the intent written before, and looks at what came of it.
@@ -177,7 +205,7 @@ impl RunInput<'_> {
         self.store.remember(&plan.device, &intent(plan))?;
         let events = |event: Event<'_>| (self.events)(&plan.device, event);
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
-        let run = run_device(engine, plan, &seen.secrets.values, &pace, &events).await;
+        let mut run = run_device(engine, plan, &seen.secrets.values, &pace, &events).await;
         let mut memory = plan.kept_memory.clone();
         memory.containers.extend(run.remembered.clone());
         learn_networks(plan, &run, &mut memory);
@@ -185,6 +213,7 @@ impl RunInput<'_> {
             memory.networks = None;
         }
         let observation = self.look_again(plan, seen, &memory).await;
+        explain_leaked_ports(&mut run, &observation);
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
@@ -218,7 +247,7 @@ impl RunInput<'_> {
             // A container that was just started may be in a crash loop that a list does not show.
             unknown(container) || carries_our_labels(container, &fleets, &devices)
         };
-        let wanted = Wanted { details: &fresh, networks_of: None, images: &[], network_ids: false };
+        let wanted = Wanted { details: &fresh, ..Wanted::list_only() };
         match seen.engine.observe(&wanted).await {
             Ok(observation) => observation,
             Err(_) => seen.observation.clone(),
@@ -248,21 +277,70 @@ impl RunInput<'_> {
             .collect()
     }
 
+    /// Modules of ours that run and that the manifest does not have.
+    fn others(
+        &self,
+        plan: &DevicePlan,
+        manifest: &Manifest,
+        observation: &Observation,
+    ) -> BTreeSet<ModuleName> {
+        let Some(device) = self.fleet.devices.get(&plan.device) else { return BTreeSet::new() };
+        let (fleets, devices) = names(self.fleet, device);
+        let ours = observation
+            .containers
+            .iter()
+            .filter(|container| carries_our_labels(container, &fleets, &devices));
+        ours.filter_map(|container| match is_ours(container, &plan.kept_memory)? {
+            (module, Role::Current) => ModuleName::parse(&module).ok(),
+            _ => None,
+        })
+        .filter(|name| !manifest.modules.contains_key(name.as_str()))
+        .collect()
+    }
+
     fn write(
         &self,
         plan: &DevicePlan,
-        stored: &StoredDevice,
+        stored: StoredDevice,
         memory: &DeviceMemory,
         history: &[HistoryEntry],
-    ) -> Result<(), StoreError> {
-        self.store.record_device(stored)?;
-        if !matches!(plan.state, DeviceState::Pending(_)) {
-            self.store.remember(&plan.device, memory)?;
+    ) -> Result<StoredDevice, StoreError> {
+        let (stored, is_news) = self.against_before(stored);
+        let is_known = match self.writes {
+            Writes::All => false,
+            Writes::Changes(memories) => {
+                plan.works.is_empty() && memories.get(&plan.device) == Some(memory)
+            }
+        };
+        let was_seen = !matches!(plan.state, DeviceState::Pending(_));
+        let memory = (was_seen && !is_known).then_some(memory);
+        self.store.record_pass(&plan.device, is_news.then_some(&stored), memory, history)?;
+        Ok(stored)
+    }
+
+    /// Records a device of which nothing else is new.
+    fn record(&self, stored: StoredDevice) -> Result<StoredDevice, StoreError> {
+        let (stored, is_news) = self.against_before(stored);
+        if is_news {
+            self.store.record_device(&stored)?;
         }
-        if !history.is_empty() {
-            self.store.append_history(history)?;
+        Ok(stored)
+    }
+
+    /// The moments since which its status and its facts are as they are stay; and whether it is to be written.
+    fn against_before(&self, mut stored: StoredDevice) -> (StoredDevice, bool) {
+        let Some(former) = self.before.get(&stored.device) else { return (stored, true) };
+        if former.status.code == stored.status.code {
+            stored.status.since = former.status.since;
         }
-        Ok(())
+        if let (Some(facts), Some(known)) = (&mut stored.facts, &former.facts)
+            && facts.reported == known.reported
+        {
+            facts.since = known.since;
+        }
+        let seen_then = StoredDevice { last_contact: former.last_contact, ..stored.clone() };
+        let is_news = matches!(self.writes, Writes::All) || **former != seen_then;
+        (stored, is_news)
     }
 
     fn standing(
@@ -290,6 +368,7 @@ impl RunInput<'_> {
         let Some(Looked { seen, observation, ours, memory, reports }) = looked else {
             stored.status = match &plan.state {
                 DeviceState::Pending(words) => status(406, words),
+                DeviceState::Paused(words) => status(400, words),
                 DeviceState::Held { code, words } => status(*code, words),
                 DeviceState::Observed => status(202, ""),
             };
@@ -318,7 +397,16 @@ impl RunInput<'_> {
             return stored;
         };
         if !plan.retained && plan.held.is_none() {
-            stored.in_force = Some(self.in_force(manifest));
+            let bears =
+                ours.iter().filter_map(|(name, c)| Some((name, c.labels.get(label::SPEC)?)));
+            let running = Running {
+                bears: bears.map(|(name, spec)| (name, spec.as_str())).collect(),
+                specs: &plan.specs,
+                others: self.others(plan, manifest, observation),
+            };
+            let former = stored.in_force.as_ref();
+            let revision = &self.survey.plan.revision;
+            stored.in_force = Some(in_force(manifest, &running, former, revision));
         }
         let views = Views { plan, run, memory, former: &stored.modules, now: at.seconds };
         stored.modules = standings(manifest, &views, &ours, reports);
@@ -335,17 +423,6 @@ impl RunInput<'_> {
             address: device.engine.as_ref()?.to_string(),
             tls: device.tls.as_ref().map(ToString::to_string),
         })
-    }
-
-    fn in_force(&self, manifest: &Manifest) -> InForce {
-        let revision = self.survey.plan.revision.clone();
-        InForce {
-            manifest: print_manifest(manifest, &format!("{} @ {revision}", manifest.device)),
-            revision,
-            manifest_hash: manifest_hash(manifest),
-            base: manifest.cohort.base.clone(),
-            layers: manifest.cohort.layers.clone(),
-        }
     }
 
     fn history(&self, plan: &DevicePlan, run: &DeviceRun) -> Vec<HistoryEntry> {
@@ -377,9 +454,7 @@ impl RunInput<'_> {
                         Outcome::CalledOff { undo_failed } => {
                             format!("called off; not taken back: {}", undo_failed.join("; "))
                         }
-                        Outcome::Skipped { because } => {
-                            format!("skipped because work {because} failed")
-                        }
+                        Outcome::Skipped { because } => skipped(plan, run, *because),
                     },
                 })
             })
@@ -387,104 +462,24 @@ impl RunInput<'_> {
     }
 }
 
-/// What the store remembers while works run: of containers that they touch not how they are, and of networks
-/// that they are not known. A run that is cut off then costs an inspect and loses nothing.
-fn intent(plan: &DevicePlan) -> DeviceMemory {
-    let mut memory = plan.kept_memory.clone();
-    memory.doubt(&plan.works);
-    if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
-        memory.networks = None;
+/// Why a work was skipped: what failed first, of what.
+fn skipped(plan: &DevicePlan, run: &DeviceRun, because: usize) -> String {
+    let mut first = because;
+    // A work is skipped because of one before it: that ends.
+    while let Some(Outcome::Skipped { because }) = run.outcomes.get(&first) {
+        first = *because;
     }
-    memory
-}
-
-fn learn_networks(plan: &DevicePlan, run: &DeviceRun, memory: &mut DeviceMemory) {
-    for work in
-        plan.works.iter().filter(|w| run.outcomes.get(&w.id).is_some_and(Outcome::is_passed))
-    {
-        let networks = memory.networks.get_or_insert_default();
-        for step in &work.steps {
-            match step {
-                Step::CreateNetwork { name, .. } if !networks.contains(name) => {
-                    networks.push(name.clone());
-                }
-                Step::RemoveNetwork { name, .. } => networks.retain(|known| known != name),
-                _ => {}
-            }
+    let subject = match plan.works.get(first).map(|work| &work.purpose) {
+        Some(Purpose::Module { name, .. }) => name.to_string(),
+        Some(Purpose::Image(image)) => format!("image {image}"),
+        Some(Purpose::Network(name)) => format!("network {name}"),
+        None => "something before it".to_owned(),
+    };
+    match run.outcomes.get(&first) {
+        Some(Outcome::Failed { step, error, .. }) => {
+            format!("skipped because {subject} failed: {step}: {error}")
         }
+        Some(Outcome::CalledOff { .. }) => format!("skipped because {subject} was called off"),
+        _ => format!("skipped because {subject} failed"),
     }
-}
-
-/// Whether a container that should be taken over may be neither as it was nor gone.
-fn is_half_taken_over(plan: &DevicePlan, run: &DeviceRun, module: &ModuleName) -> bool {
-    plan.works.iter().any(|work| {
-        let is_of = matches!(&work.purpose, Purpose::Module { name, .. } if name == module);
-        is_of
-            && match run.outcomes.get(&work.id) {
-                Some(Outcome::Failed { undo_failed, .. } | Outcome::CalledOff { undo_failed }) => {
-                    !undo_failed.is_empty()
-                }
-                Some(Outcome::Passed { .. } | Outcome::Skipped { .. } | Outcome::NotNeeded) => {
-                    false
-                }
-                None => true,
-            }
-    })
-}
-
-/// What this control host did last with each module.
-fn learn_made(
-    plan: &DevicePlan,
-    run: &DeviceRun,
-    ours: &[(ModuleName, &ObservedContainer)],
-    control: &str,
-    memory: &mut DeviceMemory,
-    at: Timestamp,
-) {
-    let made = &mut memory.control.made;
-    for work in &plan.works {
-        let passed = run.outcomes.get(&work.id).is_some_and(Outcome::is_passed);
-        if let Purpose::Module { name, action: PlanAction::Remove } = &work.purpose
-            && passed
-        {
-            made.insert(name.clone(), MadeLast { container: None, at: at.seconds });
-        }
-    }
-    for (name, container) in ours {
-        let known = made.get(name).and_then(|made| made.container.as_ref());
-        let is_by_us = container.labels.get(label::CONTROL).is_some_and(|by| by == control);
-        if is_by_us && known != Some(&container.id) {
-            let container = Some(container.id.clone());
-            made.insert(name.clone(), MadeLast { container, at: at.seconds });
-        }
-    }
-}
-
-/// What the works taught: which changes failed, and how often containers end.
-fn learn(
-    plan: &DevicePlan,
-    run: &DeviceRun,
-    observation: &Observation,
-    memory: &mut DeviceMemory,
-    at: Timestamp,
-) {
-    for work in &plan.works {
-        match run.outcomes.get(&work.id) {
-            Some(Outcome::Passed { .. }) => memory.learn(work, None, at.seconds),
-            Some(Outcome::Failed { step, error, .. }) => {
-                let words = format!("{step}: {error}");
-                memory.learn(work, Some((error.kind.code(), &words)), at.seconds);
-            }
-            Some(Outcome::CalledOff { .. }) => memory.doubt(std::slice::from_ref(work)),
-            Some(Outcome::Skipped { .. } | Outcome::NotNeeded) | None => {}
-        }
-    }
-    let known = memory.containers.clone();
-    for container in observation.containers.iter().filter(|c| known.contains_key(&c.id)) {
-        let name = container.labels.get(label::MODULE).and_then(|m| ModuleName::parse(m).ok());
-        if let Some(name) = name.filter(|name| name.as_str() == container.name) {
-            memory.modules.entry(name).or_default().notice(container, at.seconds);
-        }
-    }
-    memory.modules.retain(|_, tried| *tried != Default::default());
 }

@@ -6,8 +6,9 @@
 use crate::fleet::Fleet;
 use crate::model::DeviceId;
 use crate::plan::DeviceMemory;
-use crate::store::StoredDevice;
+use crate::store::{StoredDevice, StoredDevices};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One device that the store knows by a former id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Renamed {
 }
 
 /// The devices that the store knows by former ids.
-pub fn renamed(fleet: &Fleet, stored: &BTreeMap<DeviceId, StoredDevice>) -> Vec<Renamed> {
+pub fn renamed(fleet: &Fleet, stored: &StoredDevices) -> Vec<Renamed> {
     let devices = fleet.devices.values();
     devices
         .flat_map(|device| device.formerly.iter().map(move |former| (former, &device.id)))
@@ -32,7 +33,7 @@ pub fn renamed(fleet: &Fleet, stored: &BTreeMap<DeviceId, StoredDevice>) -> Vec<
 /// former one had is out of date.
 pub fn follow_names(
     renamed: &[Renamed],
-    stored: &mut BTreeMap<DeviceId, StoredDevice>,
+    stored: &mut StoredDevices,
     memories: &mut BTreeMap<DeviceId, DeviceMemory>,
 ) {
     for Renamed { former, device } in renamed {
@@ -41,7 +42,10 @@ pub fn follow_names(
             continue;
         }
         if let Some(was) = was {
-            stored.insert(device.clone(), StoredDevice { device: device.clone(), ..was });
+            stored.insert(
+                device.clone(),
+                Arc::new(StoredDevice { device: device.clone(), ..Arc::unwrap_or_clone(was) }),
+            );
         }
         if let Some(memory) = memory {
             memories.insert(device.clone(), memory);

@@ -8,15 +8,19 @@
 use crate::engine::{Engine, EngineErrorKind, FileForm, FileSeen};
 use crate::model::{ContainerState, ENGINE_FILES, ModuleName, ObservedContainer};
 use crate::store::{ModuleReport, ModuleStanding};
+use futures_util::stream::{self, StreamExt as _};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A report is at most this large.
 const MOST_BYTES: usize = 32 << 10;
 /// And nested at most so deep, the object itself included.
 const DEEPEST: usize = 10;
+/// So many are looked at side by side.
+const SIDE_BY_SIDE: usize = 4;
 /// So many seconds apart.
 const BETWEEN: i64 = 60;
 
@@ -27,8 +31,7 @@ pub(super) async fn read_reports(
     former: &BTreeMap<ModuleName, ModuleStanding>,
     now: i64,
 ) -> BTreeMap<ModuleName, ModuleReport> {
-    let mut reports = BTreeMap::new();
-    let mut is_reached = true;
+    let (mut reports, mut due) = (BTreeMap::new(), Vec::new());
     for (module, container) in containers {
         let standing = former.get(module);
         let is_same = standing.is_some_and(|s| s.container.as_ref() == Some(&container.id));
@@ -38,7 +41,7 @@ pub(super) async fn read_reports(
         });
         let has_run =
             !matches!(container.state, ContainerState::Created | ContainerState::Removing);
-        if !is_due || !has_run || !is_reached {
+        if !is_due || !has_run {
             reports.extend(known.map(|known| (module.clone(), known)));
             continue;
         }
@@ -47,18 +50,27 @@ pub(super) async fn read_reports(
             known.stamp.clear();
             known.problem = None;
         }
-        match look(engine, &container.id, &known).await {
-            Ok(report) => {
-                reports.insert(module.clone(), ModuleReport { looked_at: now, ..report });
-            }
+        due.push((module, &container.id, known));
+    }
+    let is_reached = AtomicBool::new(true);
+    let look_at = async |(module, container, known): (&ModuleName, &String, ModuleReport)| {
+        if !is_reached.load(Ordering::Relaxed) {
+            return (module.clone(), known);
+        }
+        match look(engine, container, &known).await {
+            Ok(report) => (module.clone(), ModuleReport { looked_at: now, ..report }),
             Err(kind) => {
                 // The others would wait just as long.
-                is_reached =
-                    kind != EngineErrorKind::Unreachable && kind != EngineErrorKind::TimedOut;
-                reports.insert(module.clone(), known);
+                let is_silent =
+                    matches!(kind, EngineErrorKind::Unreachable | EngineErrorKind::TimedOut);
+                is_reached.fetch_and(!is_silent, Ordering::Relaxed);
+                (module.clone(), known)
             }
         }
-    }
+    };
+    let looks: Vec<_> =
+        stream::iter(due).map(look_at).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    reports.extend(looks);
     reports
 }
 

@@ -1,12 +1,15 @@
-//! How the fleet stands, by deployment and by device: a pure function of the fleet and the store.
+//! How the fleet stands, by deployment, by label and by device: a pure function of the fleet and the store.
+//!
+//! Enters: a fleet, its resolution, what the store knows of devices, a moment. Leaves: a [`FleetStatus`]. A device that
+//! was not seen lately is neither a success nor a failure. Not here: how that looks (`status_json.rs`, `cli`).
 
 use super::known::known;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Timestamp, manifest_hash};
-use crate::resolve::{Resolution, Rows, SetterKind, Standing, trace};
-use crate::store::StoredDevice;
-use serde_json::{Value as Json, json};
+use crate::resolve::{Resolution, Rows, SetterKind, Standing, Targeting, trace};
+use crate::store::{StoredDevice, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::AddAssign;
 
 /// How the fleet stands.
 #[derive(Debug, Clone)]
@@ -33,6 +36,51 @@ pub struct DepartedDevice {
     pub last_contact: Option<Timestamp>,
 }
 
+impl FleetStatus {
+    /// How many devices have each status code; under `None` those that were not seen lately, whatever they had then.
+    pub fn codes(&self) -> BTreeMap<Option<u16>, usize> {
+        let mut codes = BTreeMap::new();
+        for device in &self.devices {
+            *codes.entry((!device.stale).then_some(device.code)).or_default() += 1;
+        }
+        codes
+    }
+}
+
+/// How many devices there are of each kind. What is applied is one of the last four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the glossary's words")]
+pub struct Counts {
+    pub targeted: usize,
+    pub applied: usize,
+    pub success: usize,
+    pub failure: usize,
+    pub pending: usize,
+    /// They have it, and were not seen lately.
+    pub stale: usize,
+}
+
+/// The counts of all deployments with the same value of a label; a device counts once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelGroup {
+    /// The value; `None` for deployments without that label.
+    pub value: Option<String>,
+    /// The deployments.
+    pub deployments: Vec<DeploymentId>,
+    /// Of their devices.
+    pub counts: Counts,
+}
+
+/// How a deployment stands on a device that it targets; the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted {
+    NotApplied,
+    Success,
+    Pending,
+    Stale,
+    Failure,
+}
+
 /// The counts of one deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the glossary's words")]
@@ -41,11 +89,7 @@ pub struct DeploymentCounts {
     pub kind: &'static str,
     pub priority: i32,
     pub labels: BTreeMap<String, String>,
-    pub targeted: usize,
-    pub applied: usize,
-    pub success: usize,
-    pub failure: usize,
-    pub pending: usize,
+    pub counts: Counts,
     /// Its custom metrics by name: how many rows each query gives.
     pub metrics: BTreeMap<String, usize>,
 }
@@ -62,6 +106,8 @@ pub struct DeviceStatus {
     pub code: u16,
     pub description: String,
     pub last_contact: Option<Timestamp>,
+    /// Whether it was not seen lately, so that all this may have changed.
+    pub stale: bool,
     pub modules: Vec<ModuleStatus>,
 }
 
@@ -79,22 +125,56 @@ pub struct ModuleStatus {
     pub report_problem: Option<String>,
 }
 
+/// What a status is made of.
+#[derive(Clone, Copy)]
+pub struct StatusInput<'a> {
+    /// The fleet whose counts are wanted.
+    pub fleet: &'a Fleet,
+    /// That, resolved with the facts of the moment.
+    pub resolution: &'a Resolution,
+    /// What its revision is called.
+    pub revision: &'a str,
+    /// What is known of devices.
+    pub stored: &'a StoredDevices,
+    /// Only these devices.
+    pub only: Option<&'a BTreeSet<DeviceId>>,
+    /// After how many seconds without contact a device is stale; `None` where nobody promised to look.
+    pub stale_after: Option<i64>,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl StatusInput<'_> {
+    fn wants(&self, id: &DeviceId) -> bool {
+        self.only.is_none_or(|only| only.contains(id))
+    }
+
+    fn is_stale(&self, stored: &StoredDevice) -> bool {
+        let age = stored.last_contact.map(|seen| self.now.seconds.saturating_sub(seen.seconds));
+        age.zip(self.stale_after).is_some_and(|(age, limit)| age > limit)
+    }
+
+    /// For each device, how each deployment that targets it stands there.
+    fn each(&self, mut take: impl FnMut(&DeviceId, &DeploymentId, Counted)) {
+        for (id, resolved) in self.resolution.devices.iter().filter(|(id, _)| self.wants(id)) {
+            let reports = reports(self, id);
+            for targeting in &*resolved.targeted {
+                take(id, &targeting.deployment, counted(targeting, &reports));
+            }
+        }
+    }
+}
+
+/// A device that was not seen in so many seconds is stale: it missed three full looks. Moments of contact are written
+/// down once a minute, so that it takes some minutes at least.
+pub fn stale_after(resync_seconds: u64) -> i64 {
+    const LEAST: i64 = 180;
+    i64::try_from(resync_seconds.saturating_mul(3)).unwrap_or(i64::MAX).max(LEAST)
+}
+
 /// The status of a fleet, as the store last saw it.
-pub fn fleet_status(
-    fleet: &Fleet,
-    resolution: &Resolution,
-    revision: &str,
-    stored: &BTreeMap<DeviceId, StoredDevice>,
-    only: Option<&BTreeSet<DeviceId>>,
-    now: Timestamp,
-) -> FleetStatus {
-    let wanted = |id: &DeviceId| only.is_none_or(|only| only.contains(id));
-    let devices: Vec<DeviceStatus> = fleet
-        .devices
-        .keys()
-        .filter(|id| wanted(id))
-        .map(|id| device_status(id, stored.get(id)))
-        .collect();
+pub fn fleet_status(input: &StatusInput<'_>) -> FleetStatus {
+    let StatusInput { fleet, resolution, revision, stored, only, stale_after: _, now } = *input;
     let mut counts: BTreeMap<&DeploymentId, DeploymentCounts> =
         fleet.deployments.values().map(|d| (&d.id, empty_counts(d))).collect();
     let known = known(stored, now);
@@ -105,30 +185,21 @@ pub fn fleet_status(
             .map(|(name, metric)| (name.clone(), rows.answer(&metric.query).rows.len()))
             .collect();
     }
-    for (id, resolved) in resolution.devices.iter().filter(|(id, _)| wanted(id)) {
-        let reports = reports(fleet, resolution, id, stored.get(id));
-        for targeting in &*resolved.targeted {
-            let Some(count) = counts.get_mut(&targeting.deployment) else { continue };
-            count.targeted += 1;
-            if !matches!(targeting.standing, Standing::Base | Standing::Layer { .. }) {
-                continue;
-            }
-            count.applied += 1;
-            match &reports {
-                Reports::Pending => count.pending += 1,
-                Reports::Done { failing } if failing.contains(&targeting.deployment) => {
-                    count.failure += 1;
-                }
-                Reports::Done { .. } => count.success += 1,
-                Reports::OnItsWay => count.pending += 1,
-            }
+    input.each(|_, deployment, counted| {
+        if let Some(count) = counts.get_mut(deployment) {
+            count.counts += counted;
         }
-    }
+    });
     FleetStatus {
         fleet: fleet.name.to_string(),
         revision: revision.to_owned(),
         deployments: counts.into_values().collect(),
-        devices,
+        devices: fleet
+            .devices
+            .keys()
+            .filter(|id| input.wants(id))
+            .map(|id| device_status(id, stored.get(id).map(AsRef::as_ref), input))
+            .collect(),
         departed: stored
             .values()
             .filter(|device| only.is_none() && !fleet.devices.contains_key(&device.device))
@@ -141,6 +212,70 @@ pub fn fleet_status(
     }
 }
 
+/// The counts by the values of a label. A device counts once in each group: as failed where any deployment of the
+/// group fails there, and so on. Only deployments that `keeps` says.
+pub fn label_groups(
+    input: &StatusInput<'_>,
+    label: &str,
+    keeps: &dyn Fn(&DeploymentId) -> bool,
+) -> Vec<LabelGroup> {
+    let value_of = |id: &DeploymentId| {
+        input.fleet.deployments.get(id).and_then(|deployment| deployment.labels.get(label).cloned())
+    };
+    let mut members: BTreeMap<Option<String>, Vec<DeploymentId>> = BTreeMap::new();
+    for deployment in input.fleet.deployments.values().filter(|d| keeps(&d.id)) {
+        members.entry(value_of(&deployment.id)).or_default().push(deployment.id.clone());
+    }
+    let mut gravest: BTreeMap<(Option<String>, DeviceId), Counted> = BTreeMap::new();
+    input.each(|device, deployment, counted| {
+        if !keeps(deployment) {
+            return;
+        }
+        let there = gravest.entry((value_of(deployment), device.clone())).or_insert(counted);
+        *there = counted.max(*there);
+    });
+    let mut counts: BTreeMap<Option<String>, Counts> = BTreeMap::new();
+    for ((value, _), counted) in gravest {
+        *counts.entry(value).or_default() += counted;
+    }
+    // Deployments without the label come last.
+    let (without, with): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|(value, _)| value.is_none());
+    with.into_iter()
+        .chain(without)
+        .map(|(value, deployments)| {
+            let counts = counts.get(&value).copied().unwrap_or_default();
+            LabelGroup { value, deployments, counts }
+        })
+        .collect()
+}
+
+impl AddAssign<Counted> for Counts {
+    fn add_assign(&mut self, counted: Counted) {
+        self.targeted += 1;
+        self.applied += usize::from(counted != Counted::NotApplied);
+        match counted {
+            Counted::NotApplied => {}
+            Counted::Success => self.success += 1,
+            Counted::Pending => self.pending += 1,
+            Counted::Stale => self.stale += 1,
+            Counted::Failure => self.failure += 1,
+        }
+    }
+}
+
+fn counted(targeting: &Targeting, reports: &Reports) -> Counted {
+    if !matches!(targeting.standing, Standing::Base | Standing::Layer { .. }) {
+        return Counted::NotApplied;
+    }
+    match reports {
+        Reports::Pending | Reports::OnItsWay => Counted::Pending,
+        Reports::Stale => Counted::Stale,
+        Reports::Done { failing } if failing.contains(&targeting.deployment) => Counted::Failure,
+        Reports::Done { .. } => Counted::Success,
+    }
+}
+
 fn empty_counts(
     deployment: &crate::model::Deployment<crate::language::Condition, crate::language::Query>,
 ) -> DeploymentCounts {
@@ -149,16 +284,16 @@ fn empty_counts(
         kind: deployment.kind.as_str(),
         priority: deployment.priority,
         labels: deployment.labels.clone(),
-        targeted: 0,
-        applied: 0,
-        success: 0,
-        failure: 0,
-        pending: 0,
+        counts: Counts::default(),
         metrics: BTreeMap::new(),
     }
 }
 
-fn device_status(id: &DeviceId, stored: Option<&StoredDevice>) -> DeviceStatus {
+fn device_status(
+    id: &DeviceId,
+    stored: Option<&StoredDevice>,
+    input: &StatusInput<'_>,
+) -> DeviceStatus {
     let Some(stored) = stored else {
         return DeviceStatus {
             id: id.clone(),
@@ -168,6 +303,7 @@ fn device_status(id: &DeviceId, stored: Option<&StoredDevice>) -> DeviceStatus {
             code: 202,
             description: "not reached yet".to_owned(),
             last_contact: None,
+            stale: false,
             modules: Vec::new(),
         };
     };
@@ -180,6 +316,7 @@ fn device_status(id: &DeviceId, stored: Option<&StoredDevice>) -> DeviceStatus {
         code: stored.status.code,
         description: stored.status.description.clone(),
         last_contact: stored.last_contact,
+        stale: input.is_stale(stored),
         modules: stored
             .modules
             .iter()
@@ -202,20 +339,23 @@ enum Reports {
     Pending,
     /// It has it, and is not there yet.
     OnItsWay,
+    /// It has it, and was not seen lately.
+    Stale,
     /// It has it; these deployments fail there.
     Done { failing: BTreeSet<DeploymentId> },
 }
 
-fn reports(
-    fleet: &Fleet,
-    resolution: &Resolution,
-    id: &DeviceId,
-    stored: Option<&StoredDevice>,
-) -> Reports {
+fn reports(input: &StatusInput<'_>, id: &DeviceId) -> Reports {
+    let StatusInput { fleet, resolution, stored, .. } = *input;
     let manifest = resolution.manifest(fleet, id).and_then(Result::ok);
-    let (Some(stored), Some(manifest)) = (stored, manifest) else { return Reports::Pending };
+    let (Some(stored), Some(manifest)) = (stored.get(id), manifest) else {
+        return Reports::Pending;
+    };
     let is_same =
         stored.in_force.as_ref().is_some_and(|f| f.manifest_hash == manifest_hash(&manifest));
+    if is_same && input.is_stale(stored) {
+        return Reports::Stale;
+    }
     if !is_same
         || matches!(stored.status.code, 406 | 409) && stored.modules.values().all(|m| m.code < 400)
     {
@@ -238,40 +378,4 @@ fn reports(
         }
     }
     Reports::Done { failing }
-}
-
-impl FleetStatus {
-    /// The status as JSON, version 1.
-    pub fn to_json(&self) -> Json {
-        let Self { fleet, revision, deployments, devices, departed } = self;
-        json!({
-            "format": 1,
-            "fleet": fleet,
-            "revision": revision,
-            "held": null,
-            "rollout": null,
-            "deployments": deployments.iter().map(|d| json!({
-                "id": d.id.as_str(), "kind": d.kind, "priority": d.priority, "labels": d.labels,
-                "targeted": d.targeted, "applied": d.applied, "success": d.success,
-                "failure": d.failure, "pending": d.pending, "metrics": d.metrics,
-            })).collect::<Vec<_>>(),
-            "devices": devices.iter().map(|d| json!({
-                "id": d.id.as_str(),
-                "base": d.base.as_ref().map(DeploymentId::as_str),
-                "layers": d.layers.iter().map(DeploymentId::as_str).collect::<Vec<_>>(),
-                "revision": d.revision,
-                "status": {"code": d.code, "description": d.description},
-                "last_contact": d.last_contact.map(|t| t.to_string()),
-                "modules": d.modules.iter().map(|m| json!({
-                    "name": m.name, "status": m.status, "exit_code": m.exit_code,
-                    "restart_count": m.restart_count, "report_problem": m.report_problem,
-                })).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-            "departed": departed.iter().map(|d| json!({
-                "id": d.id.as_str(),
-                "since": d.since.map(|t| t.to_string()),
-                "last_contact": d.last_contact.map(|t| t.to_string()),
-            })).collect::<Vec<_>>(),
-        })
-    }
 }

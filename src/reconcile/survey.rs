@@ -14,8 +14,9 @@ use crate::plan::{
     settings_to_remember,
 };
 use crate::resolve::Resolution;
-use crate::store::StoredDevice;
-use futures_util::stream::{self, StreamExt as _};
+use crate::store::StoredDevices;
+use futures_util::future::join;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub struct SurveyInput<'a> {
     /// Only these devices.
     pub only: Option<&'a BTreeSet<DeviceId>>,
     /// What the store knows of the devices.
-    pub stored: &'a BTreeMap<DeviceId, StoredDevice>,
+    pub stored: &'a StoredDevices,
     /// What the store remembers of their containers.
     pub memories: &'a BTreeMap<DeviceId, DeviceMemory>,
     /// Which control host's store it is.
@@ -46,6 +47,11 @@ pub struct SurveyInput<'a> {
     pub facts: &'a Facts,
     /// Whether every container is looked at, and not only what the list does not tell.
     pub resync: bool,
+    /// Why what is recorded as in force counts, and not what the fleet says, where that is so: the revision that
+    /// a device is at can't be read any more.
+    pub recorded: Option<&'a str>,
+    /// Devices on which nothing is done, and why: somebody paused them.
+    pub paused: &'a BTreeMap<DeviceId, String>,
     /// What somebody agreed to.
     pub consents: &'a Consents,
     /// The present moment.
@@ -90,18 +96,22 @@ pub struct Seen {
 /// Looks at all engines, side by side, and plans every device. A device that can't be reached is pending
 /// and holds up nobody.
 pub async fn survey(input: &SurveyInput<'_>) -> Survey {
-    let devices: Vec<&Device> = input
-        .fleet
-        .devices
-        .values()
-        .map(AsRef::as_ref)
-        .filter(|device| input.only.is_none_or(|only| only.contains(&device.id)))
-        .collect();
-    let looked: Vec<(DevicePlan, Option<Seen>)> =
-        stream::iter(devices.into_iter().map(|device| look(input, device)))
-            .buffer_unordered(SIDE_BY_SIDE)
-            .collect()
-            .await;
+    let all = &input.fleet.devices;
+    let devices: Vec<&Device> = match input.only {
+        None => all.values().map(AsRef::as_ref).collect(),
+        // One device costs one look-up, however large its fleet is.
+        Some(only) => only.iter().filter_map(|id| all.get(id)).map(AsRef::as_ref).collect(),
+    };
+    let (mut waiting, mut looking) = (devices.into_iter(), FuturesUnordered::new());
+    let mut looked: Vec<(DevicePlan, Option<Seen>)> = Vec::new();
+    loop {
+        let free = SIDE_BY_SIDE.saturating_sub(looking.len());
+        looking.extend(waiting.by_ref().take(free).map(|device| look(input, device)));
+        match looking.next().await {
+            Some(one) => looked.push(one),
+            None => break,
+        }
+    }
     let mut plans = BTreeMap::new();
     let mut seen = BTreeMap::new();
     for (plan, one) in looked {
@@ -135,6 +145,9 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
         plan.held.clone_from(&held);
         plan
     };
+    if let Some(words) = input.paused.get(&device.id) {
+        return (idle(DeviceState::Paused(words.clone())), None);
+    }
     let engine = match input.gate.open(device) {
         Ok(engine) => engine,
         Err(words) => return (idle(DeviceState::Pending(words)), None),
@@ -225,6 +238,9 @@ fn wanted_manifest(input: &SurveyInput<'_>, device: &Device) -> Result<WantedMan
         None => Err(words),
         manifest => Ok(WantedManifest { manifest, retained: false, held: Some(words) }),
     };
+    if let Some(words) = input.recorded {
+        return held(words.to_owned());
+    }
     match input.resolution.manifest(input.fleet, &device.id) {
         Some(Ok(manifest)) => match conflict(input.fleet, &manifest) {
             None => {
@@ -260,7 +276,6 @@ async fn observe(
     manifest: Option<&Arc<Manifest>>,
     memory: &DeviceMemory,
 ) -> Result<(EngineReport, Observation), EngineError> {
-    let report = engine.facts().await?;
     let last_seen = input.stored.get(&device.id).and_then(|stored| stored.last_contact);
     let since = last_seen.map(|last| input.now.seconds.saturating_sub(last.seconds));
     let manifest = manifest.map(Arc::as_ref);
@@ -277,12 +292,14 @@ async fn observe(
     let fleet = input.fleet.name.as_str();
     let wanted = Wanted {
         details: &wants,
+        twins: true,
         networks_of: (memory.networks.is_none() || input.resync).then_some(fleet),
         images: &[],
         network_ids: false,
     };
-    let observation = engine.observe(&wanted).await?;
-    Ok((report, observation))
+    // Neither waits for the other: what an engine says of itself takes it longer than a list.
+    let (report, observation) = join(engine.facts(), engine.observe(&wanted)).await;
+    Ok((report?, observation?))
 }
 
 /// The names of a fleet and of a device, present and former.

@@ -2,7 +2,7 @@
 
 use super::{Resolution, Setter, SetterKind, Standing, trace};
 use crate::fleet::Fleet;
-use crate::language::{Leaf, Subject, Wish};
+use crate::language::{Leaf, NearestMiss, Subject};
 use crate::model::{
     DeploymentId, DeploymentKind, Device, DeviceId, Facts, Manifest, Module, ModuleName, Value,
     route_value,
@@ -33,8 +33,8 @@ pub enum Miss {
     Condition {
         /// The part that decided, with the device's value.
         decided: Leaf,
-        /// The fewest properties that would have to be different; `None` where none were found.
-        nearest: Option<Vec<Wish>>,
+        /// The properties that would have to be different; `None` where none were found.
+        nearest: Option<NearestMiss>,
     },
 }
 

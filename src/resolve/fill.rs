@@ -2,9 +2,10 @@
 
 use super::ResolvedCohort;
 use crate::model::{
-    Device, ImageReference, Manifest, Module, ModuleName, Template, TemplateError, TextUse,
+    Device, ImageReference, Manifest, Module, ModuleName, Piece, Template, TemplateError, TextUse,
 };
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A text that can't be filled for a device, or whose filled form is not allowed.
@@ -45,22 +46,7 @@ pub fn fill(cohort: &ResolvedCohort, device: &Device) -> Result<Manifest, Vec<Fi
     let mut errors = Vec::new();
     if cohort.has_templates() {
         for (name, module) in &mut modules {
-            module.for_each_text(&mut |_: TextUse, path, text| {
-                if !Template::is_needed(text) {
-                    return;
-                }
-                match Template::parse(text).and_then(|template| template.fill(device)) {
-                    Ok(filled) => *text = filled,
-                    Err(error) => errors.push(FillError {
-                        module: name.clone(),
-                        path: path.to_owned(),
-                        reason: FillReason::Template(error),
-                    }),
-                }
-            });
-            if errors.is_empty() {
-                check_filled(name, module, &mut errors);
-            }
+            fill_module(name, module, device, &mut errors);
         }
     }
     if !errors.is_empty() {
@@ -69,6 +55,58 @@ pub fn fill(cohort: &ResolvedCohort, device: &Device) -> Result<Manifest, Vec<Fi
     let (device, cohort, routes) =
         (device.id.clone(), cohort.cohort.clone(), cohort.routes.clone());
     Ok(Manifest { device, cohort, modules, routes })
+}
+
+fn fill_module(
+    name: &ModuleName,
+    module: &mut Module,
+    device: &Device,
+    errors: &mut Vec<FillError>,
+) {
+    module.for_each_text(&mut |_: TextUse, path, text| {
+        if !Template::is_needed(text) {
+            return;
+        }
+        match Template::parse(text).and_then(|template| template.fill(device)) {
+            Ok(filled) => *text = filled,
+            Err(error) => errors.push(FillError {
+                module: name.clone(),
+                path: path.to_owned(),
+                reason: FillReason::Template(error),
+            }),
+        }
+    });
+    if errors.is_empty() {
+        check_filled(name, module, errors);
+    }
+}
+
+impl ResolvedCohort {
+    /// What a device gives for each of the cohort's facts; `None` where its manifest can't be filled.
+    pub fn facts_of<'a>(&'a self, device: &'a Device) -> Option<Vec<Cow<'a, str>>> {
+        let facts = self.facts.iter().map(|fact| fact.value(device).ok()).collect::<Option<_>>();
+        facts.filter(|_| self.may_fill(device))
+    }
+
+    /// Whether [`fill`] succeeds for a device.
+    pub fn can_fill(&self, device: &Device) -> bool {
+        self.facts.iter().all(|fact| fact.value(device).is_ok()) && self.may_fill(device)
+    }
+
+    /// Whether nothing but a fact that is missing can be in the way of filling.
+    fn may_fill(&self, device: &Device) -> bool {
+        self.filled_texts.iter().all(|text| text.template.is_ok())
+            && self.checked_per_device.iter().all(|name| {
+                let module = self.modules.get(name);
+                module.is_none_or(|module| can_fill_module(name, module, device))
+            })
+    }
+}
+
+fn can_fill_module(name: &ModuleName, module: &Module, device: &Device) -> bool {
+    let mut errors = Vec::new();
+    fill_module(name, &mut module.clone(), device, &mut errors);
+    errors.is_empty()
 }
 
 /// A text of a cohort's modules that is filled per device.
@@ -101,6 +139,22 @@ pub(super) fn filled_texts(modules: &BTreeMap<ModuleName, Module>) -> Vec<Filled
         });
     }
     texts
+}
+
+/// The facts that some texts name, each once.
+pub(super) fn facts(texts: &[FilledText]) -> Vec<Piece> {
+    let pieces = texts.iter().filter_map(|text| text.template.as_ref().ok());
+    let facts: BTreeSet<&Piece> = pieces
+        .flat_map(|template| &template.pieces)
+        .filter(|piece| !matches!(piece, Piece::Text(_)))
+        .collect();
+    facts.into_iter().cloned().collect()
+}
+
+/// The modules with a text whose filled form may not be allowed.
+pub(super) fn checked_per_device(texts: &[FilledText]) -> BTreeSet<ModuleName> {
+    let checked = texts.iter().filter(|text| !text.may_be_any_text());
+    checked.map(|text| text.module.clone()).collect()
 }
 
 /// The value was parsed first and filled second; what a tag put in must still be a value of its kind.

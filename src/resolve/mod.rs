@@ -5,6 +5,7 @@
 //! cohort; filling templates ([`fill`]) is the only work per device. Pure and total: whatever a fleet
 //! holds, there is a resolution, and [`lint`] says what is wrong with it.
 
+mod answers;
 mod defaults;
 mod explain;
 mod fill;
@@ -20,7 +21,10 @@ pub use explain::{
     taken_away_by,
 };
 pub use fill::{FillError, FilledText, fill};
-pub use lint::{Checked, check, check_by_policy, check_loaded, lint_by_facts, with_fleet_levels};
+pub use lint::{
+    CheckCache, Checked, check, check_after, check_by_policy, check_loaded, lint_by_facts,
+    with_fleet_levels,
+};
 
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
@@ -28,13 +32,13 @@ pub use rows::{Known, KnownDevice, KnownManifest, KnownModule, Rows};
 pub use target::{LostBy, Standing, Targeting, is_hit, select};
 
 use crate::fleet::Fleet;
-use crate::language::{Columns, Condition, Query, Subject};
+use crate::language::{Condition, Query};
 use crate::model::{
-    Cohort, Deployment, DeploymentId, DeviceId, Facts, Manifest, Module, ModuleName, Route,
-    RouteName, Table,
+    Cohort, Deployment, DeploymentId, DeviceId, Facts, Manifest, Module, ModuleName, Piece, Route,
+    RouteName,
 };
+use answers::Answers;
 use signature::Signatures;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -85,6 +89,10 @@ pub struct ResolvedCohort {
     pub notes: Vec<MergeNote>,
     /// The texts that are filled per device.
     pub filled_texts: Vec<FilledText>,
+    /// The facts of a device that these texts name, each once.
+    pub facts: Vec<Piece>,
+    /// The modules with a text of which not every filled form is allowed.
+    pub checked_per_device: BTreeSet<ModuleName>,
 }
 
 impl ResolvedCohort {
@@ -97,26 +105,11 @@ impl ResolvedCohort {
 /// Resolves a fleet. Conditions are evaluated for all devices at once, what becomes of deployments once for
 /// all devices that the same ones hit, and the merge runs once a cohort.
 pub fn resolve(fleet: &Fleet, facts: &Facts) -> Resolution {
-    let reported: Vec<Cow<'_, Table>> =
-        fleet.devices.values().map(|device| facts.reported(device)).collect();
-    resolve_with(fleet, &columns(fleet, &reported))
+    resolve_with(fleet, &Answers::of(fleet, facts))
 }
 
-/// The columns of all properties that the fleet's targets name.
-fn columns<'a>(fleet: &'a Fleet, reported: &'a [Cow<'a, Table>]) -> Columns<'a> {
-    let subjects: Vec<Subject<'a>> = fleet
-        .devices
-        .values()
-        .zip(reported)
-        .map(|(device, reported)| Subject { device, reported })
-        .collect();
-    let targets = fleet.deployments.values().filter_map(|d| d.kind.target()?.condition.as_ref());
-    let phases = fleet.rollout.iter().flat_map(|rollout| &rollout.phases);
-    Columns::of(targets.chain(phases.filter_map(|phase| phase.target.as_ref())), &subjects)
-}
-
-fn resolve_with(fleet: &Fleet, columns: &Columns<'_>) -> Resolution {
-    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, columns));
+fn resolve_with(fleet: &Fleet, answers: &Answers) -> Resolution {
+    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, answers));
     let deployments: Vec<&Deployment<Condition, Query>> = fleet.deployments.values().collect();
     let standings: Vec<(Arc<[Targeting]>, Option<Cohort>)> = found
         .all
@@ -165,7 +158,16 @@ pub fn merge_cohort(fleet: &Fleet, cohort: Cohort, devices: Vec<DeviceId>) -> Re
         .map(|(name, module)| (name, defaults::finish(module, fleet)))
         .collect();
     let filled_texts = fill::filled_texts(&modules);
-    ResolvedCohort { cohort, devices, modules, routes: merged.routes, notes, filled_texts }
+    ResolvedCohort {
+        cohort,
+        devices,
+        modules,
+        routes: merged.routes,
+        notes,
+        facts: fill::facts(&filled_texts),
+        checked_per_device: fill::checked_per_device(&filled_texts),
+        filled_texts,
+    }
 }
 
 impl Resolution {
@@ -194,6 +196,16 @@ impl Resolution {
         let device = fleet.devices.get(device)?;
         Some(fill(cohort, device))
     }
+}
+
+/// The value of a field as it may be shown: what looks like a credential is masked, also inside lists and tables.
+pub fn masked(path: &str, value: &crate::model::Value) -> crate::model::Value {
+    lint::masked(path, value)
+}
+
+/// Whether a text of a list looks like a credential by the one before it.
+pub fn is_credential_after(before: &str, text: &str) -> bool {
+    lint::is_credential_after(before, text)
 }
 
 /// Whether the value of a field looks like a credential, by the field's path or by its own form.

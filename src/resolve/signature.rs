@@ -26,9 +26,13 @@ impl Signatures {
                     rows[device * width + deployment / 64] |= 1 << (deployment % 64);
                 }
             }
+            let mut last: Option<(usize, u32)> = None;
             for device in 0..64.min(devices - block * 64) {
                 let row = &rows[device * width..][..width];
-                let number = known.get(row).copied().unwrap_or_else(|| {
+                // Devices with neighbouring ids are often alike.
+                let as_before = last.filter(|(before, _)| rows[before * width..][..width] == *row);
+                let found = as_before.map(|(_, n)| n).or_else(|| known.get(row).copied());
+                let number = found.unwrap_or_else(|| {
                     let number = u32::try_from(signatures.all.len())
                         .expect("a fleet has fewer devices than 2^32");
                     known.insert(row.into(), number);
@@ -37,6 +41,7 @@ impl Signatures {
                 });
                 signatures.all[number as usize].1 += 1;
                 signatures.of_devices.push(number);
+                last = Some((device, number));
             }
         }
         signatures

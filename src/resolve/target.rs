@@ -1,7 +1,8 @@
 //! Who is targeted, which deployment is the base, which are layers, and what became of the others.
 
+use super::answers::Answers;
 use crate::fleet::Fleet;
-use crate::language::{Bitmap, Columns, Condition, Query, Subject, Truth};
+use crate::language::{Bitmap, Condition, Query, Subject, Truth};
 use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind};
 
 /// A deployment that targets a device, and what became of it there.
@@ -69,15 +70,15 @@ impl Standing {
 }
 
 /// By deployment, in the order of their ids, the devices that it hits.
-pub(super) fn hits(fleet: &Fleet, columns: &Columns<'_>) -> Vec<Bitmap> {
+pub(super) fn hits(fleet: &Fleet, answers: &Answers) -> Vec<Bitmap> {
     let hits = |deployment: &Deployment<Condition, Query>| match &deployment.kind {
         DeploymentKind::Device { device, .. } => {
-            columns.only(fleet.devices.keys().position(|id| id == device))
+            answers.only(fleet.devices.keys().position(|id| id == device))
         }
         DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => {
             match &target.condition {
-                Some(condition) => columns.matches(condition),
-                None => columns.only(None),
+                Some(condition) => answers.matches(condition),
+                None => answers.only(None),
             }
         }
     };

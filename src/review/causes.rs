@@ -101,6 +101,14 @@ struct Reach {
     outranked: Vec<Cause>,
 }
 
+/// What was found in one group.
+#[derive(Default)]
+struct Known {
+    reach: BTreeMap<(usize, usize, String), Reach>,
+    /// The causes on devices whose own facts are the same on both sides.
+    of_same: BTreeMap<(usize, usize), BTreeSet<Cause>>,
+}
+
 /// Finds causes; what is the same for many devices is found once.
 pub(super) struct Causes<'a> {
     base: Side<'a>,
@@ -119,7 +127,7 @@ impl<'a> Causes<'a> {
 
     /// Names the causes of a group's changes, each with the number of devices that it holds for.
     pub(super) fn name(&self, group: &mut Group) {
-        let mut known: BTreeMap<String, Reach> = BTreeMap::new();
+        let mut known = Known::default();
         for device in std::mem::take(&mut group.devices) {
             let former = self.renamed.get(&device).copied().unwrap_or(&device);
             for cause in self.of_device(group, former, &device, &mut known) {
@@ -134,7 +142,7 @@ impl<'a> Causes<'a> {
         group: &Group,
         former: &DeviceId,
         id: &DeviceId,
-        known: &mut BTreeMap<String, Reach>,
+        known: &mut Known,
     ) -> BTreeSet<Cause> {
         let mut causes = BTreeSet::new();
         match group.membership {
@@ -149,12 +157,7 @@ impl<'a> Causes<'a> {
         let view = |side: &Side<'a>, id: &DeviceId| {
             let (fleet, _) = side.fleet?;
             let device = fleet.devices.get(id)?;
-            Some(View::new(
-                fleet,
-                device,
-                side.facts.reported(device).into_owned(),
-                targeted(side, id),
-            ))
+            Some(View::new(fleet, device, side.facts.reported(device), targeted(side, id)))
         };
         let (Some(old), Some(new)) = (view(&self.base, former), view(&self.head, id)) else {
             return causes;
@@ -164,24 +167,34 @@ impl<'a> Causes<'a> {
             edits: effective(&old, &new, &group.changes),
             outranked: compared.outranked(group),
         };
+        let is_same = former == id && compared.facts_are_equal();
+        if let Some(found) = known.of_same.get(&compared.targeting()).filter(|_| is_same) {
+            causes.extend(found.iter().cloned());
+            return causes;
+        }
         let found;
         let reach = if former == id {
-            known.entry(compared.same_for()).or_insert_with(reach)
+            known.reach.entry(compared.same_for()).or_insert_with(reach)
         } else {
             found = reach();
             &found
         };
-        causes.extend(reach.edits.iter().flat_map(|edit| compared.named(edit)));
-        causes.extend(reach.outranked.iter().cloned());
+        let named = reach.edits.iter().flat_map(|edit| compared.named(edit));
+        let named: BTreeSet<Cause> = named.chain(reach.outranked.iter().cloned()).collect();
+        if is_same {
+            known.of_same.insert(compared.targeting(), named.clone());
+        }
+        causes.extend(named);
         causes
     }
 
     /// Whether the device has something else in force than what was applied last, or nothing.
     fn in_force_cause(&self, id: &DeviceId) -> Option<Cause> {
+        let in_force = self.base.in_force?;
         let said = self.base.fleet.and_then(|(fleet, resolution)| {
             resolution.manifest(fleet, id).and_then(Result::ok).map(|m| manifest_hash(&m))
         });
-        let is = self.base.in_force?.get(id).map(|manifest: &Manifest| manifest_hash(manifest));
+        let is = in_force.get(id).map(|manifest: &Manifest| manifest_hash(manifest));
         let is_retained = self.base.fleet.is_some() && said.is_none();
         match is {
             _ if is_retained => None,
@@ -204,13 +217,25 @@ struct Compared<'v, 'a> {
 
 impl Compared<'_, '_> {
     /// Devices with an equal text are reached by the same edits within a group.
-    fn same_for(&self) -> String {
+    fn same_for(&self) -> (usize, usize, String) {
         let (old, new) = (&self.old.device.tags, &self.new.device.tags);
         let tags: Vec<_> = changed_leaves(old, new)
             .into_iter()
             .map(|path| (Value::lookup(old, &path), Value::lookup(new, &path), path.join("/")))
             .collect();
-        format!("{:?} {:?} {tags:?}", self.old.targeted, self.new.targeted)
+        let (old, new) = self.targeting();
+        (old, new, format!("{tags:?}"))
+    }
+
+    /// Devices that the same deployments target share the list of them: where that is stands for what it says.
+    fn targeting(&self) -> (usize, usize) {
+        (self.old.targeted.as_ptr().addr(), self.new.targeted.as_ptr().addr())
+    }
+
+    fn facts_are_equal(&self) -> bool {
+        let (old, new) = (self.old, self.new);
+        std::ptr::eq(old.device, new.device) && std::ptr::eq(&*old.reported, &*new.reported)
+            || old.device.tags == new.device.tags && old.reported == new.reported
     }
 
     /// What an edit is called.
@@ -288,7 +313,7 @@ impl Compared<'_, '_> {
         let decides = |cause: &Cause, path: &[String]| {
             let is = is_hit(after, self.new.subject());
             let mut device: Device = self.new.device.clone();
-            let mut reported = self.new.reported.clone();
+            let mut reported = self.new.reported.clone().into_owned();
             match cause {
                 Cause::ReportedChanged(_) => take_back(&mut reported, &self.old.reported, path),
                 _ => take_back(&mut device.tags, &self.old.device.tags, path),

@@ -1,35 +1,40 @@
 //! The comparison itself: devices, their changes, groups of equal ones.
 
 use super::causes::Causes;
+use super::digest::digest;
 use super::fields::{
     Action, FieldChange, ModuleChange, Reason, changed_lines, compare_modules, renamed_module,
 };
 use super::missing::missing_facts;
 use super::notices::notices;
+use super::pairs::{BothStates, EqualCohorts, Pairs, have_equal_facts};
+use super::phases::{AT_ONCE, name_phases};
 use super::setters::{name_setters, ranks};
-use super::side::{Side, State};
+use super::side::{Filled, Member, Side, State};
 use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
 use crate::diagnostic::Diagnostic;
-use crate::fleet::print_toml;
-use crate::model::{DeviceId, ModuleName, Route, RouteName, Table, Value, route_value};
-use std::cmp::Reverse;
+use crate::fleet::{print_toml, side_by_side};
+use crate::model::{Cohort, DeviceId, ModuleName, Route, RouteName, Table, Value, route_value};
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Compares two sides.
 pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetDiff {
-    let devices = devices_of(&base, &head, options);
+    let (before, after) = (base.members(), head.members());
+    let devices = devices_of((&base, &before), (&head, &after), options);
     let mut groups = Grouping::default();
     for pair in &devices {
         groups.add(&base, &head, pair);
     }
     let mut groups = groups.into_groups();
     let renamed: BTreeMap<&DeviceId, &DeviceId> =
-        devices.iter().filter_map(|pair| Some((&pair.id, pair.former.as_ref()?))).collect();
+        devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
     let causes = Causes::new(base, head, &renamed);
     for group in &mut groups {
         causes.name(group);
         name_setters(group, &base, &head, &renamed);
+        name_phases(group, &base, &head);
     }
     let notices = notices(&base, &head, &devices);
     let engines: BTreeSet<&str> = notices
@@ -38,14 +43,24 @@ pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetD
         .map(|notice| notice.subject.as_str())
         .collect();
     groups.sort_by_cached_key(|group| {
-        (delicacy(group, &engines), Reverse(group.devices.len()), group.devices.first().cloned())
+        let is_phased = group.phases.first().is_none_or(|(name, _)| name != AT_ONCE);
+        (
+            is_phased,
+            delicacy(group, &engines),
+            Reverse(group.devices.len()),
+            group.devices.first().cloned(),
+        )
     });
+    let sides = vec![(&base, &before), (&head, &after)];
+    let named =
+        side_by_side(sides, 1, |(side, members)| (side.name.to_owned(), digest(side, members)));
+    let [base_name, head_name] = <[_; 2]>::try_from(named).expect("there are two sides");
     let facts_missing = missing_facts(&base, &head, options);
     FleetDiff {
         fleet: head.fleet.or(base.fleet).map(|(f, _)| f.name.to_string()).unwrap_or_default(),
         narrowed: options.only.is_some(),
-        base: (base.name.to_owned(), base.digest()),
-        head: (head.name.to_owned(), head.digest()),
+        base: base_name,
+        head: head_name,
         summary: summarize(&devices, &groups, &notices, facts_missing.len()),
         guards: guards::judge(&base, &head, &groups, &options.allowances),
         ranks: ranks(&groups, &base, &head),
@@ -57,80 +72,126 @@ pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetD
 }
 
 /// A device that is looked at: its id, and the one that it had at the base if that is another.
-pub(super) struct Pair {
-    pub(super) id: DeviceId,
-    pub(super) former: Option<DeviceId>,
+pub(super) struct Pair<'a> {
+    pub(super) id: &'a DeviceId,
+    pub(super) former: Option<&'a DeviceId>,
+    pub(super) before: Option<Member<'a>>,
+    pub(super) after: Option<Member<'a>>,
 }
 
-impl Pair {
-    pub(super) fn base_id(&self) -> &DeviceId {
-        self.former.as_ref().unwrap_or(&self.id)
+impl<'a> Pair<'a> {
+    pub(super) fn base_id(&self) -> &'a DeviceId {
+        self.former.unwrap_or(self.id)
     }
 }
 
-/// The devices of both sides. One that was renamed, and says so, is one device.
-fn devices_of(base: &Side<'_>, head: &Side<'_>, options: &DiffOptions<'_>) -> Vec<Pair> {
-    let mut taken: BTreeSet<DeviceId> = BTreeSet::new();
-    let mut pairs = Vec::new();
-    for id in head.devices() {
-        let formerly = head.fleet.and_then(|(fleet, _)| fleet.devices.get(id));
-        let former = formerly.filter(|_| !base.has(id)).and_then(|device| {
-            let is_it =
-                |old: &&DeviceId| base.has(old) && !head.has(old) && !taken.contains(old.as_str());
-            device.formerly.iter().find(is_it).cloned()
-        });
-        taken.extend(former.clone());
-        pairs.push(Pair { id: id.clone(), former });
+/// The devices of both sides, each with its members. One that was renamed, and says so, is one device.
+fn devices_of<'a>(
+    (base, before): (&Side<'a>, &[Member<'a>]),
+    (head, after): (&Side<'a>, &[Member<'a>]),
+    options: &DiffOptions<'_>,
+) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::with_capacity(after.len());
+    let (mut olds, mut news) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let (before, after) = match (olds.peek(), news.peek()) {
+            (None, None) => break,
+            (Some(old), Some(new)) => match old.id.cmp(new.id) {
+                Ordering::Less => (olds.next(), None),
+                Ordering::Equal => (olds.next(), news.next()),
+                Ordering::Greater => (None, news.next()),
+            },
+            (_, None) => (olds.next(), None),
+            (None, _) => (None, news.next()),
+        };
+        let Some(id) = after.or(before).map(|member| member.id) else { break };
+        pairs.push(Pair { id, former: None, before: before.copied(), after: after.copied() });
     }
-    let gone = base.devices().into_iter().filter(|id| !head.has(id) && !taken.contains(*id));
-    pairs.extend(gone.map(|id| Pair { id: id.clone(), former: None }));
-    pairs.sort_by(|a, b| a.id.cmp(&b.id));
+    join_renamed(&mut pairs, base, head);
     if let Some(only) = &options.only {
-        pairs.retain(|pair| only.contains(&pair.id) || only.contains(pair.base_id()));
+        pairs.retain(|pair| only.contains(pair.id) || only.contains(pair.base_id()));
     }
     pairs
 }
 
-/// Devices by what changes on them.
-#[derive(Default)]
-struct Grouping {
-    groups: Vec<Group>,
-    by_change: BTreeMap<String, usize>,
-    /// The group, or none, of devices whose cohorts have the same manifest for all.
-    by_cohorts: BTreeMap<(usize, usize), Option<usize>>,
+/// A device that is new, and says that it had the id of one that is gone, is that one.
+fn join_renamed<'a>(pairs: &mut Vec<Pair<'a>>, base: &Side<'a>, head: &Side<'a>) {
+    let mut taken: BTreeMap<&DeviceId, Member<'a>> = BTreeMap::new();
+    let old_members: BTreeMap<&DeviceId, Member<'a>> = pairs
+        .iter()
+        .filter(|pair| pair.after.is_none())
+        .filter_map(|pair| Some((pair.id, pair.before?)))
+        .collect();
+    for pair in pairs.iter_mut().filter(|pair| pair.before.is_none()) {
+        let Some(device) = pair.after.and_then(|member| member.device()) else { continue };
+        let is_it =
+            |old: &&'a DeviceId| base.has(old) && !head.has(old) && !taken.contains_key(*old);
+        pair.former = device.formerly.iter().find(is_it);
+        pair.before = pair.former.and_then(|former| old_members.get(former).copied());
+        taken.extend(pair.former.zip(pair.before));
+    }
+    pairs.retain(|pair| pair.after.is_some() || !taken.contains_key(pair.id));
 }
 
-impl Grouping {
-    fn add(&mut self, base: &Side<'_>, head: &Side<'_>, pair: &Pair) {
-        let (before, after) = (State::of(base, pair.base_id()), State::of(head, &pair.id));
-        let shared = before.shared().zip(after.shared()).filter(|_| pair.former.is_none());
-        let known = shared.and_then(|shared| self.by_cohorts.get(&shared).copied());
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let change = compare(&before, &after, pair.former.is_some());
-                let index = change.map(|change| self.index_of(change));
-                if let Some(shared) = shared {
-                    self.by_cohorts.insert(shared, index);
-                }
-                index
-            }
+/// Devices by what changes on them.
+#[derive(Default)]
+struct Grouping<'a> {
+    groups: Vec<Group>,
+    by_change: BTreeMap<String, usize>,
+    equal: EqualCohorts,
+    pairs: Pairs,
+    /// The combinations that each group spans, with the number of devices.
+    cohorts: BTreeMap<(usize, Option<&'a Cohort>, Option<&'a Cohort>), usize>,
+}
+
+impl<'a> Grouping<'a> {
+    fn add(&mut self, base: &Side<'a>, head: &Side<'a>, pair: &Pair<'a>) {
+        if self.is_surely_same(base, head, pair) {
+            return;
+        }
+        let states = BothStates {
+            before: State::of(base, pair.base_id(), pair.before.as_ref()),
+            after: State::of(head, pair.id, pair.after.as_ref()),
+            renamed: pair.former.is_some(),
         };
-        if let Some(group) = index.and_then(|index| self.groups.get_mut(index)) {
+        let Self { groups, by_change, equal: _, pairs, cohorts } = self;
+        let index = pairs.found(states, |states| {
+            let change = compare(states)?;
+            Some(*by_change.entry(change.key()).or_insert_with(|| {
+                groups.push(change.into_group());
+                groups.len() - 1
+            }))
+        });
+        if let Some((index, group)) = index.and_then(|index| Some((index, groups.get_mut(index)?)))
+        {
             group.devices.push(pair.id.clone());
-            *group.cohorts.entry((before.cohort(), after.cohort())).or_default() += 1;
+            let combination = (index, states.before.cohort(), states.after.cohort());
+            *cohorts.entry(combination).or_default() += 1;
         }
     }
 
-    fn index_of(&mut self, change: DeviceChange) -> usize {
-        let key = change.key();
-        *self.by_change.entry(key).or_insert_with(|| {
-            self.groups.push(change.into_group());
-            self.groups.len() - 1
-        })
+    /// Whether nothing changes on a device, told by its cohorts and facts without filling anything.
+    fn is_surely_same(&mut self, base: &Side<'a>, head: &Side<'a>, pair: &Pair<'a>) -> bool {
+        if pair.former.is_some() || base.in_force.is_some() || head.in_force.is_some() {
+            return false;
+        }
+        let member = |member: Option<Member<'a>>, side: &Side<'a>| {
+            let member = member?;
+            let (index, device) = (member.cohort()?, member.device()?);
+            Some((index, side.cohorts().get(index)?, device))
+        };
+        match (member(pair.before, base), member(pair.after, head)) {
+            (Some((i, old, before)), Some((j, new, after))) => {
+                self.equal.are_equal((i, old), (j, new)) && have_equal_facts(old, before, after)
+            }
+            _ => false,
+        }
     }
 
-    fn into_groups(self) -> Vec<Group> {
+    fn into_groups(mut self) -> Vec<Group> {
+        for ((index, before, after), devices) in self.cohorts {
+            self.groups[index].cohorts.insert((before.cloned(), after.cloned()), devices);
+        }
         self.groups
     }
 }
@@ -162,11 +223,13 @@ impl DeviceChange {
             causes: BTreeMap::new(),
             changes,
             diff,
+            phases: Vec::new(),
         }
     }
 }
 
-fn compare(before: &State<'_>, after: &State<'_>, renamed: bool) -> Option<DeviceChange> {
+fn compare(states: BothStates<'_>) -> Option<DeviceChange> {
+    let BothStates { before, after, renamed } = states;
     use State::{Absent, Empty, Held, Kept, Recorded, Targeted, Untargeted};
     let membership = match (before, after) {
         (Absent, Absent) => return None,
@@ -184,14 +247,16 @@ fn compare(before: &State<'_>, after: &State<'_>, renamed: bool) -> Option<Devic
         ) => Membership::Stays,
     };
     let changes = match after {
-        Targeted { .. } | Recorded(_) | Empty => module_changes(before, after, renamed),
+        Targeted { .. } | Recorded(_) | Empty => {
+            module_changes(&before.filled(), &after.filled(), renamed)
+        }
         Absent | Untargeted | Held | Kept(_) => Vec::new(),
     };
     (membership != Membership::Stays || !changes.is_empty())
         .then_some(DeviceChange { membership, changes })
 }
 
-fn module_changes(before: &State<'_>, after: &State<'_>, renamed: bool) -> Vec<ModuleChange> {
+fn module_changes(before: &Filled<'_>, after: &Filled<'_>, renamed: bool) -> Vec<ModuleChange> {
     let mut names: BTreeSet<&ModuleName> = before.modules().keys().collect();
     names.extend(after.modules().keys());
     let mut changes: Vec<ModuleChange> = names
@@ -271,7 +336,7 @@ fn delicacy(group: &Group, engines: &BTreeSet<&str>) -> u8 {
 }
 
 fn summarize(
-    devices: &[Pair],
+    devices: &[Pair<'_>],
     groups: &[Group],
     notices: &[Notice],
     facts_missing: usize,

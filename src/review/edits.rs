@@ -9,6 +9,7 @@ use crate::model::{
     Deployment, DeploymentId, Device, Manifest, ModuleEntry, Table, Value, route_value,
 };
 use crate::resolve::{Targeting, fill, merge_cohort, select};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One difference between two fleets that a device may feel.
@@ -30,7 +31,7 @@ pub(super) enum Edit {
 pub(super) struct View<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) device: &'a Device,
-    pub(super) reported: Table,
+    pub(super) reported: Cow<'a, Table>,
     pub(super) targeted: &'a [Targeting],
 }
 
@@ -38,7 +39,7 @@ impl<'a> View<'a> {
     pub(super) fn new(
         fleet: &'a Fleet,
         device: &'a Device,
-        reported: Table,
+        reported: Cow<'a, Table>,
         targeted: &'a [Targeting],
     ) -> Self {
         Self { fleet, device, reported, targeted }

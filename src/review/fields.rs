@@ -4,7 +4,7 @@ use crate::fleet::print_module;
 use crate::model::{
     Module, Table, TextUse, Value, module_hashes, module_table, path_segment, short_module_table,
 };
-use crate::resolve::{Setter, is_credential};
+use crate::resolve::{Setter, is_credential, is_credential_after};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -210,8 +210,7 @@ fn powers(module: &Module) -> BTreeSet<String> {
     powers
 }
 
-/// The two sides as they may be shown: data texts as the templates they came from where that explains
-/// more than the filled text, credentials hidden, but not that they changed.
+/// The two sides as they may be shown.
 fn shown_modules(
     before: Option<Compared<'_>>,
     after: Option<Compared<'_>>,
@@ -225,17 +224,14 @@ fn shown_modules(
             module.for_each_text(&mut |usage, path, text| {
                 let n = seen.entry(path.to_owned()).and_modify(|n| *n += 1).or_insert(0_usize);
                 let key = (path.to_owned(), *n);
-                let (filled, template) = &own.0[&key];
-                let counterpart = other.0.get(&key);
-                let differs = counterpart.is_some_and(|(f, _)| f != filled);
-                let template_differs = counterpart.is_some_and(|(_, t)| t != template);
-                if is_credential(path, &filled.as_str().into()) {
-                    *text = if differs { word.to_owned() } else { "(masked)".to_owned() };
-                } else if usage == TextUse::Data && template.contains("${device.") {
-                    // Otherwise one of the two explains what the other doesn't show.
-                    if differs == template_differs {
-                        text.clone_from(template);
-                    }
+                let Some(filled) = own.get(&key) else { return };
+                // Items of a list have one path.
+                let before = n.checked_sub(1).and_then(|n| own.get(&(path.to_owned(), n)));
+                if before.is_some_and(|b| is_credential_after(b.filled, filled.filled)) {
+                    let differs = other.get(&key).is_some_and(|o| o.filled != filled.filled);
+                    if differs { word } else { "(masked)" }.clone_into(text);
+                } else {
+                    shown_text(usage, path, filled, other.get(&key), word).clone_into(text);
                 }
             });
             module
@@ -244,11 +240,47 @@ fn shown_modules(
     (show(before, &old, &new, "(masked)"), show(after, &new, &old, "(masked, changed)"))
 }
 
+/// A text of a module: filled, and the template.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'t> {
+    pub(super) filled: &'t str,
+    pub(super) template: &'t str,
+}
+
+/// What may be shown of a text, with the one in its place on the other side: of data the template it came from
+/// where that explains more than the filled text, of a credential nothing but that it changed, by a word.
+pub(super) fn shown_text<'t>(
+    usage: TextUse,
+    path: &str,
+    own: Text<'t>,
+    other: Option<Text<'_>>,
+    changed: &'t str,
+) -> &'t str {
+    let Text { filled, template } = own;
+    let differs = other.is_some_and(|other| other.filled != filled);
+    let template_differs = other.is_some_and(|other| other.template != template);
+    if is_credential(path, &filled.into()) {
+        if differs { changed } else { "(masked)" }
+    } else if usage == TextUse::Data
+        && template.contains("${device.")
+        && differs == template_differs
+    {
+        // Otherwise one of the two explains what the other doesn't show.
+        template
+    } else {
+        filled
+    }
+}
+
 /// The texts of a module by path and number: filled, and the template.
 #[derive(Default)]
 struct Texts(BTreeMap<(String, usize), (String, String)>);
 
 impl Texts {
+    fn get(&self, key: &(String, usize)) -> Option<Text<'_>> {
+        self.0.get(key).map(|(filled, template)| Text { filled, template })
+    }
+
     fn of(compared: &Compared<'_>) -> Self {
         let list = |module: &Module| {
             let mut texts = Vec::new();

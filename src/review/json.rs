@@ -88,7 +88,7 @@ fn guard_json(guard: &GuardVerdict) -> Json {
 }
 
 fn group_json(group: &Group) -> Json {
-    let Group { devices, membership, cohorts, causes, changes, diff } = group;
+    let Group { devices, membership, cohorts, causes, changes, diff, phases } = group;
     json!({
         "devices": devices.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "membership": match membership {
@@ -109,6 +109,7 @@ fn group_json(group: &Group) -> Json {
         "causes": causes.iter().map(|(cause, devices)| cause_json(cause, *devices)).collect::<Vec<_>>(),
         "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
         "diff": diff,
+        "phases": phases.iter().map(|(name, devices)| json!({"name": name, "devices": devices})).collect::<Vec<_>>(),
     })
 }
 

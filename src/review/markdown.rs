@@ -215,6 +215,9 @@ fn write_lists(out: &mut String, group: &Group, ranks: &Ranks) {
         names.push(format!("… (+{})", group.devices.len() - DEVICES));
     }
     let _ = writeln!(out, "{}", names.join(" "));
+    if let Some(words) = words::phases(group) {
+        let _ = writeln!(out, "({})", phrase(&words));
+    }
     if let Some(words) = words::combinations(group) {
         let _ = writeln!(out, "({words})");
     }

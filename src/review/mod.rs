@@ -6,6 +6,7 @@
 
 mod causes;
 mod diff;
+mod digest;
 mod edits;
 mod escape;
 mod fields;
@@ -14,6 +15,8 @@ mod json;
 mod markdown;
 mod missing;
 mod notices;
+mod pairs;
+mod phases;
 mod setters;
 mod side;
 mod state;
@@ -22,6 +25,7 @@ mod words;
 
 pub use causes::Cause;
 pub use diff::diff;
+pub use digest::fleet_digest;
 pub use escape::shown;
 pub use fields::{
     Action, Compared, FieldChange, ModuleChange, Reason, compare_modules, fields_of, lifts_a_limit,
@@ -29,9 +33,10 @@ pub use fields::{
 pub use guards::{Allowance, GuardVerdict, Loosened, judge_numbers};
 pub use json::{json, warning_json};
 pub use markdown::{LONGEST_COMMENT, markdown};
-pub use side::{Side, fleet_digest};
+pub use phases::{edited_deployment, goes_at_once};
+pub use side::Side;
 pub use state::{DeviceState, FleetState, InForceState, StateError, decode_state};
-pub use text::{Tone, names, text};
+pub use text::{Tone, causes_line, names, text};
 pub use words::summary_line;
 
 use crate::diagnostic::Diagnostic;
@@ -158,6 +163,8 @@ pub struct Group {
     pub changes: Vec<ModuleChange>,
     /// The same as a text diff of the manifests.
     pub diff: String,
+    /// In which phase of the rollout how many of them are, by name; empty where the fleet has no phases.
+    pub phases: Vec<(String, usize)>,
 }
 
 /// Something to see although no module changes.

@@ -11,22 +11,23 @@ use crate::model::EngineAddress;
 pub(super) const NO_ENGINE: &str = "none";
 
 /// The notices of a comparison: of devices by id, then of the fleet.
-pub(super) fn notices(base: &Side<'_>, head: &Side<'_>, devices: &[Pair]) -> Vec<Notice> {
+pub(super) fn notices(base: &Side<'_>, head: &Side<'_>, devices: &[Pair<'_>]) -> Vec<Notice> {
     let (Some((before, _)), Some((after, _))) = (base.fleet, head.fleet) else { return Vec::new() };
     let mut notices = Vec::new();
     for pair in devices {
-        let Some(new) = after.devices.get(&pair.id) else { continue };
+        let Some(new) = pair.after.and_then(|member| member.device()) else { continue };
         let notice = |kind, before: String, after: String| Notice {
             kind,
             subject: pair.id.to_string(),
             before,
             after,
         };
-        if let Some(former) = &pair.former {
+        if let Some(former) = pair.former {
             let (old, new) = (former.to_string(), pair.id.to_string());
             notices.push(notice(NoticeKind::DeviceRenamed, old, new));
         }
-        let old = before.devices.get(pair.base_id()).and_then(|old| old.engine.as_ref());
+        let old =
+            pair.before.and_then(|member| member.device()).and_then(|old| old.engine.as_ref());
         if old != new.engine.as_ref() {
             let words = |engine: Option<_>| {
                 engine.map_or(NO_ENGINE.to_owned(), |e: &EngineAddress| e.to_string())

@@ -77,12 +77,9 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn of(side: &Side<'a>, device: &DeviceId) -> Option<Self> {
         let (fleet, _) = side.fleet?;
-        match State::of(side, device) {
-            State::Targeted { manifest, .. } => {
-                Some(Self { fleet, traces: trace(fleet, &manifest), cohort: manifest.cohort })
-            }
-            _ => None,
-        }
+        let state = State::of(side, device, side.member(device).as_ref());
+        let manifest = state.manifest().filter(|_| matches!(state, State::Targeted { .. }))?;
+        Some(Self { fleet, traces: trace(fleet, &manifest), cohort: manifest.cohort.clone() })
     }
 
     fn setter(&self, module: Option<&str>, path: &str) -> Option<Setter> {

@@ -1,16 +1,18 @@
 //! One side of a comparison, and what it says of one device.
 //!
 //! Enters: a fleet with its resolution, and, for what devices have now, their recorded manifests. Leaves:
-//! a [`State`] per device.
+//! the [`Member`]s of the side, and a [`State`] per device, which is filled only for whoever asks.
 
 use super::fields::Compared;
 use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
 use crate::model::{
-    Cohort, DeviceId, Facts, Hash, Manifest, Module, ModuleName, Route, RouteName, manifest_hash,
+    Cohort, Device, DeviceId, Facts, Manifest, Module, ModuleName, Route, RouteName, manifest_hash,
 };
-use crate::resolve::{Resolution, ResolvedCohort, fill};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::resolve::{DeviceResolution, Resolution, ResolvedCohort, fill};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One side of a comparison.
 #[derive(Clone, Copy)]
@@ -28,6 +30,25 @@ pub struct Side<'a> {
     pub in_force: Option<&'a BTreeMap<DeviceId, Manifest>>,
 }
 
+/// A device of a side.
+#[derive(Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) id: &'a DeviceId,
+    /// What the fleet says of it; `None` without a fleet.
+    pub(super) said: Option<(&'a Arc<Device>, &'a DeviceResolution)>,
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn device(&self) -> Option<&'a Arc<Device>> {
+        self.said.map(|(device, _)| device)
+    }
+
+    /// The number of its cohort.
+    pub(super) fn cohort(&self) -> Option<usize> {
+        self.said?.1.cohort
+    }
+}
+
 impl<'a> Side<'a> {
     /// A side by what files say.
     pub fn of_files(
@@ -39,13 +60,20 @@ impl<'a> Side<'a> {
         Self { name, fleet, facts, warnings, in_force: None }
     }
 
-    /// All devices that it knows.
-    pub(super) fn devices(&self) -> BTreeSet<&'a DeviceId> {
+    /// All devices that it knows, by their ids.
+    pub(super) fn members(&self) -> Vec<Member<'a>> {
         match (self.fleet, self.in_force) {
-            (Some((fleet, _)), _) => fleet.devices.keys().collect(),
-            (None, Some(in_force)) => in_force.keys().collect(),
-            (None, None) => BTreeSet::new(),
+            (Some((fleet, resolution)), _) => members(fleet, resolution),
+            (None, Some(in_force)) => in_force.keys().map(|id| Member { id, said: None }).collect(),
+            (None, None) => Vec::new(),
         }
+    }
+
+    /// One device of its fleet.
+    pub(super) fn member(&self, id: &DeviceId) -> Option<Member<'a>> {
+        let (fleet, resolution) = self.fleet?;
+        let (id, device) = fleet.devices.get_key_value(id)?;
+        Some(Member { id, said: resolution.devices.get(id).map(|resolved| (device, resolved)) })
     }
 
     pub(super) fn has(&self, id: &DeviceId) -> bool {
@@ -56,30 +84,25 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// One hash over all manifests.
-    pub(super) fn digest(&self) -> Hash {
-        let hashes: Vec<String> = self
-            .devices()
-            .into_iter()
-            .map(|id| match State::of(self, id) {
-                State::Targeted { manifest, .. } | State::Recorded(manifest) => {
-                    manifest_hash(&manifest).to_string()
-                }
-                State::Held => format!("{id} can't be filled"),
-                State::Empty => format!("{id} has nothing"),
-                State::Kept(_) | State::Untargeted | State::Absent => format!("{id} is retained"),
-            })
-            .collect();
-        Hash::of_texts("hoist fleet", hashes.iter().map(String::as_str))
+    pub(super) fn cohorts(&self) -> &'a [ResolvedCohort] {
+        self.fleet.map(|(_, resolution)| resolution.cohorts.as_slice()).unwrap_or_default()
     }
 }
 
-/// One hash over all manifests of a fleet.
-pub fn fleet_digest(fleet: &Fleet, resolution: &Resolution) -> Hash {
-    Side::of_files("", Some((fleet, resolution)), &Facts::none(), &[]).digest()
+/// Both maps are in the order of ids, and have the same ones.
+fn members<'a>(fleet: &'a Fleet, resolution: &'a Resolution) -> Vec<Member<'a>> {
+    let mut resolved = resolution.devices.iter().peekable();
+    let mut members = Vec::with_capacity(fleet.devices.len());
+    for (id, device) in &fleet.devices {
+        while resolved.next_if(|(other, _)| *other < id).is_some() {}
+        let said = resolved.next_if(|(other, _)| *other == id);
+        members.push(Member { id, said: said.map(|(_, resolved)| (device, resolved)) });
+    }
+    members
 }
 
 /// What one side says of one device.
+#[derive(Clone, Copy)]
 pub(super) enum State<'a> {
     /// The side does not have it.
     Absent,
@@ -87,28 +110,31 @@ pub(super) enum State<'a> {
     Untargeted,
     /// A base targets it, but a template of its manifest can't be filled: what it has stays.
     Held,
-    /// Its cohort, with its number, and its manifest.
-    Targeted { cohort: &'a ResolvedCohort, index: usize, manifest: Box<Manifest> },
+    /// Its cohort, with its number.
+    Targeted { cohort: &'a ResolvedCohort, index: usize, device: &'a Device },
     /// What it has in force, which no revision at hand says.
-    Recorded(Box<Manifest>),
+    Recorded(&'a Manifest),
     /// What it has in force and keeps: no base targets it any more.
-    Kept(Box<Manifest>),
+    Kept(&'a Manifest),
     /// Nothing is in force on it yet.
     Empty,
 }
 
 impl<'a> State<'a> {
-    pub(super) fn of(side: &Side<'a>, id: &DeviceId) -> Self {
-        let said = Self::by_files(side, id);
+    /// What a side says of a device: of which it knows this much.
+    pub(super) fn of(side: &Side<'a>, id: &DeviceId, member: Option<&Member<'a>>) -> Self {
+        let said = Self::by_files(side, member);
         let Some(in_force) = side.in_force else { return said };
         match (in_force.get(id), said) {
-            (Some(recorded), Self::Targeted { cohort, index, manifest })
-                if manifest_hash(recorded) == manifest_hash(&manifest) =>
+            (Some(recorded), said @ Self::Targeted { .. })
+                if said
+                    .manifest()
+                    .is_some_and(|m| manifest_hash(&m) == manifest_hash(recorded)) =>
             {
-                Self::Targeted { cohort, index, manifest }
+                said
             }
-            (Some(recorded), Self::Untargeted) => Self::Kept(Box::new(recorded.clone())),
-            (Some(recorded), _) => Self::Recorded(Box::new(recorded.clone())),
+            (Some(recorded), Self::Untargeted) => Self::Kept(recorded),
+            (Some(recorded), _) => Self::Recorded(recorded),
             (None, Self::Untargeted) => Self::Untargeted,
             // Without a fleet nobody knows whether it is new.
             (None, Self::Absent) if side.fleet.is_some() => Self::Absent,
@@ -116,57 +142,63 @@ impl<'a> State<'a> {
         }
     }
 
-    fn by_files(side: &Side<'a>, id: &DeviceId) -> Self {
-        let Some((fleet, resolution)) = side.fleet else { return Self::Absent };
-        let Some(device) = fleet.devices.get(id) else { return Self::Absent };
-        let index = resolution.devices.get(id).and_then(|d| d.cohort);
-        let Some((index, cohort)) = index.and_then(|i| Some((i, resolution.cohorts.get(i)?)))
-        else {
-            return Self::Untargeted;
+    fn by_files(side: &Side<'a>, member: Option<&Member<'a>>) -> Self {
+        let Some((device, resolved)) = member.and_then(|member| member.said) else {
+            return Self::Absent;
         };
-        match fill(cohort, device) {
-            Ok(manifest) => Self::Targeted { cohort, index, manifest: Box::new(manifest) },
-            Err(_) => Self::Held,
+        let cohort = resolved.cohort.and_then(|index| Some((index, side.cohorts().get(index)?)));
+        match cohort {
+            None => Self::Untargeted,
+            Some((_, cohort)) if !cohort.can_fill(device) => Self::Held,
+            Some((index, cohort)) => Self::Targeted { cohort, index, device },
         }
     }
 
-    pub(super) fn manifest(&self) -> Option<&Manifest> {
+    pub(super) fn manifest(&self) -> Option<Cow<'a, Manifest>> {
         match self {
-            Self::Targeted { manifest, .. } | Self::Recorded(manifest) | Self::Kept(manifest) => {
-                Some(manifest)
-            }
+            Self::Targeted { cohort, device, .. } => fill(cohort, device).ok().map(Cow::Owned),
+            Self::Recorded(manifest) | Self::Kept(manifest) => Some(Cow::Borrowed(manifest)),
             Self::Absent | Self::Untargeted | Self::Held | Self::Empty => None,
         }
     }
 
-    pub(super) fn cohort(&self) -> Option<Cohort> {
-        self.manifest().map(|manifest| manifest.cohort.clone())
+    pub(super) fn cohort(&self) -> Option<&'a Cohort> {
+        match self {
+            Self::Targeted { cohort, .. } => Some(&cohort.cohort),
+            Self::Recorded(manifest) | Self::Kept(manifest) => Some(&manifest.cohort),
+            Self::Absent | Self::Untargeted | Self::Held | Self::Empty => None,
+        }
     }
 
+    /// The state with its manifest.
+    pub(super) fn filled(self) -> Filled<'a> {
+        Filled { state: self, manifest: self.manifest() }
+    }
+}
+
+/// What one side says of one device, with all texts filled.
+pub(super) struct Filled<'a> {
+    state: State<'a>,
+    manifest: Option<Cow<'a, Manifest>>,
+}
+
+impl Filled<'_> {
     pub(super) fn modules(&self) -> &BTreeMap<ModuleName, Module> {
         static NONE: BTreeMap<ModuleName, Module> = BTreeMap::new();
-        self.manifest().map_or(&NONE, |manifest| &manifest.modules)
+        self.manifest.as_ref().map_or(&NONE, |manifest| &manifest.modules)
     }
 
     pub(super) fn routes(&self) -> &BTreeMap<RouteName, Route> {
         static NONE: BTreeMap<RouteName, Route> = BTreeMap::new();
-        self.manifest().map_or(&NONE, |manifest| &manifest.routes)
+        self.manifest.as_ref().map_or(&NONE, |manifest| &manifest.routes)
     }
 
     pub(super) fn compared(&self, name: &ModuleName) -> Option<Compared<'_>> {
         let filled = self.modules().get(name)?;
-        let template = match self {
-            Self::Targeted { cohort, .. } => cohort.modules.get(name)?,
+        let template = match self.state {
+            State::Targeted { cohort, .. } => cohort.modules.get(name)?,
             _ => filled,
         };
         Some(Compared { filled, template })
-    }
-
-    /// The number of a cohort whose devices all have the same manifest, but for the device's id.
-    pub(super) fn shared(&self) -> Option<usize> {
-        match self {
-            Self::Targeted { cohort, index, .. } if !cohort.has_templates() => Some(*index),
-            _ => None,
-        }
     }
 }

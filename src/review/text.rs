@@ -88,6 +88,11 @@ fn warning_line(warning: &Diagnostic) -> String {
     format!("⚠ {}  {}{}", warning.code, visible(&place), visible(&warning.message))
 }
 
+/// Why the devices of a group change, on one line; empty where no cause was found.
+pub fn causes_line(group: &Group) -> String {
+    plain(&words::causes(group))
+}
+
 /// A phrase on one line.
 fn plain(phrase: &Phrase) -> String {
     phrase
@@ -118,6 +123,9 @@ fn write_group(out: &mut String, group: &Group, ranks: &Ranks, paint: Paint<'_>)
     let _ = writeln!(out, "{}{gap}{}", paint(Tone::Strong, &head), paint(Tone::Quiet, &because));
     if let Some(words) = words::membership(group) {
         let _ = writeln!(out, "  {}", paint(Tone::Warning, words));
+    }
+    if let Some(words) = words::phases(group) {
+        let _ = writeln!(out, "  {}", paint(Tone::Quiet, &plain(&words)));
     }
     if let Some(words) = words::combinations(group) {
         let _ = writeln!(out, "  {}", paint(Tone::Quiet, &words));

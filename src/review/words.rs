@@ -185,6 +185,25 @@ pub(super) fn membership(group: &Group) -> Option<&'static str> {
     }
 }
 
+/// Which phase takes how many of them; nothing where all go at once anyway.
+pub(super) fn phases(group: &Group) -> Option<Phrase> {
+    match group.phases.as_slice() {
+        [] => None,
+        [(name, _)] if name == super::phases::AT_ONCE => {
+            Some(vec![words("goes out at once, without phases (phased = false)")])
+        }
+        phases => {
+            let mut phrase = vec![words("in phases:")];
+            for (index, (name, devices)) in phases.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                phrase.push(words(format!("{comma} {devices} in ")));
+                phrase.push(Piece::Name(name.clone()));
+            }
+            Some(phrase)
+        }
+    }
+}
+
 /// How many combinations of base and layers a group spans, if there are several.
 pub(super) fn combinations(group: &Group) -> Option<String> {
     let n = group.cohorts.len();

@@ -1,7 +1,7 @@
 //! What a change is compared with when nobody says, merging in memory, and the trailers on the way.
 
 use super::error::SourceError;
-use super::interest::{Collector, Kind};
+use super::read::Objects;
 use super::repository::{Repository, Revision};
 use crate::fleet::FileTree;
 use git2::{ErrorCode, Oid};
@@ -126,17 +126,22 @@ impl Repository {
         commit == branch || self.git().graph_descendant_of(branch, commit).unwrap_or(false)
     }
 
-    /// The fleet's files as they are after `head` is merged into `target`. Nothing is written.
+    /// The fleet's files as they are after `head` is merged into `target`, whose files are at hand. Nothing is
+    /// written.
     ///
     /// # Errors
     /// They conflict, have no common history, or objects are missing.
-    pub fn merge_tree(&self, target: &Revision, head: &Revision) -> Result<FileTree, SourceError> {
+    pub fn merge_tree(
+        &self,
+        (target, files): (&Revision, &FileTree),
+        head: &Revision,
+    ) -> Result<FileTree, SourceError> {
         let base = self.merge_base(target, head)?;
         if base == target.id {
-            return self.read(head);
+            return self.read_beside((target, files), head);
         }
         if base == head.id {
-            return self.read(target);
+            return Ok(files.clone());
         }
         // A repository of its own, whose new objects stay in memory.
         let failed = |error: &git2::Error| {
@@ -151,7 +156,7 @@ impl Repository {
             |revision: &Revision| Oid::from_str(&revision.id).and_then(|id| git.find_commit(id));
         let ours = commit(target).map_err(|error| failed(&error))?;
         let theirs = commit(head).map_err(|error| failed(&error))?;
-        let index = git
+        let mut index = git
             .merge_commits(&ours, &theirs, Some(&git2::MergeOptions::new()))
             .map_err(|error| failed(&error))?;
         let paths = conflicting_paths(&index).map_err(|error| failed(&error))?;
@@ -159,25 +164,21 @@ impl Repository {
             let (target, head) = (target.short.clone(), head.short.clone());
             return Err(SourceError::Conflict { target, head, paths });
         }
-        let mut collector = Collector::default();
-        for entry in index.iter() {
-            let Some(kind) = Kind::of_mode(entry.mode) else { continue };
-            let full = String::from_utf8_lossy(&entry.path);
-            let Some(path) = self.fleet_path(&full) else { continue };
-            if full.contains(char::REPLACEMENT_CHARACTER) {
-                collector.add_unreadable(path, "its name is not UTF-8");
-                continue;
-            }
-            collector.add(path, kind, || {
-                let size = odb.read_header(entry.id).map_err(|error| failed(&error))?.0 as u64;
-                if size > FileTree::LARGEST_FILE {
-                    return Ok(crate::fleet::TreeEntry::TooLarge(size));
-                }
-                let blob = odb.read(entry.id).map_err(|error| failed(&error))?;
-                Ok(super::interest::file(blob.data()))
-            })?;
-        }
-        Ok(collector.finish())
+        let id = index.write_tree_to(&git).map_err(|error| failed(&error))?;
+        let tree = git.find_tree(id).map_err(|error| failed(&error))?;
+        let known = ours.tree().map_err(|error| failed(&error))?;
+        let words = format!("{} and {}", target.short, head.short);
+        let objects = Objects { repository: self, git: &git, wanted: &words };
+        objects.files_beside((&known, files), &tree)
+    }
+
+    /// Whether a commit is in the history of another one, itself included. Of ids that are not here: no.
+    pub fn is_in_history(&self, id: &str, of: &str) -> bool {
+        let ids = Oid::from_str(id).and_then(|id| Ok((id, Oid::from_str(of)?)));
+        ids.is_ok_and(|(id, of)| {
+            self.git().find_commit(id).is_ok()
+                && (id == of || self.git().graph_descendant_of(of, id).unwrap_or(false))
+        })
     }
 
     /// All trailers with this key (in any case) in commits that `head` has and `base` lacks, newest first.
@@ -287,6 +288,14 @@ mod tests {
         Repository::open(sandbox.path()).unwrap()
     }
 
+    fn merge(
+        repository: &Repository,
+        target: &Revision,
+        head: &Revision,
+    ) -> Result<FileTree, SourceError> {
+        repository.merge_tree((target, &repository.read(target)?), head)
+    }
+
     #[test]
     fn the_target_branch_is_compared_with_its_parent() {
         let sandbox = Sandbox::with_fleet();
@@ -321,12 +330,12 @@ mod tests {
         };
         assert_eq!((name.as_str(), tip.subject.as_str()), ("main", "main goes on"));
         let objects = sandbox.object_count();
-        let merged = repository.merge_tree(&tip, &head).unwrap();
+        let merged = merge(&repository, &tip, &head).unwrap();
         let expected: &[u8] = b"A\nb\nc\nd\ne\nf\nG\n";
         assert_eq!(merged.0["deployments/base.toml"], TreeEntry::File(expected.into()));
         assert_eq!(sandbox.object_count(), objects);
         // What is contained is not merged again.
-        assert_eq!(repository.merge_tree(&tip, &tip).unwrap(), repository.read(&tip).unwrap());
+        assert_eq!(merge(&repository, &tip, &tip).unwrap(), repository.read(&tip).unwrap());
     }
 
     #[test]
@@ -354,10 +363,10 @@ mod tests {
         let repository = open(&sandbox);
         let (main, feature) =
             (repository.resolve("main").unwrap(), repository.resolve("feature").unwrap());
-        insta::assert_snapshot!(repository.merge_tree(&main, &feature).unwrap_err(), @"3539230 does not merge into 310fff7: conflict in fleet.toml");
+        insta::assert_snapshot!(merge(&repository, &main, &feature).unwrap_err(), @"3539230 does not merge into 310fff7: conflict in fleet.toml");
         sandbox.orphan("refs/heads/orphan");
         let orphan = repository.resolve("orphan").unwrap();
-        insta::assert_snapshot!(repository.merge_tree(&main, &orphan).unwrap_err(), @"310fff7 and 7d67e2f have no commit in common");
+        insta::assert_snapshot!(merge(&repository, &main, &orphan).unwrap_err(), @"310fff7 and 7d67e2f have no commit in common");
 
         let lonely = Sandbox::with_fleet();
         lonely.rename_main("lonely");

@@ -36,7 +36,7 @@ pub fn read_folder(folder: &Path) -> Result<FileTree, SourceError> {
     let mut walk = Walk { folder, rules, collector: Collector::default() };
     walk.folder_at("")?;
     walk.add_files_outside_sparse_checkout()?;
-    Ok(walk.collector.finish())
+    Ok(FileTree(walk.collector.finish().into_iter().collect()))
 }
 
 /// What git knows of the working tree.
@@ -74,7 +74,7 @@ impl GitRules {
 struct Walk<'a> {
     folder: &'a Path,
     rules: Option<GitRules>,
-    collector: Collector,
+    collector: Collector<TreeEntry>,
 }
 
 impl Walk<'_> {

@@ -1,7 +1,6 @@
 //! Which paths of a fleet folder matter: the one rule for working trees, commits and merges.
 
-use crate::fleet::{FileTree, TreeEntry};
-use std::collections::BTreeMap;
+use crate::fleet::TreeEntry;
 
 /// The folders whose TOML files are read.
 const FOLDERS: [&str; 2] = ["devices", "deployments"];
@@ -55,17 +54,22 @@ fn lies_in_fleet(path: &str) -> bool {
     path.split_once('/').is_some_and(|(top, _)| FOLDERS.contains(&top))
 }
 
-/// Collects the entries of a [`FileTree`].
-#[derive(Default)]
-pub(super) struct Collector(BTreeMap<String, TreeEntry>);
+/// Collects the entries of a [`FileTree`](crate::fleet::FileTree), or what stands for them.
+pub(super) struct Collector<T>(Vec<(String, T)>);
 
-impl Collector {
+impl<T> Default for Collector<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: From<TreeEntry>> Collector<T> {
     /// Adds what is at a path from the fleet folder; `read` is only asked where the content matters.
     pub(super) fn add<E>(
         &mut self,
         path: &str,
         kind: Kind,
-        read: impl FnOnce() -> Result<TreeEntry, E>,
+        read: impl FnOnce() -> Result<T, E>,
     ) -> Result<(), E> {
         let top_level = !path.contains('/');
         if !top_level && !enters(path) {
@@ -74,25 +78,25 @@ impl Collector {
         let strict = path == "fleet.toml" || FOLDERS.contains(&path) || lies_in_fleet(path);
         let entry = match kind {
             Kind::File if is_read(path) => read()?,
-            Kind::Link if strict => TreeEntry::Link,
-            Kind::Submodule if strict => TreeEntry::Submodule,
-            Kind::File | Kind::Link => TreeEntry::OtherFile,
+            Kind::Link if strict => TreeEntry::Link.into(),
+            Kind::Submodule if strict => TreeEntry::Submodule.into(),
+            Kind::File | Kind::Link => TreeEntry::OtherFile.into(),
             Kind::Submodule => return Ok(()),
         };
-        self.0.insert(path.to_owned(), entry);
+        self.0.push((path.to_owned(), entry));
         Ok(())
     }
 
     /// Notes a name that is not UTF-8.
     pub(super) fn add_unreadable(&mut self, path: &str, why: &str) {
         if lies_in_fleet(path) {
-            self.0.insert(path.to_owned(), TreeEntry::Unreadable(why.to_owned()));
+            self.0.push((path.to_owned(), TreeEntry::Unreadable(why.to_owned()).into()));
         }
     }
 
     /// All that was added.
-    pub(super) fn finish(self) -> FileTree {
-        FileTree(self.0)
+    pub(super) fn finish(self) -> Vec<(String, T)> {
+        self.0
     }
 }
 
@@ -112,7 +116,7 @@ mod tests {
             collector
                 .add(path, Kind::File, || Ok::<_, ()>(TreeEntry::TooLarge(0)))
                 .expect("nothing fails");
-            collector.finish().0.remove(path)
+            collector.finish().pop().map(|(_, entry)| entry)
         };
         for path in ["fleet.toml", "devices/a.toml", "deployments/x/y.toml"] {
             assert_eq!(read(path), Some(TreeEntry::TooLarge(0)), "{path}");

@@ -1,10 +1,11 @@
 //! A git repository around a fleet folder: names to revisions, revisions to files.
 
 use super::error::{SourceError, quoted};
-use super::interest::{self, Collector, Kind};
+use super::interest;
+use super::read;
 use crate::diagnostic::closest;
-use crate::fleet::{FileTree, TreeEntry};
-use git2::{ErrorCode, ObjectType, Oid};
+use crate::fleet::TreeEntry;
+use git2::{ErrorCode, Oid};
 use std::path::{Path, PathBuf};
 
 /// The repository that a fleet folder is in.
@@ -116,34 +117,6 @@ impl Repository {
         self.revision(&commit)
     }
 
-    /// The fleet's files at a commit, from the object database. Empty where the commit lacks the folder.
-    ///
-    /// # Errors
-    /// Objects are missing or damaged.
-    pub fn read(&self, revision: &Revision) -> Result<FileTree, SourceError> {
-        let wanted = revision.short.as_str();
-        let tree = self
-            .commit(revision)?
-            .tree()
-            .map_err(|error| self.missing_or(wanted, "read", &error))?;
-        let mut collector = Collector::default();
-        let Some(folder) = self.prefix.strip_suffix('/') else {
-            self.read_tree(&tree, "", wanted, &mut collector)?;
-            return Ok(collector.finish());
-        };
-        // An error of another kind than "not in this tree" must not read as an empty fleet.
-        match tree.get_path(Path::new(folder)) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => {
-                let tree = self.find_tree(entry.id(), wanted)?;
-                self.read_tree(&tree, "", wanted, &mut collector)?;
-            }
-            Ok(_) => {}
-            Err(error) if error.class() == git2::ErrorClass::Tree => {}
-            Err(error) => return Err(self.missing_or(wanted, "read", &error)),
-        }
-        Ok(collector.finish())
-    }
-
     /// Whether the fleet folder is what HEAD says: index, working tree, and nothing untracked.
     ///
     /// # Errors
@@ -218,44 +191,7 @@ impl Repository {
     pub(super) fn read_blob(&self, id: Oid, wanted: &str) -> Result<TreeEntry, SourceError> {
         let failed = |error: &git2::Error| self.missing_or(wanted, "read", error);
         let odb = self.git.odb().map_err(|error| failed(&error))?;
-        let (size, _) = odb.read_header(id).map_err(|error| failed(&error))?;
-        if size as u64 > FileTree::LARGEST_FILE {
-            return Ok(TreeEntry::TooLarge(size as u64));
-        }
-        let blob = odb.read(id).map_err(|error| failed(&error))?;
-        Ok(interest::file(blob.data()))
-    }
-
-    fn read_tree(
-        &self,
-        tree: &git2::Tree<'_>,
-        path: &str,
-        wanted: &str,
-        collector: &mut Collector,
-    ) -> Result<(), SourceError> {
-        for entry in tree {
-            let Ok(name) = entry.name() else {
-                let shown = format!("{path}{}", String::from_utf8_lossy(entry.name_bytes()));
-                collector.add_unreadable(&shown, "its name is not UTF-8");
-                continue;
-            };
-            let inside = format!("{path}{name}");
-            match Kind::of_mode(entry.filemode().cast_unsigned()) {
-                Some(kind) => {
-                    collector.add(&inside, kind, || self.read_blob(entry.id(), wanted))?;
-                }
-                None if interest::enters(&inside) => {
-                    let below = self.find_tree(entry.id(), wanted)?;
-                    self.read_tree(&below, &format!("{inside}/"), wanted, collector)?;
-                }
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn find_tree(&self, id: Oid, wanted: &str) -> Result<git2::Tree<'_>, SourceError> {
-        self.git.find_tree(id).map_err(|error| self.missing_or(wanted, "read", &error))
+        read::content(&odb, id).map_err(|error| failed(&error))
     }
 
     /// What a failed look into the object database means.
@@ -376,6 +312,7 @@ fn top_of(folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::FileTree;
     use crate::source::sandbox::Sandbox;
 
     fn text(tree: &FileTree, path: &str) -> String {
@@ -520,5 +457,34 @@ mod tests {
         let found = clean();
         assert_eq!((found.changed.len(), found.more), (5, 2));
         assert_eq!(found.changed[0], "devices/d0.toml");
+    }
+
+    #[test]
+    fn beside_another_commit_is_read_what_is_read_alone() {
+        let sandbox = Sandbox::with_fleet();
+        let steps: [&[(&str, &str)]; 6] = [
+            &[("devices/x/a.toml", "tls = \"a\"\n"), ("devices/b.toml", "")],
+            &[("devices/x/a.toml", "tls = \"b\"\n"), ("Devices/c.toml", ""), ("README.md", "x")],
+            &[("devices/x/y/z/d.toml", ""), ("devices/b.toml", "tls = \"a\"\n")],
+            &[("deployments/one.toml", "priority = 2\n"), ("devices/x/note.txt", "")],
+            &[("fleet.toml", "name = \"other\"\n")],
+            &[("docs/devices/a.toml", "")],
+        ];
+        for (n, step) in steps.iter().enumerate() {
+            for (path, text) in *step {
+                sandbox.write(path, text);
+            }
+            sandbox.commit(&format!("step {n}"));
+        }
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let revisions: Vec<Revision> =
+            (0..=steps.len()).map(|n| repository.resolve(&format!("HEAD~{n}")).unwrap()).collect();
+        for known in &revisions {
+            let files = repository.read(known).unwrap();
+            for revision in &revisions {
+                let beside = repository.read_beside((known, &files), revision).unwrap();
+                assert_eq!(beside, repository.read(revision).unwrap());
+            }
+        }
     }
 }

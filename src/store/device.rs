@@ -1,129 +1,18 @@
 //! What is in force on each device, and how it was last seen.
 
 use super::error::StoreError;
+use super::history::HistoryEntry;
 use super::open::Store;
-use crate::model::{DeploymentId, DeviceId, Hash, ModuleName, Timestamp};
+use super::stored::{
+    EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
+    StoredDevice, StoredDevices,
+};
+use crate::model::{Cohort, DeploymentId, DeviceId, ModuleName, Timestamp};
+use crate::plan::DeviceMemory;
 use rusqlite::{Connection, Row};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-
-/// One device as it was last recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredDevice {
-    /// Which.
-    pub device: DeviceId,
-    /// What it has; `None` if nothing was ever applied.
-    pub in_force: Option<InForce>,
-    /// How it stands.
-    pub status: StatusSince,
-    /// The id of the engine that was last seen behind its address.
-    pub engine_id: Option<String>,
-    /// The id of the engine that somebody accepted with whatever it runs.
-    pub accepted_engine: Option<String>,
-    /// How its engine was reached; `None` if it never was, or only a simulated one.
-    pub engine: Option<EngineAt>,
-    /// When its engine last answered.
-    pub last_contact: Option<Timestamp>,
-    /// Its modules as they were last seen.
-    pub modules: BTreeMap<ModuleName, ModuleStanding>,
-    /// What it reports; `None` if it never did.
-    pub facts: Option<ReportedFacts>,
-    /// Since when no file of the fleet has it, if none has; it is listed for 30 days.
-    pub departed: Option<Timestamp>,
-}
-
-/// How an engine is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineAt {
-    /// Its address, as fleet files write it.
-    pub address: String,
-    /// The name of its client certificate on the control host.
-    pub tls: Option<String>,
-}
-
-/// What a device has now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
-    /// The revision, with all digits.
-    pub revision: String,
-    /// Hash of the manifest.
-    pub manifest_hash: Hash,
-    /// The manifest as canonical TOML.
-    pub manifest: String,
-    /// Its base.
-    pub base: DeploymentId,
-    /// Its layers, from the lowest upwards.
-    pub layers: Vec<DeploymentId>,
-}
-
-/// A status code, its words, and since when the code is the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusSince {
-    /// 200, 202, 4xx, 5xx.
-    pub code: u16,
-    /// In words.
-    pub description: String,
-    /// Since when. Recording the same code again leaves the stored moment.
-    pub since: Timestamp,
-}
-
-/// One module as it was last seen.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModuleStanding {
-    /// `running`, `unhealthy`, `backoff`, `stopped`, `failed`, `unknown`.
-    pub status: String,
-    /// With which code it ended, if it did.
-    pub exit_code: Option<i64>,
-    /// How often it was started again.
-    pub restart_count: u64,
-    /// The engine's id of its container, if there is one.
-    pub container: Option<String>,
-    /// Its status code.
-    pub code: u16,
-    /// That in words.
-    pub description: String,
-    /// When the engine started it last, as the engine writes it.
-    pub started_at: Option<String>,
-    /// The id of the image that it runs.
-    pub image_id: Option<String>,
-    /// What it reports itself; `None` if nobody looked yet.
-    pub report: Option<ModuleReport>,
-}
-
-/// What a module wrote into its `out/reported.json`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModuleReport {
-    /// The last content that was good; `None` if there never was any.
-    pub content: Option<Json>,
-    /// When it was looked for last, in seconds since 1970.
-    pub looked_at: i64,
-    /// Form, size and time of the file as it was looked at last; empty if there was none.
-    pub stamp: String,
-    /// Why what is there now is not taken, in words.
-    pub problem: Option<String>,
-}
-
-/// What a device reports, and since when it reports exactly that.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReportedFacts {
-    /// The reported properties.
-    pub reported: Json,
-    /// Since when. Recording the same report again leaves the stored moment.
-    pub since: Timestamp,
-    /// By path: each single fact, and since when it holds.
-    pub held: BTreeMap<Vec<String>, HeldFact>,
-}
-
-/// One reported fact, with the moment since which it is what it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeldFact {
-    /// As it was seen last; `None` if it is not reported any more.
-    pub value: Option<Json>,
-    /// Since when.
-    pub since: Timestamp,
-    /// The value before that held long enough: it stands until the present one has.
-    pub settled: Option<Json>,
-}
+use std::sync::Arc;
 
 /// The tables that hold what is known of a device.
 const TABLES: [&str; 5] = ["devices", "modules", "memories", "containers", "module_memories"];
@@ -133,9 +22,9 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn load_devices(&self) -> Result<BTreeMap<DeviceId, StoredDevice>, StoreError> {
+    pub fn load_devices(&self) -> Result<StoredDevices, StoreError> {
         let (rows, modules) = self.read(|c| Ok((device_rows(c)?, module_rows(c)?)))?;
-        let mut devices = BTreeMap::new();
+        let mut devices: BTreeMap<DeviceId, StoredDevice> = BTreeMap::new();
         for row in rows {
             let device = self.stored_device(row)?;
             devices.insert(device.device.clone(), device);
@@ -152,7 +41,7 @@ impl Store {
                 stored.modules.insert(module, standing);
             }
         }
-        Ok(devices)
+        Ok(devices.into_iter().map(|(id, device)| (id, Arc::new(device))).collect())
     }
 
     /// Records a device, in place of what was recorded of it. Its memory is not touched.
@@ -169,6 +58,73 @@ impl Store {
     /// The store can't be written.
     pub fn record_devices(&self, devices: &[StoredDevice]) -> Result<(), StoreError> {
         self.write(|t| devices.iter().try_for_each(|device| record(t, device)))
+    }
+
+    /// Records what came of a pass over a device, all of it or nothing: how it stands, what is remembered of it, what
+    /// was done. What is `None` is as it was.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn record_pass(
+        &self,
+        device: &DeviceId,
+        stored: Option<&StoredDevice>,
+        memory: Option<&DeviceMemory>,
+        history: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
+        if stored.is_none() && memory.is_none() && history.is_empty() {
+            return Ok(());
+        }
+        self.write(|t| {
+            if let Some(stored) = stored {
+                record(t, stored)?;
+            }
+            if let Some(memory) = memory {
+                super::memory::remember(t, device, memory)?;
+            }
+            super::history::append(t, history)
+        })
+    }
+
+    /// Writes down when devices were seen last, and nothing else, in one transaction.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn record_contacts<'a>(
+        &self,
+        contacts: impl IntoIterator<Item = (&'a DeviceId, Timestamp)>,
+    ) -> Result<(), StoreError> {
+        self.write(|t| {
+            let mut update = t.prepare_cached(
+                "UPDATE devices SET last_contact = ?2 WHERE device = ?1 AND last_contact IS NOT ?2",
+            )?;
+            for (device, at) in contacts {
+                update.execute((device.as_str(), at.seconds))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Devices that a revision leaves as they are, which are at it from now on, in one transaction.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn move_devices(
+        &self,
+        revision: &str,
+        devices: &[(DeviceId, Cohort)],
+    ) -> Result<(), StoreError> {
+        self.write(|t| {
+            let mut update = t.prepare_cached(
+                "UPDATE devices SET revision = ?2, base = ?3, layers = ?4 WHERE device = ?1",
+            )?;
+            for (device, Cohort { base, layers }) in devices {
+                let layers: Vec<&str> = layers.iter().map(DeploymentId::as_str).collect();
+                let layers = serde_json::json!(layers).to_string();
+                update.execute((device.as_str(), revision, base.as_str(), layers))?;
+            }
+            Ok(())
+        })
     }
 
     /// Forgets a device that is gone for good, with its memory. History keeps it.
@@ -209,7 +165,7 @@ impl Store {
                     )?;
                 }
             }
-            Ok(())
+            super::orders::rename(t, former, id)
         })
     }
 
@@ -487,6 +443,7 @@ fn held_text(facts: &ReportedFacts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Hash;
 
     fn device(id: &str, at: i64) -> StoredDevice {
         let deployment = |id: &str| DeploymentId::parse(id).unwrap();
@@ -560,12 +517,15 @@ mod tests {
         store.record_device(&old).unwrap();
         store.remember(&old.device, &memory).unwrap();
         store.rename_device(&old.device, &new.device).unwrap();
-        assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), new.clone())].into());
+        assert_eq!(
+            store.load_devices().unwrap(),
+            [(new.device.clone(), Arc::new(new.clone()))].into()
+        );
         assert_eq!(store.memory(&new.device).unwrap(), memory);
         // Once more the new one is known: what is known of it stays.
         store.record_device(&device("old", 9)).unwrap();
         store.rename_device(&old.device, &new.device).unwrap();
-        assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), new)].into());
+        assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), Arc::new(new))].into());
     }
 
     #[test]
@@ -587,8 +547,8 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let devices = store.load_devices().unwrap();
         assert_eq!(devices.len(), 2);
-        assert_eq!(devices["lift-01"], device("lift-01", 1));
-        assert_eq!(devices["away"], never_reached);
+        assert_eq!(*devices["lift-01"], device("lift-01", 1));
+        assert_eq!(*devices["away"], never_reached);
         store.forget_device(&never_reached.device).unwrap();
         assert_eq!(store.load_devices().unwrap().len(), 1);
     }
@@ -599,7 +559,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let since = || {
             let stored = store.load_devices().unwrap().remove("a").unwrap();
-            (stored.status.since.seconds, stored.facts.map(|facts| facts.since.seconds))
+            (stored.status.since.seconds, stored.facts.as_ref().map(|facts| facts.since.seconds))
         };
         store.record_device(&device("a", 10)).unwrap();
         store.record_device(&device("a", 20)).unwrap();

@@ -4,6 +4,7 @@
 use super::error::StoreError;
 use super::open::Store;
 use crate::model::{DeviceId, ModuleName, Timestamp};
+use rusqlite::Connection;
 
 /// One thing that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,29 +46,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn append_history(&self, entries: &[HistoryEntry]) -> Result<(), StoreError> {
-        self.write(|t| {
-            let mut insert = t.prepare_cached(
-                "INSERT INTO history
-                     (at, who, device, from_revision, to_revision, action, module, reason, outcome)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
-            for entry in entries {
-                let HistoryEntry { at, who, device, from, to, action, module, reason, outcome } =
-                    entry;
-                insert.execute((
-                    at.seconds,
-                    who,
-                    device.as_ref().map(DeviceId::as_str),
-                    from,
-                    to,
-                    action,
-                    module.as_ref().map(ModuleName::as_str),
-                    reason,
-                    outcome,
-                ))?;
-            }
-            Ok(())
-        })
+        self.write(|t| append(t, entries))
     }
 
     /// The entries that are wanted, oldest first.
@@ -126,6 +105,30 @@ impl Store {
     pub fn prune_history(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(|t| t.execute("DELETE FROM history WHERE at < ?1", [before.seconds]))
     }
+}
+
+/// Adds entries within a transaction.
+pub(super) fn append(t: &Connection, entries: &[HistoryEntry]) -> rusqlite::Result<()> {
+    let mut insert = t.prepare_cached(
+        "INSERT INTO history
+             (at, who, device, from_revision, to_revision, action, module, reason, outcome)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for entry in entries {
+        let HistoryEntry { at, who, device, from, to, action, module, reason, outcome } = entry;
+        insert.execute((
+            at.seconds,
+            who,
+            device.as_ref().map(DeviceId::as_str),
+            from,
+            to,
+            action,
+            module.as_ref().map(ModuleName::as_str),
+            reason,
+            outcome,
+        ))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

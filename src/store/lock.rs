@@ -14,6 +14,21 @@ pub struct RunLock {
 }
 
 impl Store {
+    /// Whether a daemon holds the lock, which takes wishes; `apply` and others take none.
+    ///
+    /// # Errors
+    /// The lock or the store can't be looked at.
+    pub fn has_daemon(&self) -> Result<bool, StoreError> {
+        match self.lock() {
+            Ok(_free) => Ok(false),
+            Err(StoreError::Locked { pid, .. }) => {
+                let daemon = self.fleet_state(super::fleet_key::DAEMON)?;
+                Ok(pid.is_some_and(|pid| daemon.as_deref() == Some(pid.to_string().as_str())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes the lock that keeps two runs from changing devices at once. Readers need none.
     ///
     /// # Errors
@@ -44,6 +59,7 @@ impl Store {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(failed)?;
+        self.survive_the_process()?;
         Ok(RunLock { _file: file })
     }
 }

@@ -17,36 +17,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        let DeviceMemory { containers, networks, modules, adopting, control } = memory;
-        let (adopting, control) = (adopting_text(adopting), control_text(control));
-        let networks = networks.as_ref().map(|names| serde_json::json!(names).to_string());
-        self.write(|t| {
-            let id = device.as_str();
-            t.prepare_cached(
-                "INSERT INTO memories (device, networks, adopting, control) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (device) DO UPDATE SET networks = excluded.networks,
-                     adopting = excluded.adopting, control = excluded.control",
-            )?
-            .execute((id, networks, adopting, control))?;
-            t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
-            let mut insert =
-                t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-            for (container, remembered) in containers {
-                let RememberedContainer { settings, twin, twin_version, replaced_at, policy } =
-                    remembered;
-                insert.execute((
-                    id,
-                    container,
-                    settings.as_str(),
-                    twin.as_str(),
-                    twin_version,
-                    replaced_at,
-                    policy,
-                ))?;
-            }
-            t.prepare_cached("DELETE FROM module_memories WHERE device = ?1")?.execute([id])?;
-            modules.iter().try_for_each(|(module, tried)| remember_module(t, id, module, tried))
-        })
+        self.write(|t| remember(t, device, memory))
     }
 
     /// What is remembered of a device; nothing of one that is new here.
@@ -58,9 +29,9 @@ impl Store {
         let (known, rows, modules) = self.read(|c| {
             let known: Option<KnownRow> = c
                 .query_row(
-                    "SELECT networks, adopting, control FROM memories WHERE device = ?1",
+                    "SELECT networks, adopting, control, checked FROM memories WHERE device = ?1",
                     [id],
-                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
                 )
                 .optional()?;
             Ok((
@@ -88,8 +59,8 @@ impl Store {
     pub fn memories(&self) -> Result<BTreeMap<DeviceId, DeviceMemory>, StoreError> {
         let (devices, rows, modules) = self.read(|c| {
             let devices = c
-                .prepare("SELECT device, networks, adopting, control FROM memories")?
-                .query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?))))?
+                .prepare("SELECT device, networks, adopting, control, checked FROM memories")?
+                .query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))))?
                 .collect::<rusqlite::Result<Vec<(String, KnownRow)>>>()?;
             Ok((devices, rows(c, "", [])?, module_rows(c, None)?))
         })?;
@@ -128,13 +99,16 @@ impl Store {
     }
 
     /// What one row of `memories` holds.
-    fn known(&self, (networks, adopting, control): KnownRow) -> Result<DeviceMemory, StoreError> {
+    fn known(
+        &self,
+        (networks, adopting, control, checked): KnownRow,
+    ) -> Result<DeviceMemory, StoreError> {
         let json = |text: Option<String>| match text {
             None => Ok(Json::Null),
             Some(text) => serde_json::from_str(&text)
                 .map_err(|error| self.damaged(format!("a memory is no JSON: {error}"))),
         };
-        let (adopting, control) = (json(adopting)?, json(control)?);
+        let (adopting, control, checked) = (json(adopting)?, json(control)?, json(checked)?);
         let module =
             |name: &str| ModuleName::parse(name).map_err(|error| self.damaged(error.to_string()));
         let text = |json: &Json| json.as_str().map(str::to_owned);
@@ -147,6 +121,9 @@ impl Store {
                 was_up: was["was_up"] == true,
             };
             memory.adopting.insert(id.clone(), taken);
+        }
+        for (image, at) in checked.as_object().into_iter().flatten() {
+            memory.checked.insert(image.clone(), at.as_i64().unwrap_or_default());
         }
         for (name, made) in control["made"].as_object().into_iter().flatten() {
             let made = MadeLast {
@@ -192,8 +169,47 @@ impl Store {
     }
 }
 
-/// Networks, foreign containers that are being taken over, and what this control host did last: as texts.
-type KnownRow = (Option<String>, Option<String>, Option<String>);
+/// Remembers the containers and networks of a device, within a transaction.
+pub(super) fn remember(
+    t: &Connection,
+    device: &DeviceId,
+    memory: &DeviceMemory,
+) -> rusqlite::Result<()> {
+    let DeviceMemory { containers, networks, modules, adopting, control, checked } = memory;
+    let checked = (!checked.is_empty()).then(|| json!(checked).to_string());
+    let (adopting, control) = (adopting_text(adopting), control_text(control));
+    let networks = networks.as_ref().map(|names| json!(names).to_string());
+    let id = device.as_str();
+    t.prepare_cached(
+        "INSERT INTO memories (device, networks, adopting, control, checked)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (device) DO UPDATE SET networks = excluded.networks,
+             adopting = excluded.adopting, control = excluded.control,
+             checked = excluded.checked",
+    )?
+    .execute((id, networks, adopting, control, checked))?;
+    t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
+    let mut insert =
+        t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for (container, remembered) in containers {
+        let RememberedContainer { settings, twin, twin_version, replaced_at, policy } = remembered;
+        insert.execute((
+            id,
+            container,
+            settings.as_str(),
+            twin.as_str(),
+            twin_version,
+            replaced_at,
+            policy,
+        ))?;
+    }
+    t.prepare_cached("DELETE FROM module_memories WHERE device = ?1")?.execute([id])?;
+    modules.iter().try_for_each(|(module, tried)| remember_module(t, id, module, tried))
+}
+
+/// Networks, foreign containers that are being taken over, what this control host did last, and when images were
+/// checked: as texts.
+type KnownRow = (Option<String>, Option<String>, Option<String>, Option<String>);
 
 fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
     let rows: serde_json::Map<String, Json> = adopting
@@ -354,6 +370,7 @@ mod tests {
             policy: (n > 1).then(|| "always".to_owned()),
         };
         let full = DeviceMemory {
+            checked: BTreeMap::from([("web:1".to_owned(), 77)]),
             containers: [("aaa".to_owned(), remembered(1)), ("bbb".to_owned(), remembered(2))]
                 .into(),
             networks: Some(vec!["hoist-a".to_owned()]),

@@ -11,13 +11,20 @@ mod history;
 mod lock;
 mod memory;
 mod open;
+mod orders;
+mod rollouts;
 mod schema;
+mod stored;
+mod wishes;
 
-pub use device::{
-    EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
-    StoredDevice,
-};
 pub use error::StoreError;
 pub use history::{HistoryEntry, HistoryFilter};
 pub use lock::RunLock;
 pub use open::{HashKey, Store};
+pub use orders::{Approval, Assignment, OrderKind, Pause, Pin, Scope, WAKE_FILE, fleet_key};
+pub use rollouts::{KeptRollout, RolloutOrder, RolloutWrite};
+pub use stored::{
+    EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
+    StoredDevice, StoredDevices,
+};
+pub use wishes::RestartWish;

@@ -47,12 +47,20 @@ impl Store {
     /// # Errors
     /// Neither variable is set.
     pub fn default_folder(fleet: &FleetName) -> Result<PathBuf, StoreError> {
+        Ok(Self::default_parent()?.join(fleet.as_str()))
+    }
+
+    /// Where the stores of all fleets are unless somebody says otherwise.
+    ///
+    /// # Errors
+    /// Neither variable is set.
+    pub fn default_parent() -> Result<PathBuf, StoreError> {
         let absolute = |name| {
             std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute())
         };
         absolute("XDG_STATE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-            .map(|state| state.join("hoist").join(fleet.as_str()))
+            .map(|state| state.join("hoist"))
             .ok_or(StoreError::NoHome)
     }
 
@@ -183,6 +191,15 @@ impl Store {
             read(&transaction)
         })()
         .map_err(|error| StoreError::sqlite(&self.path, &error))
+    }
+
+    /// From now on what is written outlives this process, and what was written last not a loss of power: whoever
+    /// works on devices finds out from them what it missed, and does not wait for the disk at every step. Orders of
+    /// people come from processes of their own, which do wait.
+    pub(super) fn survive_the_process(&self) -> Result<(), StoreError> {
+        self.connection()
+            .pragma_update(None, "synchronous", "NORMAL")
+            .map_err(|error| StoreError::sqlite(&self.path, &error))
     }
 
     /// Writes in one transaction: all of it or nothing.

@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x686f_6973;
 
 /// The migrations: the first leads from an empty database to version 1, and so on.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, VERSION_2, VERSION_3, super::orders::TABLES, VERSION_5, super::rollouts::TABLES];
 
 /// The newest version that this Hoist knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -82,6 +83,15 @@ ALTER TABLE devices ADD COLUMN tls TEXT;
 ALTER TABLE devices ADD COLUMN accepted_engine TEXT;
 ALTER TABLE memories ADD COLUMN control TEXT;
 ALTER TABLE memories ADD COLUMN adopting TEXT;
+";
+
+/// When images whose tags may move were checked; restarts that somebody wishes.
+const VERSION_5: &str = "
+ALTER TABLE memories ADD COLUMN checked TEXT;
+CREATE TABLE restarts (
+    device TEXT NOT NULL, module TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (device, module)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Why a database is not, and was not made, of the newest version.

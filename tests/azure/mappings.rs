@@ -209,6 +209,37 @@ fn credentials_become_a_name() {
 }
 
 #[test]
+fn of_several_credentials_for_a_registry_the_first_is_taken_and_the_others_told() {
+    let with = |name: &str| {
+        base("").replace(
+            "\"loggingOptions\": \"\"",
+            &format!(
+                r#""registryCredentials": {{"{name}": {{"address": "r.example.com", "username": "joe", "password": "hunter2"}}}}"#
+            ),
+        )
+    };
+    let all = import_all(&[("a.json", &with("one")), ("b.json", &with("two"))]).unwrap();
+    assert!(all.files["fleet.toml"].contains("credentials = \"one\""));
+    let report = all.report.text();
+    assert!(
+        report.contains("`two` were left out: a fleet has one secret for r.example.com"),
+        "{report}"
+    );
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn a_route_that_is_no_text_is_told() {
+    let text =
+        base("").replace("\"routes\": {", "\"routes\": {\"five\": 5, \"list\": {\"route\": []}, ");
+    let (_, imported) = imported(&text);
+    let report = imported.report.text();
+    for words in ["route `five` is a number", "route `list` is a list"] {
+        assert!(report.contains(&format!("{words}, not a text; it was left out")), "{report}");
+    }
+}
+
+#[test]
 fn placeholders_are_filled_or_refused_later() {
     let text = base(
         r#""cam": {"restartPolicy": "always", "startupOrder": ${ORDER}, "env": {"A": {"value": "${A}"}, "H": {"value": "$HOME/x"}},
@@ -297,5 +328,52 @@ fn what_has_no_place_is_kept_and_comes_back() {
     assert_eq!(
         agent["modules"]["cam"]["settings"]["createOptions"],
         r#"{"HostConfig":{"RestartPolicy":{"Name":"always"}},"Image":"other"}"#
+    );
+}
+
+#[test]
+fn what_says_nothing_is_told_once_and_parts_of_metrics_that_nobody_knows_are_kept() {
+    let text = json!({
+        "id": "site", "priority": 1, "targetCondition": "*",
+        "labels": {"team": "a", "none": null},
+        "metrics": {"queries": {"q": "SELECT deviceId FROM devices"}, "other": {"k": 1}},
+        "content": {"modulesContent": {
+            "$edgeAgent": {"properties.desired": {"modules": {
+                "cam": {"type": "docker", "settings": {"image": "cam:1"}},
+            }}},
+            "cam": {"properties.desired": {"a": null, "b": 1}},
+        }},
+    });
+    let (_, imported) = imported(&text.to_string());
+    let report = imported.report.text();
+    assert!(
+        report.contains("2 keys are null, which says as much as their absence; they were left out (the first is `a`)"),
+        "{report}"
+    );
+    assert!(
+        report.contains("`other` is no part of `metrics` that IoT Hub has; kept in [azure]"),
+        "{report}"
+    );
+    let file = imported.files.values().find(|text| text.contains("[azure]")).expect("a deployment");
+    assert!(file.contains("configuration = { metrics = { other = { k = 1 } } }"), "{file}");
+}
+
+#[test]
+fn a_time_to_live_of_no_whole_seconds_is_told_when_it_goes_back() {
+    let fleet = FileTree::from_texts([
+        ("fleet.toml", "name = \"f\"\n"),
+        ("devices/d.toml", ""),
+        (
+            "deployments/base.toml",
+            "target = \"*\"\n[modules.cam]\nimage = \"cam:1\"\n[routes]\nup = { route = \"FROM /* INTO $upstream\", time-to-live = \"1500ms\" }\n",
+        ),
+    ]);
+    let (fleet, resolution) = hoist::resolve::check(&fleet).fleet.expect("a valid fleet");
+    let device = hoist::model::DeviceId::parse("d").unwrap();
+    let manifest = resolution.manifest(&fleet, &device).expect("a base").expect("no templates");
+    let export = hoist::azure::export(&fleet, &manifest).expect("it can be said");
+    assert_eq!(
+        export.warnings,
+        ["route `up`: IoT Edge takes whole seconds, `time-to-live` 1s500ms was rounded up to 2 s"]
     );
 }

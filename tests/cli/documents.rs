@@ -49,6 +49,14 @@ fn the_readme_can_be_typed() {
 }
 
 #[test]
+fn the_ways_of_a_change_can_be_typed() {
+    let stage = Stage::empty();
+    let scripts = blocks(&document("docs/rollouts.md"), "```sh");
+    assert!(scripts.len() >= 5, "the walk-through has blocks to run");
+    play(&stage, &scripts.concat());
+}
+
+#[test]
 fn the_examples_can_be_typed() {
     for example in ["buildings", "layered-twin", "one-host"] {
         let path = format!("fleet-examples/{example}");
@@ -76,8 +84,9 @@ fn the_reference_of_fleet_files_is_a_fleet() {
 #[test]
 fn the_reference_of_the_control_host_is_read() {
     let stage = Stage::loose();
-    let blocks = blocks(&document("docs/control-host.md"), "```toml");
-    stage.put("../hoist.toml", &blocks.concat());
+    let of = |path: &str| blocks(&document(path), "```toml").concat();
+    let all = ["docs/control-host.md", "docs/notifications.md"].map(of).concat();
+    stage.put("../hoist.toml", &all);
     let answer = stage.quiet_hoist(&["plan", "--worktree", "--simulate"]);
     assert_eq!(answer.code, 2, "{}", answer.stderr);
 }

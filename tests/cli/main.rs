@@ -15,6 +15,7 @@ mod look;
 mod plan;
 mod pull_requests;
 mod revisions;
+mod rollback;
 mod stage;
 mod status;
 mod validate;

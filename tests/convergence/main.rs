@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod back;
+mod counts;
 mod passes;
 mod seeds;
 mod world;

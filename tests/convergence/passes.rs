@@ -8,24 +8,24 @@ use hoist::engine::simulated::{Behaviour, Control, Simulated};
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
 use hoist::reconcile::{
-    FleetStatus, Gate, Ran, RunInput, SurveyInput, fleet_status, held_facts, live_facts,
-    run_and_record, survey,
+    FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status, held_facts,
+    live_facts, run_and_record, survey,
 };
 use hoist::resolve::resolve;
 use hoist::review::fleet_digest;
 use hoist::store::Store;
 use std::collections::BTreeMap;
 
-struct House {
+pub(crate) struct House {
     folder: tempfile::TempDir,
     files: BTreeMap<&'static str, String>,
-    now: i64,
+    pub(crate) now: i64,
 }
 
 const BASE: &str = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n";
 
 impl House {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("engines")).unwrap();
         std::fs::write(folder.path().join("hoist.toml"), "").unwrap();
@@ -42,28 +42,34 @@ impl House {
         house
     }
 
-    fn write(&mut self, path: &'static str, text: &str) {
+    pub(crate) fn write(&mut self, path: &'static str, text: &str) {
         self.files.insert(path, text.to_owned());
     }
 
-    fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::open(&self.folder.path().join("state")).unwrap()
     }
 
-    fn fleet(&self) -> Fleet {
+    pub(crate) fn fleet(&self) -> Fleet {
         let files = self.files.iter().map(|(path, text)| (*path, text.as_str()));
         let loaded = load(&FileTree::from_texts(files));
         assert!(!loaded.diagnostics.has_errors(), "{:#?}", loaded.diagnostics);
         loaded.fleet.unwrap()
     }
 
-    fn control(&self, device: &str) -> Control {
+    /// A device goes away; what its engine runs is not to be had until it comes back.
+    pub(crate) fn take_away(&self, device: &str) {
+        let path = self.folder.path().join(format!("engines/{device}.json"));
+        std::fs::write(path, "it is not here").unwrap();
+    }
+
+    pub(crate) fn control(&self, device: &str) -> Control {
         let path = self.folder.path().join(format!("engines/{device}.json"));
         Simulated::open(Some(path), device).unwrap().control()
     }
 
     /// One apply, so many seconds after the former.
-    fn apply(&mut self, later: i64) -> BTreeMap<DeviceId, Ran> {
+    pub(crate) fn apply(&mut self, later: i64) -> BTreeMap<DeviceId, Ran> {
         self.now += later;
         let now = Timestamp { seconds: self.now };
         let (store, fleet) = (self.store(), self.fleet());
@@ -86,6 +92,8 @@ impl House {
                 control: store.control(),
                 gate: &gate,
                 facts: &facts,
+                recorded: None,
+                paused: &Default::default(),
                 resync: false,
                 consents: &Default::default(),
                 now,
@@ -98,6 +106,7 @@ impl House {
                 who: "test",
                 now,
                 before: &stored,
+                writes: hoist::reconcile::Writes::All,
                 paces: &Default::default(),
                 events: &|_, _| {},
             })
@@ -107,10 +116,26 @@ impl House {
     }
 
     fn status(&self) -> FleetStatus {
+        self.with_status_input(None, fleet_status)
+    }
+
+    pub(crate) fn with_status_input<T>(
+        &self,
+        stale_after: Option<i64>,
+        take: impl FnOnce(&StatusInput<'_>) -> T,
+    ) -> T {
         let (stored, fleet) = (self.store().load_devices().unwrap(), self.fleet());
         let now = Timestamp { seconds: self.now };
         let resolution = resolve(&fleet, &held_facts(&stored, now));
-        fleet_status(&fleet, &resolution, "r", &stored, None, now)
+        take(&StatusInput {
+            fleet: &fleet,
+            resolution: &resolution,
+            revision: "r",
+            stored: &stored,
+            only: None,
+            stale_after,
+            now,
+        })
     }
 
     fn words(&self, device: &str) -> (u16, String) {
@@ -272,4 +297,64 @@ fn what_failed_is_remembered_from_one_process_to_the_next() {
     let images: Vec<String> =
         house.control("d1").observed().unwrap().containers.into_iter().map(|c| c.image).collect();
     assert_eq!(images, ["web:1"]);
+}
+
+/// With `image-pull-policy = "always"` a tag that moves is seen within a day, and not asked for before.
+#[test]
+fn a_tag_that_moves_is_seen_once_a_day() {
+    let mut house = House::new();
+    let always =
+        format!("{BASE}image-pull-policy = \"always\"\n[modules.meter]\nimage = \"meter:1\"\n");
+    house.write("deployments/base.toml", &always);
+    house.apply(0);
+    let control = house.control("d1");
+    let id = || {
+        let seen = control.observed().unwrap();
+        let web = seen.containers.iter().find(|c| c.name == "web").unwrap();
+        (web.id.clone(), seen.images.clone())
+    };
+    let before = id();
+    let changes = |house: &mut House, later| {
+        let ran = house.apply(later).remove("d1").unwrap();
+        ran.run.outcomes.len()
+    };
+    control.publish("web:1").unwrap();
+    control.publish("meter:1").unwrap();
+    assert_eq!(changes(&mut house, 3600), 0, "not before a day has passed");
+    assert_eq!(changes(&mut house, 86_400), 1, "one question, for the one image that may move");
+    assert_eq!(id(), before, "and nothing else in the same pass");
+    assert_eq!(changes(&mut house, 1), 2, "then the pull before a create, and the replacement");
+    assert_ne!(id(), before);
+    assert_eq!(changes(&mut house, 3600), 0);
+    assert_eq!(house.words("d1").0, 200);
+
+    // The registry is away when the next day's question comes: a warning, and asked again after an hour.
+    control.set_missing("web:1", true).unwrap();
+    assert_eq!(changes(&mut house, 86_400), 1);
+    assert_eq!(house.words("d1").0, 200, "what runs goes on");
+    assert_eq!(changes(&mut house, 1800), 0);
+    assert_eq!(changes(&mut house, 1801), 1);
+}
+
+/// An engine that crashed while it started a container may take a port for published that nobody publishes.
+#[test]
+fn a_port_that_the_engine_forgot_to_free_is_told_with_what_helps() {
+    let mut house = House::new();
+    house.write("deployments/base.toml", &format!("{BASE}ports = [\"8080:80\"]\n"));
+    let control = house.control("d1");
+    control.leak_port(8080).unwrap();
+    house.apply(0);
+    let (code, words) = house.words("d1");
+    assert_eq!(code, 409);
+    assert!(
+        words.ends_with(
+            "port is already allocated; but no container publishes 8080: the engine forgot to free it when it \
+             crashed, restart dockerd"
+        ),
+        "{words}"
+    );
+    assert_eq!(house.words("d2").0, 200);
+    control.restart_engine().unwrap();
+    house.apply(3600);
+    assert_eq!(house.words("d1").0, 200);
 }

@@ -104,7 +104,7 @@ impl World {
             carries_our_labels(c, &fleets, &devices) && (looping || !known.contains(&c.id))
         };
         let networks_of = memory.networks.is_none().then_some("f");
-        let wanted = Wanted { details: &details, networks_of, images: &[], network_ids: false };
+        let wanted = Wanted { details: &details, twins: true, networks_of, ..Wanted::list_only() };
         self.engine.observe(&wanted).await
     }
 
@@ -242,8 +242,7 @@ impl World {
     }
 
     pub(crate) async fn networks(&self) -> BTreeSet<String> {
-        let wanted =
-            Wanted { details: &|_| false, networks_of: Some("f"), images: &[], network_ids: false };
+        let wanted = Wanted { networks_of: Some("f"), ..Wanted::list_only() };
         self.engine.observe(&wanted).await.unwrap().networks.unwrap_or_default()
     }
 }

@@ -5,6 +5,7 @@ use hoist::fleet::{FileTree, Fleet, TreeEntry, print_manifest};
 use hoist::model::{DeviceId, Facts, Manifest, Module, ModuleName};
 use hoist::resolve::{Checked, Resolution, check};
 use hoist::review::{DiffOptions, FleetDiff, Side, diff};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,20 @@ pub(crate) fn compare(base: &(Fleet, Resolution), head: &(Fleet, Resolution)) ->
         Side::of_files(name, Some((fleet, resolution)), &facts, &[])
     };
     diff(side("base", base), side("head", head), &DiffOptions::default())
+}
+
+/// The same, looking at one device.
+pub(crate) fn compare_only(
+    base: &(Fleet, Resolution),
+    head: &(Fleet, Resolution),
+    device: &DeviceId,
+) -> FleetDiff {
+    let facts = Facts::none();
+    let options =
+        DiffOptions { only: Some(BTreeSet::from([device.clone()])), ..DiffOptions::default() };
+    let side =
+        |name, (fleet, resolution)| Side::of_files(name, Some((fleet, resolution)), &facts, &[]);
+    diff(side("base", (&base.0, &base.1)), side("head", (&head.0, &head.1)), &options)
 }
 
 pub(crate) fn root() -> PathBuf {

@@ -78,3 +78,13 @@ fn defaults_are_looked_at_like_an_entry() {
     warn[privileged] fleet.toml:4:35 (1): every module ([defaults]) is privileged: it can do anything on its device
     "#);
 }
+
+#[test]
+fn credentials_in_command_lines_are_told() {
+    let checked = checked(
+        "=== devices/d.toml\n=== deployments/b.toml\ntarget = \"*\"\n[modules.mm]\nimage = \"m:1\"\n\
+         command = [\"--password\", \"hunter2-hunter2\", \"--token=abc-defgh\", \"serve\"]\n\
+         entrypoint = [\"/app\", \"--password\", \"--verbose\", \"--token\", \"${device.id}\"]\n",
+    );
+    insta::assert_snapshot!(lines(&checked.diagnostics), @r#"warn[secret-in-text] deployments/b.toml:4:1 (1): `command` of module "mm" looks like a credential, readable in git"#);
+}

@@ -6,6 +6,7 @@ mod determinism;
 mod examples;
 mod harness;
 mod hashes;
+mod incremental;
 mod lints;
 mod merge;
 mod precedence;

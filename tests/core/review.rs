@@ -248,6 +248,10 @@ fn a_template_that_fills_to_the_same_text_is_no_change() {
     let paths: Vec<&str> =
         diff.groups[0].changes[0].fields.iter().map(|f| f.path.as_str()).collect();
     assert_eq!(paths, ["env.B"]);
+    let same = valid(&format!("{LIFTS}env = {{ A = \"x\", B = \"${{device.tags.no:-1}}\" }}\n"));
+    let diff = compare(&literal, &same);
+    assert!(!diff.has_changes() && diff.groups.is_empty());
+    assert_ne!(diff.base.1, diff.head.1, "it is over templates, not over what they fill in");
 }
 
 #[test]

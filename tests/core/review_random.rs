@@ -1,6 +1,6 @@
 //! What holds for every pair of fleets.
 
-use crate::harness::{compare, manifest, valid};
+use crate::harness::{compare, compare_only, manifest, valid};
 use hoist::fleet::Fleet;
 use hoist::model::{DeviceId, Value};
 use hoist::resolve::Resolution;
@@ -137,6 +137,28 @@ fn actions(diff: &FleetDiff) -> BTreeMap<(String, Option<String>), (Action, BTre
     actions
 }
 
+/// Devices are compared by pairs of cohorts: what is found for one in company is what is found for it alone.
+fn is_the_same_alone(base: &Loaded, head: &Loaded, diff: &FleetDiff) {
+    let found = |diff: &FleetDiff| {
+        let mut found = BTreeMap::new();
+        for group in &diff.groups {
+            let mut changes = group.changes.clone();
+            for field in changes.iter_mut().flat_map(|change| &mut change.fields) {
+                field.set_by.clear();
+            }
+            for id in &group.devices {
+                found.insert(id.clone(), (group.membership, changes.clone()));
+            }
+        }
+        found
+    };
+    let together = found(diff);
+    for id in base.0.devices.keys().chain(head.0.devices.keys()) {
+        let alone = found(&compare_only(base, head, id));
+        assert_eq!(alone.get(id), together.get(id), "{id}");
+    }
+}
+
 fn turned(action: Action) -> Action {
     match action {
         Action::Create => Action::Remove,
@@ -156,6 +178,7 @@ proptest! {
         let (there, back) = (compare(&base, &head), compare(&head, &base));
         proves(&base, &head, &there);
         proves(&head, &base, &back);
+        is_the_same_alone(&base, &head, &there);
         let turned_back: BTreeMap<_, _> =
             actions(&back).into_iter().map(|(key, (a, paths))| (key, (turned(a), paths))).collect();
         prop_assert_eq!(actions(&there), turned_back);

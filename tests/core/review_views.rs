@@ -21,7 +21,7 @@ const BASE: &str = r#"
 fn a_change_as_text() {
     insta::assert_snapshot!(plain(BASE, &BASE.replace("m:1", "m:2").replace("A = \"1\"", "B = \"2\"")), @r#"
     test  base → head
-    digest 489e88dc24c5 → 388250ec4984
+    digest aa1d91fbde45 → 8e0ec7d538ad
 
     1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 
@@ -92,6 +92,24 @@ fn hostile_device_ids_stay_on_their_line() {
     }
 }
 
+/// The word after `--password` says nothing by itself.
+#[test]
+fn credentials_on_command_lines_are_masked() {
+    let with = |word: &str| {
+        let command = format!(
+            "command = [\"run\", \"--password\", \"{word}-a\", \"--token={word}-b\", \"-v\"]\n"
+        );
+        format!("{BASE}{command}")
+    };
+    let diff = compare(&valid(&with("hunter")), &valid(&with("mallet")));
+    let shown = text(&diff, &|_, text| text.to_owned());
+    for out in [&shown, &json(&diff).to_string(), &markdown(&diff)] {
+        assert!(!out.contains("hunter") && !out.contains("mallet"), "{out}");
+        assert!(out.contains("--password") && out.contains("(masked, changed)"), "{out}");
+        assert!(out.contains("-v"), "{out}");
+    }
+}
+
 #[test]
 fn secrets_show_by_name_and_credentials_are_masked_in_text_and_json() {
     let secret = |name: &str, word: &str| {
@@ -122,7 +140,7 @@ fn secrets_show_by_name_and_credentials_are_masked_in_text_and_json() {
     assert!(!json.contains("mallet") && json.contains("(masked)"), "{json}");
     insta::assert_snapshot!(shown, @r#"
     test  base → head
-    digest 34200667ac99 → 174357ed02eb
+    digest ddd3fba882b4 → 16621446f017
 
     1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 

@@ -92,12 +92,7 @@ impl dyn Bench + '_ {
     }
 
     pub(crate) async fn detail(&self, name: &str) -> ContainerDetail {
-        let wanted = Wanted {
-            details: &|c| c.name == name,
-            networks_of: None,
-            images: &[],
-            network_ids: false,
-        };
+        let wanted = Wanted { details: &|c| c.name == name, twins: true, ..Wanted::list_only() };
         let seen = self.engine().observe(&wanted).await.expect("an observation");
         let found = seen.containers.into_iter().find(|container| container.name == name);
         found.and_then(|found| found.detail).unwrap_or_else(|| panic!("no details of {name}"))

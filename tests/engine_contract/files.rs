@@ -141,8 +141,7 @@ pub(crate) async fn images_and_their_labels(bench: &dyn Bench) {
     assert_eq!(detail.image_labels["hoist.fleet"], "forged");
     assert_eq!(detail.image_labels["a"], "b");
     let images = ["test/labelled:1".to_owned(), "test/labelled:2".to_owned()];
-    let wanted =
-        Wanted { details: &|_| false, networks_of: None, images: &images, network_ids: false };
+    let wanted = Wanted { images: &images, ..Wanted::list_only() };
     let seen = bench.engine().observe(&wanted).await.unwrap();
     assert!(seen.images[&images[0]]);
     assert!(!seen.images[&images[1]]);

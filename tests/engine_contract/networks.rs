@@ -28,8 +28,7 @@ fn on(network: &str) -> Json {
 }
 
 async fn ours(bench: &dyn Bench) -> BTreeSet<String> {
-    let wanted =
-        Wanted { details: &|_| false, networks_of: Some("test"), images: &[], network_ids: false };
+    let wanted = Wanted { networks_of: Some("test"), ..Wanted::list_only() };
     bench.engine().observe(&wanted).await.unwrap().networks.unwrap()
 }
 
@@ -69,8 +68,7 @@ pub(crate) async fn networks_are_made_once_and_removed_when_unused(bench: &dyn B
     assert_eq!(ours(bench).await, names(&["hoist-b"]));
     let all = Step::RemoveNetwork { name: "hoist-b".to_owned(), labels: BTreeMap::new() };
     assert_eq!(bench.fails(all).await.kind, EngineErrorKind::Refused);
-    let wanted =
-        Wanted { details: &|_| false, networks_of: Some("other"), images: &[], network_ids: false };
+    let wanted = Wanted { networks_of: Some("other"), ..Wanted::list_only() };
     let seen = bench.engine().observe(&wanted).await.unwrap();
     assert_eq!(seen.networks.unwrap(), names(&["foreign"]));
 }

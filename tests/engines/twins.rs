@@ -267,7 +267,8 @@ fn reports_are_taken_only_where_they_are_fit() {
 /// As if all reports had been looked at a minute ago.
 fn a_minute_passes(site: &Site) {
     let store = Store::open(&site.state()).unwrap();
-    for mut device in store.load_devices().unwrap().into_values() {
+    for device in store.load_devices().unwrap().into_values() {
+        let mut device = std::sync::Arc::unwrap_or_clone(device);
         for standing in device.modules.values_mut() {
             if let Some(report) = &mut standing.report {
                 report.looked_at -= 61;

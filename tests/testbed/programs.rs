@@ -7,11 +7,18 @@ use std::time::Duration;
 
 /// Says why a test is skipped, or fails where engines are required.
 pub(crate) fn skip_without(missing: Option<String>) -> Option<()> {
+    skip_unless_required("HOIST_REQUIRE_ENGINES", missing)
+}
+
+/// The same where browsers are required.
+pub(crate) fn skip_without_browser(missing: Option<String>) -> Option<()> {
+    skip_unless_required("HOIST_REQUIRE_BROWSER", missing)
+}
+
+fn skip_unless_required(variable: &str, missing: Option<String>) -> Option<()> {
     let Some(reason) = missing else { return Some(()) };
-    assert!(
-        std::env::var_os("HOIST_REQUIRE_ENGINES").is_none_or(|value| value != "1"),
-        "engines are required, but {reason}"
-    );
+    let is_required = std::env::var_os(variable).is_some_and(|value| value == "1");
+    assert!(!is_required, "{variable}=1, but {reason}");
     println!("SKIPPED: {reason}");
     None
 }
@@ -39,6 +46,17 @@ pub(crate) fn wait_for_port(port: u16, log: &Path) {
     }
     let words = std::fs::read_to_string(log).unwrap_or_default();
     panic!("nothing listens at {port}: {words}");
+}
+
+/// Waits until something holds.
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..800 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("it never came: {what}");
 }
 
 /// A program that ends with the test: its supervisor ends it when a pipe closes.

@@ -1,59 +1,79 @@
 //! The first words with an engine: which API version both speak, and what it says of itself.
 //!
-//! Enters: the answers of `/version` and `/info`. Leaves: the version in every later path; [`EngineReport`].
+//! Enters: the answers of `/_ping`, `/version` and `/info`. Leaves: the version in every later path; [`EngineReport`].
 
-use super::failure::Call;
+use super::failure::{Call, Trouble};
 use super::transport::Exchange;
-use super::wire::{self, InfoAnswer, VersionAnswer};
+use super::wire::{self, InfoAnswer, UsageAnswer, VersionAnswer};
 use super::{Docker, NEWEST};
-use crate::engine::{EngineError, EngineErrorKind};
-use crate::model::EngineReport;
+use crate::engine::{EngineError, EngineErrorKind, EngineHealth};
+use crate::model::{EngineReport, Timestamp};
 use bollard::ClientVersion;
+use futures_util::future::join;
 use std::time::Duration;
 
 const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 const LIMIT: Duration = Duration::from_secs(20);
 
 impl Docker {
-    /// Agrees on an API version, once until a connection breaks.
-    pub(super) async fn negotiate(&self) -> Result<(), EngineError> {
-        if self.transport.version().is_some() {
-            return Ok(());
+    /// Agrees on an API version, once until a connection breaks, and says which. A connection that breaks later makes the
+    /// transport forget it, so whoever needs it takes it from here.
+    pub(super) async fn negotiate(&self) -> Result<String, EngineError> {
+        if let Some(version) = self.transport.version() {
+            return Ok(version);
         }
         let _one_at_a_time = self.negotiation.lock().await;
-        if self.transport.version().is_some() {
-            return Ok(());
+        if let Some(version) = self.transport.version() {
+            return Ok(version);
         }
-        let answer = self.ask_version("/version").await?;
-        let version = agreed(&answer).map_err(|words| {
-            EngineError::new(
-                EngineErrorKind::Unreachable,
-                format!("{}: {words}", self.transport.address()),
-            )
-        })?;
-        self.transport.set_version(Some(version));
-        Ok(())
+        let version = match self.pinged_version().await? {
+            Some(version) => version,
+            None => agreed(&self.ask_version().await?).map_err(|words| {
+                EngineError::new(
+                    EngineErrorKind::Unreachable,
+                    format!("{}: {words}", self.transport.address()),
+                )
+            })?,
+        };
+        self.transport.set_version(Some(version.clone()));
+        Ok(version)
     }
 
-    async fn ask_version(&self, path: &str) -> Result<VersionAnswer, EngineError> {
-        let tried = format!("ask {} for its version", self.transport.address());
-        let bytes = self
-            .transport
-            .ask(Exchange::get(path), LIMIT)
-            .await
-            .map_err(|trouble| trouble.during(Call::Ask, &tried))?;
-        wire::parse(&bytes).map_err(|trouble| trouble.during(Call::Ask, &tried))
+    /// The engine's newest API version from its answer to a ping, if we speak it. A ping takes a tenth of a millisecond;
+    /// for all that `/version` tells, an engine starts programs.
+    async fn pinged_version(&self) -> Result<Option<String>, EngineError> {
+        match self.transport.ask_whole(Exchange::get("/_ping"), LIMIT).await {
+            Ok(answer) => {
+                let version = answer.headers().get("api-version");
+                let version = version.and_then(|text| parse_version(text.to_str().ok()?));
+                let spoken = version.filter(|version| (OLDEST..=NEWEST).contains(version));
+                Ok(spoken.map(|version| version.to_string()))
+            }
+            // What stands before an engine may let only some calls through.
+            Err(Trouble::Status { .. }) => Ok(None),
+            Err(trouble) => Err(trouble.during(Call::Ask, self.asks_version())),
+        }
+    }
+
+    async fn ask_version(&self) -> Result<VersionAnswer, EngineError> {
+        let answer = self.transport.ask(Exchange::get("/version"), LIMIT).await;
+        answer
+            .and_then(|bytes| wire::parse(&bytes))
+            .map_err(|trouble| trouble.during(Call::Ask, self.asks_version()))
+    }
+
+    fn asks_version(&self) -> String {
+        format!("ask {} for its version", self.transport.address())
     }
 
     /// What the engine says of itself now.
     pub(super) async fn ask_facts(&self) -> Result<EngineReport, EngineError> {
-        self.negotiate().await?;
-        let version = self.ask_version("/version").await?;
+        let api_version = self.negotiate().await?;
         let tried = format!("ask {} what it is", self.transport.address());
-        let info: InfoAnswer = self
-            .transport
-            .ask(Exchange::get("/info"), LIMIT)
-            .await
+        let (version, info) =
+            join(self.ask_version(), self.transport.ask(Exchange::get("/info"), LIMIT)).await;
+        let version = version?;
+        let info: InfoAnswer = info
             .and_then(|bytes| wire::parse(&bytes))
             .map_err(|trouble| trouble.during(Call::Ask, &tried))?;
         let labels = info.labels.unwrap_or_default();
@@ -64,7 +84,7 @@ impl Docker {
         Ok(EngineReport {
             id: info.id,
             name: version.engine_name(),
-            api_version: self.transport.version().unwrap_or_default(),
+            api_version,
             version: version.version,
             os: info.operating_system,
             kernel: info.kernel_version,
@@ -72,6 +92,27 @@ impl Docker {
             cpus: info.cpus,
             memory: info.memory,
             labels: labels.iter().map(label).collect(),
+        })
+    }
+
+    /// How the engine and its machine fare now. What images take is counted by the engine, which may take it long; then
+    /// it is left out.
+    pub(super) async fn ask_health(&self) -> Result<EngineHealth, EngineError> {
+        self.negotiate().await?;
+        let tried = format!("ask {} how it fares", self.transport.address());
+        let info: InfoAnswer = self
+            .transport
+            .ask(Exchange::get("/info"), LIMIT)
+            .await
+            .and_then(|bytes| wire::parse(&bytes))
+            .map_err(|trouble| trouble.during(Call::Ask, &tried))?;
+        let usage = self.transport.ask(Exchange::get("/system/df"), LIMIT).await;
+        let usage = usage.and_then(|bytes| wire::parse::<UsageAnswer>(&bytes)).ok();
+        Ok(EngineHealth {
+            time: Timestamp::parse(&info.system_time).ok(),
+            folder: Some(info.docker_root_dir).filter(|folder| !folder.is_empty()),
+            images: usage.and_then(|usage| u64::try_from(usage.layers_size).ok()),
+            warnings: info.warnings.unwrap_or_default(),
         })
     }
 }

@@ -22,8 +22,8 @@ mod wire;
 pub use tls::ClientIdentity;
 
 use super::{
-    Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
-    LogsWanted, SecretValues, Wanted,
+    Engine, EngineError, EngineErrorKind, EngineFuture, EngineHealth, EventStream, FileSeen,
+    LogStream, LogsWanted, SecretValues, Wanted,
 };
 use crate::model::{EngineAddress, EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
@@ -135,6 +135,10 @@ impl fmt::Debug for Docker {
 impl Engine for Docker {
     fn facts(&self) -> EngineFuture<'_, EngineReport> {
         Box::pin(self.ask_facts())
+    }
+
+    fn health(&self) -> EngineFuture<'_, EngineHealth> {
+        Box::pin(self.ask_health())
     }
 
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {

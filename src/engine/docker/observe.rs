@@ -68,8 +68,8 @@ impl Docker {
                 let inspected = self.inspect(&id).await?;
                 let twin = match inspected {
                     // A twin that can't be read is written again.
-                    Some(_) => self.read_twin(&id).await.unwrap_or_default(),
-                    None => None,
+                    Some(_) if wanted.twins => self.read_twin(&id).await.unwrap_or_default(),
+                    _ => None,
                 };
                 Ok::<_, EngineError>((at, inspected, twin))
             })

@@ -71,6 +71,22 @@ impl Docker {
             .map_err(|trouble| trouble.masked(secrets).during(call, step))
     }
 
+    /// A container that ends at this very moment can't be updated; once it has ended, it can.
+    async fn update(&self, path: String, body: &Json) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        loop {
+            match self.post(path.clone(), body, QUICK).await {
+                Err(Trouble::Status { message, .. })
+                    if message.contains("cannot update a stopped container")
+                        && begun.elapsed() < QUICK =>
+                {
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Steps of one call whose failure is told by its text alone.
     async fn change(&self, step: &Step) -> Result<(), Trouble> {
         let done = match step {
@@ -92,7 +108,7 @@ impl Docker {
             Step::Update { container, restart_policy, memory, nano_cpus } => {
                 let body = update_body(restart_policy.as_deref(), *memory, *nano_cpus);
                 let path = format!("/containers/{}/update", encoded(container.as_str()));
-                self.post(path, &body, QUICK).await
+                self.update(path, &body).await
             }
             Step::Start { container } => {
                 let options: Option<StartContainerOptions> = None;

@@ -200,14 +200,26 @@ impl Transport {
     /// Sends a request and reads the whole answer, all within a time limit. An answer that is no success is
     /// [`Trouble::Status`]; redirects are not followed.
     pub(super) async fn ask(&self, exchange: Exchange, time: Duration) -> Result<Bytes, Trouble> {
+        self.ask_whole(exchange, time).await.map(Response::into_body)
+    }
+
+    /// The same, with the answer's headers.
+    pub(super) async fn ask_whole(
+        &self,
+        exchange: Exchange,
+        time: Duration,
+    ) -> Result<Response<Bytes>, Trouble> {
         let whole = async {
             let (request, limit) = self.request(exchange)?;
             let (response, used) = self.send(request, limit).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(from_hyper)?.to_bytes();
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(from_hyper)?.to_bytes();
             // Before the answer is given on: the next call then finds the connection.
             used.keep().await;
-            if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
+            match head.status.is_success() {
+                true => Ok(Response::from_parts(head, body)),
+                false => Err(refusal(head.status, &body)),
+            }
         };
         tokio::time::timeout(time, whole).await.unwrap_or(Err(Trouble::TimedOut(time)))
     }

@@ -66,6 +66,15 @@ pub(super) struct InfoAnswer {
     #[serde(rename = "MemTotal")]
     pub(super) memory: i64,
     pub(super) labels: Option<Vec<String>>,
+    pub(super) system_time: String,
+    pub(super) docker_root_dir: String,
+    pub(super) warnings: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct UsageAnswer {
+    pub(super) layers_size: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

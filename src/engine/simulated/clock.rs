@@ -101,6 +101,7 @@ impl World {
     pub(super) fn restart(&mut self) {
         /// The code of a process that is killed with its machine.
         const KILLED: i64 = 137;
+        self.leaked.clear();
         let ids: Vec<String> = self.containers.keys().cloned().collect();
         let mut revived = Vec::new();
         for id in ids {

@@ -246,6 +246,17 @@ impl Control {
         })
     }
 
+    /// The engine crashed while it started a container, and takes a port for published that nobody publishes; until it
+    /// is started again.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn leak_port(&self, port: u16) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            w.leaked.insert(port);
+        })
+    }
+
     /// The engine's clock goes on.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use super::{
     Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
     LogsWanted, SecretValues, Wanted,
 };
-use crate::model::{EngineReport, Observation};
+use crate::model::{ContainerDetail, EngineReport, Observation};
 use crate::plan::{Step, StepOutput};
 use control::Interference;
 use listen::Listeners;
@@ -162,8 +162,12 @@ impl Simulated {
             if (wanted.details)(container) {
                 let id = container.id.clone();
                 let words = format!("inspect {}", container.name);
-                container.detail =
+                let detail =
                     self.call(CallKind::Inspect, words, || self.look(|w| w.detail(&id))).await?;
+                container.detail = detail.map(|detail| ContainerDetail {
+                    twin: detail.twin.filter(|_| wanted.twins),
+                    ..detail
+                });
             }
         }
         if let Some(fleet) = wanted.networks_of {

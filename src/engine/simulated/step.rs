@@ -291,7 +291,7 @@ impl World {
                         && other.protocol == port.protocol
                         && (other.ip == port.ip || any(&other.ip) || any(&port.ip))
                 });
-            if taken {
+            if taken || self.leaked.contains(&port.host) {
                 return conflict(format!(
                     "Bind for {}:{} failed: port is already allocated",
                     port.ip, port.host

@@ -35,6 +35,9 @@ pub(super) struct World {
     pub(super) published: BTreeMap<String, u64>,
     /// Ports of the device that some process holds.
     pub(super) occupied: BTreeSet<u16>,
+    /// Ports that the engine takes for published, and that nobody publishes.
+    #[serde(default)]
+    pub(super) leaked: BTreeSet<u16>,
     /// What happened since it was last told.
     #[serde(skip)]
     pub(super) happened: Vec<EngineEvent>,
@@ -200,6 +203,7 @@ impl World {
             missing: BTreeSet::new(),
             published: BTreeMap::new(),
             occupied: BTreeSet::new(),
+            leaked: BTreeSet::new(),
             happened: Vec::new(),
         }
     }

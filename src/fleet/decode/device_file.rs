@@ -1,7 +1,7 @@
 //! Files in `devices/`: one device, or a list with what all of it shares.
 
 use super::item::Item;
-use super::{File, TableReader};
+use super::{File, TableReader, plain_device};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table, Value};
 use toml::de::DeValue;
@@ -22,6 +22,14 @@ struct Shared {
 
 /// Decodes a file; `stem` is its name without `.toml`.
 pub(in crate::fleet) fn devices(file: &File, stem: &str) -> DeviceFile {
+    match plain_device::devices(file, stem) {
+        Some(devices) => DeviceFile { devices },
+        None => devices_with_words(file, stem),
+    }
+}
+
+/// The same with words for whatever is wrong.
+pub(super) fn devices_with_words(file: &File, stem: &str) -> DeviceFile {
     let Some(tree) = file.parse(&file.source.text) else {
         return DeviceFile { devices: Vec::new() };
     };

@@ -74,7 +74,7 @@ pub(super) fn module_entry(item: &Item<'_>, layer: LayerKeys) -> Option<ModuleEn
             );
         }
     }
-    check_sizes(item, desired.as_ref(), desired_at.as_ref());
+    check_sizes(item, desired.as_ref(), desired_at.as_ref(), &places);
     let unset = unset.unwrap_or_default();
     let touches_twin = places.contains_key("desired")
         || places.contains_key("desired-at")
@@ -239,7 +239,12 @@ fn split_path(text: &str) -> Option<Vec<String>> {
     }
 }
 
-fn check_sizes(item: &Item<'_>, desired: Option<&Table>, at: Option<&BTreeMap<String, Value>>) {
+fn check_sizes(
+    item: &Item<'_>,
+    desired: Option<&Table>,
+    at: Option<&BTreeMap<String, Value>>,
+    places: &Places,
+) {
     let size = json_size(desired) + json_size(at);
     if size > LARGEST_DESIRED {
         let message = format!(
@@ -247,7 +252,9 @@ fn check_sizes(item: &Item<'_>, desired: Option<&Table>, at: Option<&BTreeMap<St
              {LARGEST_DESIRED} are allowed",
             item.name
         );
-        let place = item.header_place();
+        // Of the two the one that is larger.
+        let key = if json_size(desired) >= json_size(at) { "desired" } else { "desired-at" };
+        let place = places.get(key).cloned().unwrap_or_else(|| item.header_place());
         item.file.report(Diagnostic::new(Code::TooLarge, message).at(place));
     }
 }

@@ -12,6 +12,7 @@ mod homes;
 mod item;
 mod module;
 mod offsets;
+mod plain_device;
 mod reader;
 mod rollout;
 mod syntax;

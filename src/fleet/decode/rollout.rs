@@ -51,6 +51,9 @@ fn phase(number: usize, item: &Item<'_>) -> Option<Phase> {
             ),
         );
     }
+    if let (Some(_), Some(share)) = (&target, &share) {
+        share.bad("a phase is by `target` or by `share`, not by both");
+    }
     let target = target.and_then(|item| item.condition());
     let share = share.and_then(|item| {
         let share = item.share()?;

@@ -101,7 +101,7 @@ fn rollout() -> Json {
         }),
     ]));
     let mut phase = phase;
-    phase["anyOf"] = json!([{"required": ["target"]}, {"required": ["share"]}]);
+    phase["oneOf"] = json!([{"required": ["target"]}, {"required": ["share"]}]);
     table(rollout_settings().into_iter().chain([(
         "phases",
         "the phases before all other devices",
@@ -112,11 +112,27 @@ fn rollout() -> Json {
 /// Settings of a rollout, of one of its phases, and of a deployment.
 pub(super) fn rollout_settings() -> Vec<Key> {
     vec![
-        ("on-failure", "rollback | halt", word(&["rollback", "halt"])),
-        ("max-failures", "devices that may fail before the rollout stops: 5 or \"10%\"", amount()),
-        ("min-success", "devices that must have succeeded before the next phase", amount()),
-        ("max-unavailable", "devices that may be changing at one time", amount()),
-        ("soak", "how long a phase is watched after its last device", duration()),
-        ("timeout", "how long a phase may take", duration()),
+        ("on-failure", "rollback (default) | halt", word(&["rollback", "halt"])),
+        (
+            "max-failures",
+            "devices of a phase that may fail before the rollout stops: 5 or \"10%\"; default 0",
+            amount(),
+        ),
+        (
+            "min-success",
+            "devices that must have succeeded before the next phase; default all of up to 10, else 90%",
+            amount(),
+        ),
+        (
+            "max-unavailable",
+            "devices that may be changing at one time; default 10%, at least 1",
+            amount(),
+        ),
+        ("soak", "how long a phase must stay good; default 10m", duration()),
+        (
+            "timeout",
+            "a device that has not succeeded this long after its first step has failed; default 1h",
+            duration(),
+        ),
     ]
 }

@@ -9,7 +9,7 @@ pub struct Bitmap {
 
 impl Bitmap {
     /// No number below `len`.
-    pub(super) fn none(len: usize) -> Self {
+    pub fn none(len: usize) -> Self {
         Self { words: vec![0; len.div_ceil(64)], len }
     }
 
@@ -50,8 +50,11 @@ impl Bitmap {
         self.clear_beyond();
     }
 
-    pub(super) fn insert(&mut self, n: usize) {
-        self.words[n / 64] |= 1 << (n % 64);
+    /// Puts a number in, or takes it out.
+    pub fn set(&mut self, n: usize, is_in: bool) {
+        let bit = 1 << (n % 64);
+        let word = &mut self.words[n / 64];
+        *word = if is_in { *word | bit } else { *word & !bit };
     }
 
     /// Whether a number is in it.

@@ -16,10 +16,12 @@ pub(super) struct Column<'a> {
     values: Vec<Option<Scalar<'a>>>,
     /// By code, the devices that have it; only where there are few values.
     devices: Option<Vec<Bitmap>>,
+    /// Of the column of ids all of them, if devices are in their order: equal starts are neighbours.
+    sorted_ids: Option<Vec<&'a str>>,
 }
 
 /// What tells values apart. A list or table can only be asked whether it is there.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key<'a> {
     Null,
     Bool(bool),
@@ -34,23 +36,50 @@ impl<'a> Column<'a> {
     pub(super) fn of(values_of_devices: impl Iterator<Item = Option<Scalar<'a>>>) -> Self {
         let mut values = vec![None];
         let mut known: BTreeMap<Key<'a>, u32> = BTreeMap::new();
+        // Devices with neighbouring ids often have the same.
+        let mut last: Option<(Key<'a>, u32)> = None;
         let codes: Vec<u32> = values_of_devices
             .map(|value| {
                 let Some(value) = value else { return 0 };
-                *known.entry(key(value)).or_insert_with(|| {
+                let key = key(value);
+                if let Some((_, code)) = last.filter(|(last, _)| *last == key) {
+                    return code;
+                }
+                let code = *known.entry(key).or_insert_with(|| {
                     values.push(Some(value));
-                    u32::try_from(values.len() - 1).expect("a fleet has fewer devices than 2^32")
-                })
+                    code(values.len() - 1)
+                });
+                last = Some((key, code));
+                code
             })
             .collect();
         let devices = (values.len() <= FEW).then(|| {
             let mut devices = vec![Bitmap::none(codes.len()); values.len()];
             for (device, code) in codes.iter().enumerate() {
-                devices[*code as usize].insert(device);
+                devices[*code as usize].set(device, true);
             }
             devices
         });
-        Self { codes, values, devices }
+        Self { codes, values, devices, sorted_ids: None }
+    }
+
+    /// The column of the devices' ids, each of which is another one.
+    pub(super) fn of_ids(ids: impl Iterator<Item = &'a str>) -> Self {
+        let ids: Vec<&str> = ids.collect();
+        let texts = ids.iter().map(|id| Some(Scalar::Text(id)));
+        let values: Vec<_> = std::iter::once(None).chain(texts).collect();
+        let codes = (1..values.len()).map(code).collect();
+        let sorted_ids = ids.is_sorted().then_some(ids);
+        Self { codes, values, devices: None, sorted_ids }
+    }
+
+    /// The devices whose id starts with something; `None` where that is not told faster one by one.
+    pub(super) fn starting_with(&self, start: &str) -> Option<Truths> {
+        let ids = self.sorted_ids.as_ref()?;
+        let first = ids.partition_point(|id| *id < start);
+        let last = first + ids[first..].partition_point(|id| id.starts_with(start));
+        let truth = |device| Truth::from(Some((first..last).contains(&device)));
+        Some(Truths::of(ids.len(), truth))
     }
 
     /// What a device has.
@@ -90,6 +119,10 @@ impl<'a> Column<'a> {
         }
         found
     }
+}
+
+fn code(number: usize) -> u32 {
+    u32::try_from(number).expect("a fleet has fewer devices than 2^32")
 }
 
 fn key(value: Scalar<'_>) -> Key<'_> {

@@ -11,7 +11,7 @@ mod column;
 
 pub use bitmap::{Bitmap, bits};
 
-use super::ast::{Expr, ExprKind, Operand, Property, Root};
+use super::ast::{Argument, Call, Expr, ExprKind, Operand, Property, Root, TextTest};
 use super::condition::Condition;
 use super::evaluate::{Lookup, Scalar, Subject, Truth, truth};
 use column::Column;
@@ -39,8 +39,9 @@ impl<'a> Columns<'a> {
         for expr in conditions.into_iter().filter_map(Condition::expr) {
             expr.for_each_property(&mut |property| {
                 let Property { root, path, span: _ } = property;
-                columns.entry((*root, path.clone())).or_insert_with(|| {
-                    Column::of(devices.iter().map(|device| device.lookup(property)))
+                columns.entry((*root, path.clone())).or_insert_with(|| match root {
+                    Root::DeviceId => Column::of_ids(devices.iter().map(|d| d.device.id.as_str())),
+                    _ => Column::of(devices.iter().map(|device| device.lookup(property))),
                 });
             });
         }
@@ -53,15 +54,6 @@ impl<'a> Columns<'a> {
             None => Bitmap::all(self.devices),
             Some(expr) => self.truths(expr).yes,
         }
-    }
-
-    /// One device alone, by its number, or none.
-    pub fn only(&self, device: Option<usize>) -> Bitmap {
-        let mut only = Bitmap::none(self.devices);
-        if let Some(device) = device {
-            only.insert(device);
-        }
-        only
     }
 
     /// The devices that have anything at a property that one of the conditions names.
@@ -110,7 +102,8 @@ impl<'a> Columns<'a> {
         match properties.as_slice() {
             [property] => {
                 let column = &self.columns[&(property.root, property.path.clone())];
-                column.truths(|value| truth(expr, OneValue(value)))
+                let neighbours = start_of(expr).and_then(|start| column.starting_with(start));
+                neighbours.unwrap_or_else(|| column.truths(|value| truth(expr, OneValue(value))))
             }
             _ => {
                 let truths: Vec<Truth> = (0..self.devices)
@@ -119,6 +112,18 @@ impl<'a> Columns<'a> {
                 Truths::of(self.devices, |device| truths[device])
             }
         }
+    }
+}
+
+/// `STARTSWITH(property, 'text')`: that text.
+fn start_of(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Bare(Operand::Call(Call::Text {
+            test: TextTest::StartsWith,
+            text: Argument::Property(_),
+            part: Argument::Text(start),
+        })) => Some(start),
+        _ => None,
     }
 }
 

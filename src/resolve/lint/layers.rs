@@ -138,11 +138,13 @@ fn push_tie(
 fn lint_layer_ties(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     let mut ties: BTreeMap<(&DeploymentId, &DeploymentId), usize> = BTreeMap::new();
     for cohort in &resolution.cohorts {
-        for (i, lower) in cohort.cohort.layers.iter().enumerate() {
-            for upper in &cohort.cohort.layers[i + 1..] {
-                let pair = fleet.deployments.get(lower).zip(fleet.deployments.get(upper));
-                if pair.is_some_and(|(a, b)| a.priority == b.priority && write_the_same(a, b)) {
-                    *ties.entry((upper, lower)).or_default() += cohort.devices.len();
+        let ids = cohort.cohort.layers.iter();
+        let layers: Vec<_> = ids.filter_map(|id| fleet.deployments.get(id)).collect();
+        // They are in the order of their priorities.
+        for equal in layers.chunk_by(|a, b| a.priority == b.priority) {
+            for (i, lower) in equal.iter().enumerate() {
+                for upper in equal[i + 1..].iter().filter(|upper| write_the_same(lower, upper)) {
+                    *ties.entry((&upper.id, &lower.id)).or_default() += cohort.devices.len();
                 }
             }
         }

@@ -12,12 +12,12 @@ mod power;
 mod routes;
 mod targets;
 
-pub(crate) use credential::is_credential_at;
+pub(crate) use credential::{is_credential_after, is_credential_at, masked};
 
-use super::{Resolution, columns, resolve_with};
+use super::answers::Answers;
+use super::{Resolution, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
-use crate::fleet::{FileTree, Fleet, LintLevels, Loaded, load};
-use crate::language::Columns;
+use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, load, load_after};
 use crate::model::{DeploymentId, Facts};
 
 /// All files of a revision, loaded, resolved and looked at.
@@ -34,6 +34,22 @@ pub fn check(tree: &FileTree) -> Checked {
     check_by_policy(tree, &LintLevels::new())
 }
 
+/// What is kept from one check to the next: decoded files, and which devices met which conditions.
+#[derive(Debug, Default)]
+pub struct CheckCache {
+    load: LoadCache,
+    answers: Answers,
+}
+
+/// The same where much of it may have been looked at before; the cache is then of this tree.
+pub fn check_after(tree: &FileTree, cache: &mut CheckCache) -> Checked {
+    let loaded = load_after(tree, &mut cache.load);
+    check_by(loaded, &LintLevels::new(), |fleet| {
+        cache.answers = Answers::after(std::mem::take(&mut cache.answers), fleet);
+        resolve_and_lint_with(fleet, &cache.answers)
+    })
+}
+
 /// The same, with levels from outside the repository. Where the repository also says a level, the stricter one
 /// counts: nothing in it can undo a policy.
 pub fn check_by_policy(tree: &FileTree, policy: &LintLevels) -> Checked {
@@ -46,6 +62,14 @@ pub fn check_loaded(loaded: Loaded) -> Checked {
 }
 
 fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
+    check_by(loaded, policy, |fleet| resolve_and_lint(fleet, &Facts::none()))
+}
+
+fn check_by(
+    loaded: Loaded,
+    policy: &LintLevels,
+    resolve_and_lint: impl FnOnce(&Fleet) -> (Resolution, Diagnostics),
+) -> Checked {
     let mut diagnostics = loaded.diagnostics;
     let Some(mut fleet) = loaded.fleet else {
         let diagnostics = with_levels(diagnostics, policy).sorted();
@@ -56,7 +80,7 @@ fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
         let own = fleet.lints.entry(*code).or_insert(*level);
         *own = (*own).max(*level);
     }
-    let (resolution, found) = resolve_and_lint(&fleet, &Facts::none());
+    let (resolution, found) = resolve_and_lint(&fleet);
     if diagnostics.has_errors() {
         // Devices and deployments with errors are left out, so counts and absences mean nothing; what
         // refuses the revision still does.
@@ -80,17 +104,19 @@ pub fn lint_by_facts(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) 
 }
 
 fn resolve_and_lint(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) {
-    let reported: Vec<_> = fleet.devices.values().map(|device| facts.reported(device)).collect();
-    let columns = columns(fleet, &reported);
-    let resolution = resolve_with(fleet, &columns);
-    let found = lint(fleet, &resolution, &columns);
+    resolve_and_lint_with(fleet, &Answers::of(fleet, facts))
+}
+
+fn resolve_and_lint_with(fleet: &Fleet, answers: &Answers) -> (Resolution, Diagnostics) {
+    let resolution = resolve_with(fleet, answers);
+    let found = lint(fleet, &resolution, answers);
     (resolution, found)
 }
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
-fn lint(fleet: &Fleet, resolution: &Resolution, columns: &Columns<'_>) -> Diagnostics {
+fn lint(fleet: &Fleet, resolution: &Resolution, answers: &Answers) -> Diagnostics {
     let mut found = Diagnostics::new();
-    targets::lint(fleet, resolution, columns, &mut found);
+    targets::lint(fleet, resolution, answers, &mut found);
     layers::lint(fleet, resolution, &mut found);
     modules::lint(fleet, resolution, &mut found);
     metrics::lint(fleet, &mut found);

@@ -3,19 +3,26 @@
 use super::devices;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::fleet::Fleet;
-use crate::model::{DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
+use crate::model::{Cohort, DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
 use crate::resolve::merge::last_to_touch;
 use crate::resolve::provenance::trace_cohort;
 use crate::resolve::{
-    FillError, FilledText, MergeNote, Resolution, ResolvedCohort, SetterKind, fill,
+    FillError, FilledText, MergeNote, Resolution, ResolvedCohort, SetterKind, Trace, fill,
 };
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     lint_notes(fleet, resolution, found);
     let mut seen = Seen::default();
-    for cohort in &resolution.cohorts {
-        seen.look_at(fleet, cohort);
+    let mut members = vec![Vec::new(); resolution.cohorts.len()];
+    for (device, resolved) in fleet.devices.values().zip(resolution.devices.values()) {
+        if let Some(members) = resolved.cohort.and_then(|cohort| members.get_mut(cohort)) {
+            members.push(&**device);
+        }
+    }
+    for (cohort, devices) in resolution.cohorts.iter().zip(members) {
+        seen.look_at(fleet, cohort, &devices);
     }
     let Seen { conflicts, failures, too_large } = seen;
     report_conflicts(fleet, conflicts, found);
@@ -25,11 +32,12 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
 
 fn report_conflicts(fleet: &Fleet, conflicts: BTreeMap<Conflict, usize>, found: &mut Diagnostics) {
     for (conflict, on) in conflicts {
-        let Conflict { first, second, what, deployment } = conflict;
+        let place = conflict.place(fleet);
+        let Conflict { first, second, what, deployment, .. } = conflict;
         let message = format!("modules \"{first}\" and \"{second}\" {what} on {}", devices(on));
         found.push(
             Diagnostic::new(Code::ManifestConflict, message)
-                .at_option(place_of_module(fleet, &deployment, &second))
+                .at_option(place)
                 .of_deployment(deployment)
                 .of_module(second)
                 .of_path(first)
@@ -110,7 +118,20 @@ struct Conflict {
     first: ModuleName,
     second: ModuleName,
     what: String,
+    /// The deployment that brought it about, and the field of one of the two by which it did; none where no
+    /// key says it.
     deployment: DeploymentId,
+    field: Option<(ModuleName, &'static str)>,
+}
+
+impl Conflict {
+    fn place(&self, fleet: &Fleet) -> Option<Place> {
+        let Some((module, path)) = &self.field else {
+            return place_of_module(fleet, &self.deployment, &self.second);
+        };
+        let entry = fleet.deployments.get(&self.deployment)?.modules.get(module)?;
+        Some(entry.place_of(path).clone())
+    }
 }
 
 /// What is found in filled manifests, before it is counted over all cohorts.
@@ -135,22 +156,22 @@ struct Failure {
 const LARGEST_DESIRED: usize = 32 << 10;
 
 impl Seen {
-    fn look_at(&mut self, fleet: &Fleet, cohort: &ResolvedCohort) {
+    fn look_at(&mut self, fleet: &Fleet, cohort: &ResolvedCohort, devices: &[&Device]) {
         // Of devices whose manifests differ only in texts that may be any, one stands for all.
         let mut alike: Option<(&Device, usize)> = None;
+        let traces = LazyCell::new(|| trace_cohort(fleet, &cohort.cohort));
         let any_text = cohort.filled_texts.iter().all(FilledText::may_be_any_text);
-        for id in &cohort.devices {
-            let Some(device) = fleet.devices.get(id) else { continue };
-            if any_text && can_fill(cohort, device) {
+        for device in devices {
+            if any_text && cohort.can_fill(device) {
                 alike.get_or_insert((device, 0)).1 += 1;
                 continue;
             }
             match fill(cohort, device) {
-                Ok(manifest) => self.look_at_manifest(fleet, &manifest, 1),
+                Ok(manifest) => self.look_at_manifest(fleet, &manifest, 1, &|| &traces),
                 Err(errors) => {
                     for error in errors {
                         let failure = Failure::of(fleet, cohort, error);
-                        self.failures.entry(failure).or_default().push(id.clone());
+                        self.failures.entry(failure).or_default().push(device.id.clone());
                     }
                 }
             }
@@ -158,13 +179,19 @@ impl Seen {
         if let Some((device, times)) = alike
             && let Ok(manifest) = fill(cohort, device)
         {
-            self.look_at_manifest(fleet, &manifest, times);
+            self.look_at_manifest(fleet, &manifest, times, &|| &traces);
         }
     }
 
     /// `times`: on how many devices the manifest is the same.
-    fn look_at_manifest(&mut self, fleet: &Fleet, manifest: &Manifest, times: usize) {
-        for conflict in conflicts_of(fleet, manifest) {
+    fn look_at_manifest<'a>(
+        &mut self,
+        fleet: &Fleet,
+        manifest: &Manifest,
+        times: usize,
+        traces: &dyn Fn() -> &'a Traces,
+    ) {
+        for conflict in conflicts_of(fleet, manifest, traces) {
             *self.conflicts.entry(conflict).or_default() += times;
         }
         for (name, module) in &manifest.modules {
@@ -178,13 +205,6 @@ impl Seen {
             }
         }
     }
-}
-
-fn can_fill(cohort: &ResolvedCohort, device: &Device) -> bool {
-    let fills = |text: &FilledText| {
-        text.template.as_ref().is_ok_and(|template| template.check(device).is_ok())
-    };
-    cohort.filled_texts.iter().all(fills)
 }
 
 impl Failure {
@@ -260,17 +280,33 @@ fn report_too_large(
     }
 }
 
-fn conflicts_of(fleet: &Fleet, manifest: &Manifest) -> Vec<Conflict> {
+/// Who set the fields of each module.
+type Traces = BTreeMap<ModuleName, Trace>;
+
+/// `traces` are those of the manifest's cohort; they are only asked for where there is a conflict.
+fn conflicts_of<'a>(
+    fleet: &Fleet,
+    manifest: &Manifest,
+    traces: &dyn Fn() -> &'a Traces,
+) -> Vec<Conflict> {
     let modules: Vec<(&ModuleName, &Module)> = manifest.modules.iter().collect();
     let mut conflicts = Vec::new();
     for (i, (first, a)) in modules.iter().enumerate() {
         for (second, b) in &modules[i + 1..] {
-            for what in shared_things((first, a), (second, b)) {
+            for (path, what) in shared_things((first, a), (second, b)) {
+                let by = path.and_then(|path| {
+                    last_to_set(&manifest.cohort, traces(), [second, first], path)
+                });
+                let (deployment, field) = match by {
+                    Some((deployment, module)) => (deployment, Some(module).zip(path)),
+                    None => (last_to_touch(fleet, &manifest.cohort, second).clone(), None),
+                };
                 conflicts.push(Conflict {
                     first: (*first).clone(),
                     second: (*second).clone(),
                     what,
-                    deployment: last_to_touch(fleet, &manifest.cohort, second).clone(),
+                    deployment,
+                    field,
                 });
             }
         }
@@ -278,7 +314,29 @@ fn conflicts_of(fleet: &Fleet, manifest: &Manifest) -> Vec<Conflict> {
     conflicts
 }
 
-fn shared_things(a: (&ModuleName, &Module), b: (&ModuleName, &Module)) -> Vec<String> {
+/// Of the deployments that set a field of two modules the one that applies last, and whose field it is; of one
+/// deployment the first of the two.
+fn last_to_set(
+    cohort: &Cohort,
+    traces: &Traces,
+    modules: [&ModuleName; 2],
+    path: &str,
+) -> Option<(DeploymentId, ModuleName)> {
+    let setters = modules.into_iter().filter_map(|module| {
+        let SetterKind::Deployment(id) = traces.get(module)?.winner(path).kind else { return None };
+        let rank = cohort.layers.iter().position(|layer| *layer == id).map_or(0, |at| at + 1);
+        Some((rank, id, module.clone()))
+    });
+    // `max_by_key` takes the last of equal ones.
+    let (_, id, module) = setters.rev().max_by_key(|(rank, ..)| *rank)?;
+    Some((id, module))
+}
+
+/// What two modules both want: the key that says so, if it is one key, and words.
+fn shared_things(
+    a: (&ModuleName, &Module),
+    b: (&ModuleName, &Module),
+) -> Vec<(Option<&'static str>, String)> {
     let ((first, a), (second, b)) = (a, b);
     let mut shared = Vec::new();
     let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
@@ -289,17 +347,20 @@ fn shared_things(a: (&ModuleName, &Module), b: (&ModuleName, &Module)) -> Vec<St
                 && (other.ip == port.ip || any(&other.ip) || any(&port.ip))
         });
         if clash {
-            shared.push(format!("both publish port {}/{}", port.host, port.protocol));
+            let words = format!("both publish port {}/{}", port.host, port.protocol);
+            shared.push((Some("ports"), words));
         }
     }
     if first.as_str().eq_ignore_ascii_case(second.as_str()) {
-        shared.push("have one network alias: names are compared without case there".to_owned());
+        let words = "have one network alias: names are compared without case there";
+        shared.push((None, words.to_owned()));
     }
     for device in &a.host_devices {
         if is_exclusive(&device.host)
             && b.host_devices.iter().any(|other| other.host == device.host)
         {
-            shared.push(format!("both take the host device {}", device.host));
+            let words = format!("both take the host device {}", device.host);
+            shared.push((Some("host-devices"), words));
         }
     }
     shared

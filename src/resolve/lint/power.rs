@@ -186,6 +186,13 @@ impl Finds<'_> {
                 flag_value(&format!("{path}.{}", path_segment(key)), value, &mut flagged);
             }
         }
+        let settings = &self.entry.settings;
+        for (path, words) in [("command", &settings.command), ("entrypoint", &settings.entrypoint)]
+        {
+            let words = words.iter().flatten().map(|word| word.as_str().into()).collect();
+            flag_value(path, &Value::List(words), &mut flagged);
+        }
+        flagged.dedup();
         for path in flagged {
             let message =
                 format!("`{path}` of {} looks like a credential, readable in git", self.who);

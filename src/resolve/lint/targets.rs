@@ -3,10 +3,13 @@
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::fleet::Fleet;
-use crate::language::{Columns, Condition, PropertyUse, Root};
+use crate::language::{Condition, PropertyUse, Root};
 use crate::model::{DeploymentId, Table, Value};
 use crate::resolve::Resolution;
+use crate::resolve::answers::Answers;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 /// Facts that change by themselves.
 const VOLATILE: [&str; 5] =
@@ -15,10 +18,10 @@ const VOLATILE: [&str; 5] =
 pub(super) fn lint(
     fleet: &Fleet,
     resolution: &Resolution,
-    columns: &Columns<'_>,
+    answers: &Answers,
     found: &mut Diagnostics,
 ) {
-    let tag_paths = all_tag_paths(fleet);
+    let tag_paths = LazyCell::new(|| all_tag_paths(fleet));
     for (id, deployment) in &fleet.deployments {
         let Some(target) = deployment.kind.target() else { continue };
         let Some(condition) = &target.condition else {
@@ -30,8 +33,7 @@ pub(super) fn lint(
             continue;
         };
         let all = fleet.devices.len();
-        let lacking =
-            |property: &PropertyUse| all - columns.defined(property.root, &property.path).count();
+        let lacking = |property: &PropertyUse| answers.lacking(property.root, &property.path);
         lint_properties(id, condition, &target.place, (all, &lacking), &tag_paths, found);
         if resolution.count(id, |_| true) == 0 && all > 0 {
             let message = format!("no device meets the target of \"{id}\"");
@@ -45,7 +47,7 @@ pub(super) fn lint(
             );
         }
     }
-    lint_phases(fleet, columns, found);
+    lint_phases(fleet, answers, found);
 }
 
 fn lint_properties(
@@ -53,7 +55,7 @@ fn lint_properties(
     condition: &Condition,
     place: &Place,
     (all, lacking): (usize, &dyn Fn(&PropertyUse) -> usize),
-    tag_paths: &BTreeSet<String>,
+    tag_paths: &dyn Deref<Target = BTreeSet<String>>,
     found: &mut Diagnostics,
 ) {
     let mut seen = BTreeSet::new();
@@ -109,10 +111,10 @@ fn all_tag_paths(fleet: &Fleet) -> BTreeSet<String> {
     paths
 }
 
-fn lint_phases(fleet: &Fleet, columns: &Columns<'_>, found: &mut Diagnostics) {
+fn lint_phases(fleet: &Fleet, answers: &Answers, found: &mut Diagnostics) {
     for phase in fleet.rollout.iter().flat_map(|rollout| &rollout.phases) {
         let Some(target) = &phase.target else { continue };
-        if columns.matches(target).is_empty() {
+        if answers.matches(target).is_empty() {
             let message = format!("no device can be in the rollout phase \"{}\"", phase.name);
             found.push(
                 Diagnostic::new(Code::EmptyPhase, message)

@@ -54,7 +54,8 @@ fn name() -> impl Strategy<Value = String> {
             "null",
             "undefined",
         ];
-        let number = lower.starts_with(|c: char| c.is_ascii_digit()) && lower.contains('e');
+        let number = lower.starts_with(|c: char| c.is_ascii_digit())
+            && (lower.contains('e') || lower.starts_with("0x"));
         !reserved.contains(&lower.as_str()) && !number && !lower.starts_with("body.")
     })
 }

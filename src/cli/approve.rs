@@ -1,0 +1,64 @@
+//! `hoist approve`: lets a held revision through, up to the numbers that were seen.
+
+use super::Global;
+use super::exit::{Exit, Failure};
+use super::opened::fleet_folder;
+use super::output::{print, say};
+use super::run::{now, who};
+use super::scope::open;
+use crate::plan::short_revision;
+use crate::reconcile::judge_revision;
+use crate::source::Repository;
+use crate::store::{Approval, fleet_key};
+
+/// Let a revision through that a guard holds
+///
+/// Up to the numbers that it would do now; if they grow before the daemon comes to it, it is held again. What is not
+/// valid can't be approved.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The revision
+    #[arg(value_name = "REVISION")]
+    held: String,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let (_, store) = open(global, arguments.simulate)?;
+    let folder = fleet_folder(global)?;
+    let repository = Repository::open(&folder)?;
+    let revision = repository.resolve(&arguments.held)?;
+    let head = match store.fleet_state(fleet_key::HEAD)? {
+        Some(head) => head,
+        None => repository.resolve("HEAD")?.id,
+    };
+    if !repository.is_in_history(&revision.id, &head) {
+        return Err(Failure::new(format!(
+            "{} is not on the way to {}, the newest commit of the branch",
+            revision.short,
+            short_revision(&head)
+        )));
+    }
+    let accepted = store.fleet_state(fleet_key::ACCEPTED)?;
+    let stored = store.load_devices()?;
+    let judged = judge_revision(&folder, accepted.as_deref(), &revision.id, &stored, now())
+        .map_err(|lines| {
+            for line in &lines {
+                say(line);
+            }
+            Failure::new(format!("{} can't be approved: it is not valid", revision.short))
+                .help("commit what makes it valid; that is judged anew")
+        })?;
+    if judged.is_empty() {
+        print(&format!("nothing holds {}: it goes out by itself\n", revision.short));
+        return Ok(Exit::Done);
+    }
+    for (guard, n) in &judged {
+        print(&format!("  {guard}: up to {n}\n"));
+    }
+    store.approve(&Approval { revision: revision.id, who: who(), at: now(), numbers: judged })?;
+    print(&format!("{} is approved\n", revision.short));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,82 @@
+//! `hoist pin` and `hoist unpin`: devices that stay at a revision, whatever is accepted.
+
+use super::Global;
+use super::exit::{Exit, Failure};
+use super::opened::{fleet_folder, read_tree, valid};
+use super::output::{print, say};
+use super::run::{now, who};
+use super::scope::{ScopeArguments, in_words, open, until};
+use crate::diagnostic::render::visible;
+use crate::model::Duration;
+use crate::resolve::check;
+use crate::store::{OrderKind, Pin, Scope};
+
+/// Keep devices at a revision, whatever is accepted
+///
+/// The daemon brings them there and leaves them there until the pin ends.
+#[derive(clap::Args)]
+pub(super) struct PinArguments {
+    /// The revision
+    #[arg(value_name = "REVISION")]
+    to: String,
+    /// Only this device
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    /// For how long; without it until `hoist unpin`
+    #[arg(long = "for", value_name = "TIME", value_parser = Duration::parse)]
+    lasts: Option<Duration>,
+    /// Why, for the history and for whoever wonders
+    #[arg(long, value_name = "TEXT", default_value = "by hand")]
+    reason: String,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
+}
+
+/// End pins
+#[derive(clap::Args)]
+pub(super) struct UnpinArguments {
+    /// Only the pin of this device
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
+}
+
+pub(super) fn pin(global: &Global, arguments: &PinArguments) -> Result<Exit, Failure> {
+    let (opened, store) = open(global, arguments.simulate)?;
+    let scope = arguments.scope.scope(&opened, arguments.device.as_deref())?;
+    let scope = scope.unwrap_or(Scope::All);
+    // A revision with an error is never used, not even by hand.
+    let (tree, name, revision) = read_tree(&fleet_folder(global)?, Some(&arguments.to))?;
+    let pinned = valid(global, check(&tree), name, revision)?;
+    let revision = pinned.revision.ok_or_else(|| Failure::new("only a commit can be pinned"))?;
+    let since = now();
+    let until = until(since, arguments.lasts);
+    let reason = arguments.reason.clone();
+    let pin = Pin { id: 0, revision: revision.id, scope, reason, who: who(), since, until };
+    store.pin(&pin)?;
+    let end = until.map_or_else(|| "until `hoist unpin`".to_owned(), |at| format!("until {at}"));
+    print(&format!("{}: pinned to {} {end}\n", visible(&in_words(&pin.scope)), revision.short));
+    Ok(Exit::Done)
+}
+
+pub(super) fn unpin(global: &Global, arguments: &UnpinArguments) -> Result<Exit, Failure> {
+    let (opened, store) = open(global, arguments.simulate)?;
+    let scope = arguments.scope.scope(&opened, arguments.device.as_deref())?;
+    let scope = scope.unwrap_or(Scope::All);
+    if store.take_back(OrderKind::Pin, Some(&scope), &who(), now())? == 0 {
+        say(&visible(&format!("{}: not pinned by these words", in_words(&scope))));
+        for pin in store.pins(now())? {
+            say(&visible(&format!("  pinned: {} ({})", in_words(&pin.scope), pin.reason)));
+        }
+        return Ok(Exit::Wrong);
+    }
+    print(&format!("{}: follows what is accepted again\n", visible(&in_words(&scope))));
+    Ok(Exit::Done)
+}

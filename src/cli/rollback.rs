@@ -1,0 +1,75 @@
+//! `hoist rollback`: one commit that makes the fleet's files equal to those of a revision.
+
+use super::apply::asked;
+use super::diff::show;
+use super::exit::{Exit, Failure};
+use super::opened::{fleet_folder, format};
+use super::output::{print, say};
+use super::sides::{FactsArguments, read_sides};
+use super::{Format, Global};
+use crate::diagnostic::render::visible;
+use crate::review::{DiffOptions, diff};
+use crate::source::{self, Repository, commit_files_of, files_that_differ};
+
+/// Commit the fleet's files as they were at a revision
+///
+/// Shows first what that changes on devices. History goes forward: what lay between stays in it, and the daemon takes the
+/// commit like any other. Nothing leaves this machine without --push.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The revision whose files come back
+    #[arg(long, value_name = "REVISION")]
+    to: String,
+    /// Push the commit to where the branch comes from
+    #[arg(long)]
+    push: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    facts: FactsArguments,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let format = format(global, &[Format::Text])?;
+    if global.revision.is_some() {
+        return Err(Failure::new("rollback begins at HEAD: it takes no --revision"));
+    }
+    let Arguments { to, push, yes, facts } = arguments;
+    let folder = fleet_folder(global)?;
+    let repository = Repository::open(&folder)?;
+    let (head, target) = (repository.resolve("HEAD")?, repository.resolve(to)?);
+    if !repository.is_clean()?.is_clean() {
+        return Err(Failure::new("the fleet folder has changes that are not committed")
+            .help("commit them, or put them away with `git stash`; nothing was changed"));
+    }
+    // A revision with an error is never used: reading it says which.
+    let sides = read_sides(global, Some(&head.id), Some(&target.id), facts)?;
+    let changes = diff(sides.base(), sides.head(), &DiffOptions::default());
+    show(global, format, &changes);
+    let files =
+        files_that_differ(&folder, &target.id).map_err(|words| Failure::new(visible(&words)))?;
+    if files.is_empty() {
+        say(&format!("the files are as they were at {}: there is nothing to commit", target.short));
+        return Ok(Exit::Done);
+    }
+    if !*yes && !asked(&format!("commit the files of {} over {}?", target.short, head.short))? {
+        say("nothing was changed");
+        return Ok(Exit::Changes);
+    }
+    let message = format!(
+        "Roll back to {}: {}\n\nThe fleet's files are those of {}.",
+        target.short, target.subject, target.id
+    );
+    let made = commit_files_of(&folder, &target.id, &files, &message).map_err(|words| {
+        Failure::new(visible(&words)).help("`git status` shows what is staged; no commit was made")
+    })?;
+    print(&format!("{}: the files of {}\n", &made[..made.len().min(7)], target.short));
+    if *push {
+        source::push(&folder).map_err(|words| {
+            Failure::new(visible(&words)).help("the commit is made; push it when that works")
+        })?;
+        print("pushed\n");
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,146 @@
+//! `hoist rollout`: how a rollout stands, and what people want of it.
+
+use super::exit::{Exit, Failure};
+use super::opened::format;
+use super::output::{print, print_json};
+use super::run::{now, who};
+use super::scope::open;
+use super::{Format, Global};
+use crate::diagnostic::render::visible;
+use crate::plan::short_revision;
+use crate::reconcile::kept_rollout;
+use crate::rollout::{Order, Place, Rollout, Standing};
+use crate::store::RolloutOrder;
+use serde_json::json;
+
+/// Show the rollout, or tell it what to do
+///
+/// A rollout is the fleet's way from one revision to the next, phase by phase, as `[rollout]` in fleet.toml says.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Show how far it is, and what it waits for
+    Status {
+        /// The store of the simulated engines
+        #[arg(long)]
+        simulate: bool,
+    },
+    /// Let in no more devices until `resume`; a failure still goes back
+    Pause(Told),
+    /// Go on after a pause
+    Resume(Told),
+    /// Open the next phase now, whatever the open one waits for
+    Promote(Told),
+    /// Give it up: devices that were moved go back
+    Abort(Told),
+    /// Try again what failed, from the first phase
+    Retry(Told),
+}
+
+#[derive(clap::Args)]
+struct Told {
+    /// Why, for the history and for whoever wonders
+    #[arg(long, value_name = "TEXT", default_value = "by hand")]
+    reason: String,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let (order, told) = match &arguments.what {
+        What::Status { simulate } => return show(global, *simulate),
+        What::Pause(told) => (Order::Pause, told),
+        What::Resume(told) => (Order::Resume, told),
+        What::Promote(told) => (Order::Promote, told),
+        What::Abort(told) => (Order::Abort, told),
+        What::Retry(told) => (Order::Retry, told),
+    };
+    let (_, store) = open(global, told.simulate)?;
+    let Some(mut rollout) = kept_rollout(&store)? else {
+        return Err(Failure::new("there is no rollout")
+            .help("`[rollout]` in fleet.toml makes one of every commit that changes devices"));
+    };
+    // What makes no sense is said here and now, not by the daemon in its log.
+    rollout.obey(order, "").map_err(|error| {
+        Failure::new(format!("`{}` makes no sense now: {error}", order.as_str()))
+    })?;
+    if !store.has_daemon()? {
+        return Err(Failure::new("no daemon works on this store, so no rollout goes on")
+            .help("`hoist watch` takes it up where it was"));
+    }
+    let reason = told.reason.clone();
+    let order = order.as_str().to_owned();
+    store.order_rollout(&RolloutOrder { order: order.clone(), who: who(), reason, at: now() })?;
+    print(&format!("{order}: told; `hoist rollout status` says how it stands\n"));
+    Ok(Exit::Done)
+}
+
+fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
+    let format = format(global, &[Format::Text, Format::Json])?;
+    let (_, store) = open(global, simulate)?;
+    let rollout = kept_rollout(&store)?;
+    let standing = rollout.as_ref().map(Rollout::standing);
+    match format {
+        Format::Json => {
+            let json = standing.map(|standing| standing.to_json());
+            print_json(&json!({"format": 1, "rollout": json}));
+        }
+        _ => match (&rollout, &standing) {
+            (Some(rollout), Some(standing)) => {
+                print(&lines(standing));
+                print(&failures(rollout));
+            }
+            _ => print(
+                "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n",
+            ),
+        },
+    }
+    Ok(Exit::Done)
+}
+
+/// A rollout in a few lines.
+pub(super) fn lines(standing: &Standing) -> String {
+    let Standing { from, to, state, phase, phases, reason } = standing;
+    let (from, to) = (short_revision(from), short_revision(to));
+    let mut out = format!("rollout {from} -> {to}: {state}: {}\n", visible(reason));
+    if phases.iter().all(|phase| phase.devices == 0) {
+        return out;
+    }
+    let width = phases.iter().map(|phase| phase.name.chars().count()).max().unwrap_or(0).max(5);
+    out.push_str(&format!("    {:width$}  devices admitted success failure\n", "phase"));
+    for standing in phases {
+        let mark = if phase.as_ref() == Some(&standing.name) { '>' } else { ' ' };
+        out.push_str(&format!(
+            "  {mark} {:width$}  {:>7} {:>8} {:>7} {:>7}\n",
+            visible(&standing.name),
+            standing.devices,
+            standing.admitted,
+            standing.success,
+            standing.failure
+        ));
+    }
+    out
+}
+
+fn failures(rollout: &Rollout) -> String {
+    let failed = rollout.members.iter().filter_map(|(device, member)| match &member.place {
+        Place::Failed { words } => Some(format!("  failed: {device}: {}\n", visible(words))),
+        _ => None,
+    });
+    let mut out: String = failed.collect();
+    if !rollout.marks.is_empty() {
+        let devices: Vec<&str> =
+            rollout.marks.iter().map(|mark| mark.device.as_str()).take(5).collect();
+        out.push_str(&format!(
+            "  not tried again until it changes, or `hoist rollout retry`: what failed on {}\n",
+            devices.join(", ")
+        ));
+    }
+    out
+}

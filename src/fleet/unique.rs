@@ -1,0 +1,124 @@
+//! Ids that are unique in a fleet, and engines that two devices share.
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
+use crate::language::{Condition, Query};
+use crate::model::{Deployment, Device, EngineAddress};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// Devices with ids of their own; engines that two of them share are reported too.
+pub(super) fn unique_devices(
+    devices: Vec<(Arc<Device>, Option<Place>)>,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Device>> {
+    let engines = devices.iter().filter_map(|(device, _)| device.engine.as_ref());
+    if all_differ(devices.iter().map(|(device, _)| SmallLetters(device.id.as_str())))
+        && all_differ(engines)
+    {
+        return devices.into_iter().map(|(device, _)| device).collect();
+    }
+    let mut ids = Ids::new("device");
+    let mut engines: BTreeMap<EngineAddress, (String, Place)> = BTreeMap::new();
+    let mut unique = Vec::new();
+    for (device, engine_place) in devices {
+        if !ids.add(device.id.as_str(), &device.place, found) {
+            continue;
+        }
+        if let (Some(engine), Some(place)) = (&device.engine, engine_place) {
+            match engines.get(engine) {
+                None => {
+                    engines.insert(engine.clone(), (device.id.to_string(), place));
+                }
+                Some((other, first)) => found.push(
+                    Diagnostic::new(
+                        Code::SharedEngine,
+                        format!(
+                            "device `{}` has the same engine as device `{other}` ({first}): {engine}",
+                            device.id
+                        ),
+                    )
+                    .at(place)
+                    .help("two devices on one engine would remove each other's modules")
+                    .of_device(&device.id)
+                    .of_path(other),
+                ),
+            }
+        }
+        unique.push(device);
+    }
+    unique
+}
+
+/// Deployments with ids of their own.
+pub(super) fn unique_deployments(
+    deployments: Vec<Deployment<Condition, Query>>,
+    found: &mut Diagnostics,
+) -> Vec<Deployment<Condition, Query>> {
+    let mut ids = Ids::new("deployment");
+    let mut unique = deployments;
+    unique.retain(|deployment| ids.add(deployment.id.as_str(), &deployment.place, found));
+    unique
+}
+
+/// Whether things surely all differ: their hashes do.
+fn all_differ(things: impl Iterator<Item = impl Hash>) -> bool {
+    let hash = |thing| {
+        let mut hasher = DefaultHasher::new();
+        Hash::hash(&thing, &mut hasher);
+        hasher.finish()
+    };
+    let mut hashes: Vec<u64> = things.map(hash).collect();
+    hashes.sort_unstable();
+    hashes.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// A text whose capitals don't count.
+struct SmallLetters<'a>(&'a str);
+
+impl Hash for SmallLetters<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
+    }
+}
+
+/// Ids seen so far, by their small letters.
+struct Ids {
+    what: &'static str,
+    seen: BTreeMap<String, Vec<(String, Place)>>,
+}
+
+impl Ids {
+    fn new(what: &'static str) -> Self {
+        Self { what, seen: BTreeMap::new() }
+    }
+
+    /// Adds one; says whether it is new.
+    fn add(&mut self, id: &str, place: &Place, found: &mut Diagnostics) -> bool {
+        let what = self.what;
+        let known = self.seen.entry(id.to_ascii_lowercase()).or_default();
+        if let Some((_, first)) = known.iter().find(|(known, _)| known == id) {
+            let message = format!("{what} `{id}` is there twice: also in {first}");
+            found.push(
+                Diagnostic::new(Code::DuplicateId, message)
+                    .at(place.clone())
+                    .help("an id is unique in the whole fleet: rename one of them"),
+            );
+            return false;
+        }
+        if let Some((other, first)) = known.first() {
+            let message = format!("{what}s `{id}` and `{other}` ({first}) differ only in case");
+            let warning = Diagnostic::new(Code::SimilarIds, message)
+                .at(place.clone())
+                .of_path(other)
+                .help("people and file systems take them for one: rename one of them");
+            found.push(if what == "device" {
+                warning.of_device(id)
+            } else {
+                warning.of_deployment(id)
+            });
+        }
+        known.push((id.to_owned(), place.clone()));
+        true
+    }
+}

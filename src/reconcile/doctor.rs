@@ -1,0 +1,243 @@
+//! What stands in the way of one device, looked for step by step, and what helps.
+//!
+//! Enters: a device, the way to its engine, what is recorded of it, the plan for it. Leaves: [`Finding`]s in the order in
+//! which they were looked for: who does not reach an engine is not told of its ports. Nothing is changed. Not here: how
+//! findings look.
+
+use super::gate::Gate;
+use crate::engine::{Cause, EngineError, EngineHealth};
+use crate::model::{Device, EngineAddress, EngineReport, Timestamp};
+use crate::plan::{DevicePlan, DeviceState};
+use crate::store::StoredDevice;
+use std::time::Duration;
+
+/// Clocks may differ by so many seconds.
+const CLOCKS: i64 = 5;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What, in a word.
+    pub about: String,
+    /// Whether it is as it should be; `None` for what is only worth knowing.
+    pub good: Option<bool>,
+    /// How it is.
+    pub words: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// What was found before the device's modules are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// In the order in which it was looked for.
+    pub findings: Vec<Finding>,
+    /// How the engine fares, if it answered.
+    pub health: Option<EngineHealth>,
+}
+
+impl Finding {
+    /// Something as it should be.
+    pub fn good(about: &str, words: impl Into<String>) -> Self {
+        Self { about: about.to_owned(), good: Some(true), words: words.into(), help: None }
+    }
+
+    /// Something that is not.
+    pub fn bad(about: &str, words: impl Into<String>, help: Option<String>) -> Self {
+        Self { about: about.to_owned(), good: Some(false), words: words.into(), help }
+    }
+
+    /// Something worth knowing.
+    pub fn note(about: &str, words: impl Into<String>) -> Self {
+        Self { about: about.to_owned(), good: None, words: words.into(), help: None }
+    }
+}
+
+/// Looks at the way to a device's engine, and at the engine. `now` is asked for once the engine has answered.
+pub async fn examine(
+    gate: &Gate,
+    device: &Device,
+    stored: Option<&StoredDevice>,
+    now: impl Fn() -> Timestamp,
+) -> Examined {
+    let mut examined = Examined::default();
+    let findings = &mut examined.findings;
+    let way = device.engine.as_ref().map_or("no address".to_owned(), ToString::to_string);
+    let engine = match gate.open(device) {
+        Ok(engine) => engine,
+        Err(words) => {
+            let help = "the device's file and `[engines]` and `[tls]` of the control host's hoist.toml decide that";
+            findings.push(Finding::bad("way", format!("{way}: {words}"), Some(help.to_owned())));
+            return examined;
+        }
+    };
+    findings.push(Finding::good("way", way));
+    let report = match engine.facts().await {
+        Ok(report) => report,
+        Err(error) => {
+            findings.push(not_reached(&error));
+            return examined;
+        }
+    };
+    let how = match &device.engine {
+        Some(EngineAddress::Tcp { .. }) if device.tls.is_some() => {
+            "it answers, and both certificates are accepted"
+        }
+        Some(EngineAddress::Ssh { .. }) => "ssh lets us in, and the engine behind it answers",
+        _ => "it answers",
+    };
+    findings.push(Finding::good("answer", how));
+    findings.push(Finding::good(
+        "version",
+        format!("{} {}, spoken to in API {}", report.name, report.version, report.api_version),
+    ));
+    findings.push(which_engine(device, &report, stored));
+    match engine.health().await {
+        Ok(health) => {
+            findings.extend(health.time.map(|time| clock(time, now())));
+            let warnings = health.warnings.iter();
+            findings.extend(warnings.map(|warning| Finding::note("engine", warning.as_str())));
+            examined.health = Some(health);
+        }
+        Err(error) => findings.push(not_reached(&error)),
+    }
+    examined
+}
+
+/// What the plan for it and what was recorded say of its modules.
+pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let apply = || Some(format!("`hoist plan --device {}` shows the steps", plan.device));
+    match &plan.state {
+        DeviceState::Observed => {}
+        DeviceState::Pending(words) => findings.push(Finding::bad("modules", words, None)),
+        DeviceState::Paused(words) | DeviceState::Held { words, .. } => {
+            findings.push(Finding::bad("held", words, None));
+        }
+    }
+    findings.extend(plan.held.as_ref().map(|words| Finding::bad("held", words, None)));
+    for (module, block) in &plan.blocked {
+        let words = format!("{} {}", block.code(), block);
+        findings.push(Finding::bad(module.as_str(), words, help_for(block.code())));
+    }
+    for (module, standing) in stored.into_iter().flat_map(|stored| &stored.modules) {
+        if standing.code >= 400 && !plan.blocked.contains_key(module) {
+            let words = format!("{} {}", standing.code, standing.description);
+            findings.push(Finding::bad(module.as_str(), words, help_for(standing.code)));
+        }
+    }
+    if plan.state == DeviceState::Observed && findings.is_empty() {
+        findings.push(match plan.works.len() {
+            0 => Finding::good("modules", "all run as they should"),
+            n => Finding {
+                help: apply(),
+                ..Finding::note("modules", format!("{n} things differ from what they should be"))
+            },
+        });
+    }
+    findings
+}
+
+fn not_reached(error: &EngineError) -> Finding {
+    let help = error.cause.and_then(cause_help).map(str::to_owned);
+    Finding::bad("answer", error.message.as_str(), help)
+}
+
+fn which_engine(device: &Device, report: &EngineReport, stored: Option<&StoredDevice>) -> Finding {
+    let known = stored.and_then(|stored| stored.engine_id.as_deref());
+    let accepted = stored.and_then(|stored| stored.accepted_engine.as_deref());
+    match known {
+        None => Finding::note("engine", "it was never worked with before"),
+        Some(known) if known == report.id || accepted == Some(report.id.as_str()) => {
+            Finding::good("engine", "the same as before")
+        }
+        Some(_) => Finding::bad(
+            "engine",
+            "another engine than before answers there",
+            Some(format!("if that is right: `hoist accept-engine {}`", device.id)),
+        ),
+    }
+}
+
+fn clock(theirs: Timestamp, ours: Timestamp) -> Finding {
+    let off = theirs.seconds.saturating_sub(ours.seconds);
+    if off.abs() <= CLOCKS {
+        return Finding::good("clock", format!("within {CLOCKS} s of this machine's"));
+    }
+    let size = Duration::from_secs(off.unsigned_abs());
+    let side = if off < 0 { "behind" } else { "ahead of" };
+    Finding::bad(
+        "clock",
+        format!("{size:?} {side} this machine's"),
+        Some("set both by NTP: certificates, registries and logs go by them".to_owned()),
+    )
+}
+
+fn cause_help(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::NoSocket => "no engine is installed or started there, or its socket lies elsewhere",
+        Cause::NothingListens | Cause::NoEngineThere => {
+            "the machine is there, its engine is not: `systemctl status docker` on it"
+        }
+        Cause::NotPermitted => "that user must be in the group of the engine's socket",
+        Cause::NameUnknown => "the name in the device's address has no address: DNS, or a slip",
+        Cause::NoAnswer => "the machine is off, or a firewall drops what is sent to it",
+        Cause::ClientFiles | Cause::KeyMismatch | Cause::ClientExpired => {
+            "see `[tls.NAME]` in the control host's hoist.toml"
+        }
+        Cause::ClientRefused => {
+            "the engine's tlscacert must be the authority of the certificate in `[tls.NAME]`"
+        }
+        Cause::EngineUntrusted => {
+            "`ca` of `[tls.NAME]` must be the authority of the engine's certificate"
+        }
+        Cause::EngineExpired => "renew the engine's certificate on the device",
+        Cause::EngineNotYetValid => "compare the clocks of both machines",
+        Cause::EngineNameMismatch => {
+            "the engine's certificate must name the device's address in subjectAltName"
+        }
+        Cause::NotTls => "the engine listens without TLS, or it is another port",
+        Cause::SshUnusable => "install openssh-client, and look at `[ssh] config`",
+        Cause::HostKeyUnknown => "compare the host's key on the device, then add it to known_hosts",
+        Cause::HostKeyChanged => {
+            "if the device was set up anew, take the old key out of known_hosts; else somebody is in between"
+        }
+        Cause::LoginRefused => "put our public key into authorized_keys of that user on the device",
+        Cause::ForwardingRefused => {
+            "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
+        }
+        Cause::RegistryCredentials
+        | Cause::NoSuchImage
+        | Cause::RegistryUnreachable
+        | Cause::RegistryContentBroken => return None,
+    })
+}
+
+fn help_for(code: u16) -> Option<String> {
+    let help = match code {
+        409 => {
+            "something that is not ours is in the way: stop or rename it on the device, or `hoist adopt`"
+        }
+        422 => "the engine refuses what the manifest asks: `hoist explain` says who set it",
+        424 => {
+            "the image: its name, the registry, its credentials in hoist.toml, or the device's way to it"
+        }
+        500 => "`hoist logs` says what the module wrote before it ended",
+        504 => "it takes longer than its limit: look at the device's load and disk",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_a_little() {
+        let at = |seconds| Timestamp { seconds };
+        assert_eq!(clock(at(100), at(104)).good, Some(true));
+        assert_eq!(clock(at(100), at(420)).words, "320s behind this machine's");
+        assert_eq!(clock(at(420), at(100)).words, "320s ahead of this machine's");
+    }
+}

@@ -1,0 +1,357 @@
+//! What the daemon knows, and how that changes: each method takes in one thing that happened.
+//!
+//! Enters: verdicts on revisions, what came of looks at devices, events, orders. Leaves: which devices are looked at
+//! next and as what, and snapshots. Nothing here waits; what takes time runs beside the loop and comes back as one more
+//! thing that happened. Not here: the loop itself, and what a look does.
+
+use super::WatchSettings;
+use super::clock::{Clock, Wall};
+use super::job::{Job, Shared};
+use super::listen::{Listeners, Told};
+use super::loaded::{LoadError, Loaded, load};
+use super::orders::Orders;
+use super::phases::Shape;
+use super::rollout::Progress;
+use super::schedule::Schedule;
+use crate::apply::CallOff;
+use crate::model::{DeviceId, Timestamp};
+use crate::plan::DeviceMemory;
+use crate::reconcile::Paces;
+use crate::reconcile::facts::next_settling;
+use crate::reconcile::snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble};
+use crate::reconcile::status::stale_after;
+use crate::rollout::Rollout;
+use crate::source::Remote;
+use crate::store::{
+    Assignment, HistoryEntry, ReportedFacts, RestartWish, StoreError, StoredDevices, fleet_key,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock, PoisonError};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What the daemon knows.
+pub(super) struct Daemon {
+    pub(super) settings: WatchSettings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) remote: Arc<Remote>,
+    pub(super) clock: Clock,
+    pub(super) schedule: Schedule,
+    pub(super) listeners: Listeners,
+    pub(super) call_off: CallOff,
+    /// Where listeners tell what happens.
+    pub(super) tell: UnboundedSender<(DeviceId, Told)>,
+    pub(super) source: SourceStanding,
+    pub(super) accepted: Option<Arc<Loaded>>,
+    /// Revisions that devices are at besides the accepted one; the words of those that git can't give any more.
+    pub(super) others: BTreeMap<String, Result<Arc<Loaded>, String>>,
+    pub(super) held: Option<HeldRevision>,
+    pub(super) devices: Arc<StoredDevices>,
+    pub(super) memories: BTreeMap<DeviceId, DeviceMemory>,
+    /// Devices that are not at the accepted revision.
+    pub(super) behind: BTreeMap<DeviceId, Assignment>,
+    /// The way to the accepted revision, if the fleet says that it has phases.
+    pub(super) rollout: Option<Rollout>,
+    pub(super) progress: Progress,
+    pub(super) orders: Orders,
+    /// Devices on which nothing of ours was found, and that have nothing in force yet.
+    pub(super) fresh: BTreeSet<DeviceId>,
+    /// Modules that somebody wants to be restarted, by device.
+    pub(super) restarts: BTreeMap<DeviceId, Vec<RestartWish>>,
+    /// Containers that somebody changed while their device was looked at.
+    pub(super) doubted: BTreeMap<DeviceId, BTreeSet<String>>,
+    pub(super) paces: Arc<Paces>,
+    /// Whether what devices report may have changed what they should be.
+    pub(super) facts_changed: bool,
+    /// When a fact will have held long enough.
+    pub(super) settles: Option<Timestamp>,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) sequence: u64,
+    /// Whether a snapshot would say something new.
+    pub(super) is_news: bool,
+}
+
+/// What runs beside the loop for a device.
+pub(super) enum Task {
+    /// A look.
+    Look(Box<Job>),
+    /// A look for what it runs of ours, before anything else: the store does not know it.
+    Discover(DeviceId, Arc<Loaded>),
+}
+
+impl Daemon {
+    /// Takes up what the store knows.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) fn take_up(
+        settings: WatchSettings,
+        shared: Arc<Shared>,
+        remote: Arc<Remote>,
+        tell: UnboundedSender<(DeviceId, Told)>,
+        wall: Wall,
+    ) -> Result<Self, StoreError> {
+        let store = &shared.store;
+        let clock = Clock::start(wall);
+        let call_off = CallOff::default();
+        let held = store
+            .fleet_state(fleet_key::HELD)?
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .and_then(|json| HeldRevision::from_json(&json));
+        let source = SourceStanding {
+            repository: remote.shown().to_owned(),
+            branch: remote.branch().to_owned(),
+            ..SourceStanding::default()
+        };
+        Ok(Self {
+            schedule: Schedule::new(settings.resync),
+            listeners: Listeners::default(),
+            source,
+            accepted: None,
+            others: BTreeMap::new(),
+            held,
+            devices: Arc::new(store.load_devices()?),
+            memories: store.memories()?,
+            behind: store.assignments()?,
+            rollout: None,
+            progress: Progress::default(),
+            orders: Orders::read(store, clock.now())?,
+            fresh: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+            paces: Arc::default(),
+            facts_changed: false,
+            settles: None,
+            trouble: None,
+            sequence: 0,
+            is_news: true,
+            call_off,
+            tell,
+            clock,
+            settings,
+            shared,
+            remote,
+        })
+    }
+
+    /// Goes on with the revision that was accepted before the daemon ended, so that a repository that can't be
+    /// reached holds up nobody. Blocking.
+    ///
+    /// # Errors
+    /// The store can't be used.
+    pub(super) fn go_on(&mut self) -> Result<(), StoreError> {
+        let Some(revision) = self.shared.store.fleet_state(fleet_key::ACCEPTED)? else {
+            return Ok(());
+        };
+        self.take_up_rollout()?;
+        let facts = self.facts();
+        match load(self.remote.folder(), &revision, &facts) {
+            Ok(loaded) => {
+                let nothing = BTreeMap::new();
+                self.use_revision(
+                    Arc::new(loaded),
+                    "the daemon begins",
+                    &Shape::default(),
+                    &nothing,
+                )?;
+            }
+            Err(LoadError::Invalid(lines)) => {
+                tracing::warn!(
+                    revision,
+                    error = lines.join("; "),
+                    "what was accepted is not valid for this version"
+                );
+            }
+            Err(LoadError::Unreadable(words)) => {
+                tracing::warn!(revision, error = words, "what was accepted can't be read any more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what people told, and looks at the devices that it is about.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) fn read_orders(&mut self) -> Result<(), StoreError> {
+        let orders = Orders::read(&self.shared.store, self.clock.now())?;
+        let former = std::mem::replace(&mut self.orders, orders);
+        self.is_news = true;
+        for device in self.shared.store.take_pokes()? {
+            self.poke(&device);
+        }
+        for wish in self.shared.store.take_restarts()? {
+            self.schedule.wake(&wish.device, self.clock.moment());
+            self.restarts.entry(wish.device.clone()).or_default().push(wish);
+        }
+        self.obey_rollout_orders()?;
+        self.progress.has_news = true;
+        let Some(accepted) = self.accepted.clone() else { return Ok(()) };
+        if former.pins != self.orders.pins {
+            self.read_others();
+        }
+        let against = self.against(&accepted);
+        let of = |orders: &Orders, device: &DeviceId| {
+            let pin = orders.pin_of(device, &against).map(|pin| pin.revision.clone());
+            (pin, orders.pause_of(device, &against))
+        };
+        let changed: Vec<DeviceId> = accepted
+            .fleet
+            .devices
+            .keys()
+            .filter(|device| of(&former, device) != of(&self.orders, device))
+            .cloned()
+            .collect();
+        let moment = self.clock.moment();
+        changed.iter().for_each(|device| self.schedule.wake(device, moment));
+        Ok(())
+    }
+
+    /// The wall's clock jumped: moments that lie ahead now would hold things up for as long as it jumped.
+    pub(super) fn take_jump(&mut self, seconds: i64) {
+        let now = self.clock.now();
+        tracing::warn!(seconds, "the clock of this machine jumped");
+        self.memories.values_mut().for_each(|memory| memory.forget_after(now.seconds));
+        for stored in Arc::make_mut(&mut self.devices).values_mut() {
+            if let Some(facts) = &mut Arc::make_mut(stored).facts {
+                shift_facts(facts, seconds);
+            }
+        }
+        self.settles = self.devices.values().filter_map(|d| next_settling(d, now)).min();
+    }
+
+    /// When the wall's clock brings about something: a fact that has held long enough, a pause that is over.
+    pub(super) fn next_by_wall(&self) -> Option<Timestamp> {
+        self.settles.into_iter().chain(self.orders.next_end()).min()
+    }
+
+    /// Whether a fact has held long enough by now.
+    pub(super) fn has_settled(&self) -> bool {
+        self.facts_changed || self.settles.is_some_and(|settles| settles <= self.clock.now())
+    }
+
+    /// Whether a pause or a pin is over by now.
+    pub(super) fn has_order_ended(&self) -> bool {
+        self.orders.next_end().is_some_and(|end| end <= self.clock.now())
+    }
+
+    /// Whether nothing was accepted yet.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.accepted.is_none()
+    }
+
+    /// Drops history that is too old, and writes down when devices were seen last.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub(super) fn do_chores(&mut self) -> Result<(), StoreError> {
+        // Ages grow though nothing happens, and whoever looks can tell a quiet loop from one that stands still.
+        self.is_news = true;
+        let kept = i64::try_from(self.settings.history.as_secs()).unwrap_or(i64::MAX);
+        let before = Timestamp { seconds: self.clock.now().seconds.saturating_sub(kept) };
+        self.shared.store.prune_history(before)?;
+        self.write_contacts()
+    }
+
+    /// Writes down when devices were seen last; looks that change nothing don't write it.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub(super) fn write_contacts(&self) -> Result<(), StoreError> {
+        let contacts = self.devices.values().filter_map(|d| Some((&d.device, d.last_contact?)));
+        self.shared.store.record_contacts(contacts)
+    }
+
+    /// What is known at this moment.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.is_news = false;
+        self.sequence += 1;
+        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Snapshot {
+            sequence: self.sequence,
+            at: self.clock.now(),
+            source: self.source.clone(),
+            accepted: self.accepted.as_ref().map(|loaded| Accepted {
+                revision: loaded.revision.id.clone(),
+                fleet: Arc::clone(&loaded.fleet),
+                resolution: Arc::clone(&loaded.resolution),
+                digest: loaded.digest.clone(),
+            }),
+            held: self.held.clone(),
+            rollout: self.rollout.as_ref().map(Rollout::standing),
+            pauses: self.orders.pauses.clone(),
+            pins: self.orders.pins.clone(),
+            watches: self.settings.watches(),
+            stale_after: Some(stale_after(self.settings.resync.as_secs())),
+            devices: Arc::clone(&self.devices),
+            running,
+            trouble: self.trouble.clone(),
+            status: OnceLock::new(),
+            json: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn note(
+        &self,
+        action: &str,
+        revision: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let entry = self.entry(None, action, Some(revision), reason);
+        self.shared.store.append_history(&[entry])
+    }
+
+    pub(super) fn entry(
+        &self,
+        device: Option<&DeviceId>,
+        action: &str,
+        to: Option<&str>,
+        reason: &str,
+    ) -> HistoryEntry {
+        HistoryEntry {
+            at: self.clock.now(),
+            who: self.shared.who.clone(),
+            device: device.cloned(),
+            from: None,
+            to: to.map(str::to_owned),
+            action: action.to_owned(),
+            module: None,
+            reason: reason.to_owned(),
+            outcome: "done".to_owned(),
+        }
+    }
+}
+
+/// Facts that have not held long enough yet go on from where they were.
+fn shift_facts(facts: &mut ReportedFacts, seconds: i64) {
+    for held in facts.held.values_mut().filter(|held| held.value != held.settled) {
+        held.since.seconds = held.since.seconds.saturating_add(seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::HeldFact;
+    use serde_json::json;
+
+    #[test]
+    fn a_fact_that_waits_waits_as_long_whatever_the_clock_does() {
+        let fact = |value: &str, settled: &str, seconds| HeldFact {
+            value: Some(json!(value)),
+            since: Timestamp { seconds },
+            settled: Some(json!(settled)),
+        };
+        let path = |name: &str| vec![name.to_owned()];
+        let mut facts = ReportedFacts {
+            reported: json!({}),
+            since: Timestamp { seconds: 0 },
+            held: [(path("waits"), fact("b", "a", 1000)), (path("holds"), fact("a", "a", 1000))]
+                .into(),
+        };
+        shift_facts(&mut facts, 7200);
+        assert_eq!(facts.held[&path("waits")].since.seconds, 8200);
+        assert_eq!(facts.held[&path("holds")].since.seconds, 1000, "what holds goes on to hold");
+        shift_facts(&mut facts, -7200);
+        assert_eq!(facts.held[&path("waits")].since.seconds, 1000);
+    }
+}

@@ -1,0 +1,80 @@
+//! The first start on a store that knows nothing: what engines run is looked at before anything is judged.
+
+use super::WatchSettings;
+use super::consider::Consider;
+use super::discover::{Found, discover};
+use super::job::Shared;
+use super::loaded::{Loaded, in_force, load};
+use crate::model::Facts;
+use crate::source::Repository;
+use crate::store::StoredDevice;
+use futures_util::stream::{self, StreamExt as _};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The same input, with what devices that answer have in force: guards compare with that. Devices that the store knows
+/// are left as they are.
+pub(super) async fn with_what_runs(
+    mut input: Consider,
+    shared: &Arc<Shared>,
+    settings: &WatchSettings,
+) -> Consider {
+    let Some(head) = input.find_head().await else { return input };
+    let (remote, id) = (Arc::clone(&input.remote), head.id);
+    let read = tokio::task::spawn_blocking(move || load(remote.folder(), &id, &Facts::none()));
+    let Ok(Ok(head)) = read.await else { return input };
+    let strangers: Vec<_> = head
+        .fleet
+        .devices
+        .keys()
+        .filter(|id| settings.only.as_ref().is_none_or(|only| only == *id))
+        .filter(|id| input.devices.get(*id).is_none_or(|device| device.in_force.is_none()))
+        .cloned()
+        .collect();
+    let found: Vec<_> = stream::iter(strangers)
+        .map(|id| discover(Arc::clone(shared), Arc::clone(&head.fleet), id))
+        .buffer_unordered(settings.side_by_side)
+        .collect()
+        .await;
+    let remote = Arc::clone(&input.remote);
+    let devices = Arc::clone(&input.devices);
+    let now = input.now;
+    let known = tokio::task::spawn_blocking(move || {
+        let mut devices = BTreeMap::clone(&devices);
+        let mut read: BTreeMap<String, Option<Loaded>> = BTreeMap::new();
+        for (id, found) in found {
+            let Found::Revisions(revisions) = found else { continue };
+            let Some(newest) = newest_of(remote.folder(), &revisions, &head.revision.id) else {
+                continue;
+            };
+            let loaded = read
+                .entry(newest.clone())
+                .or_insert_with(|| load(remote.folder(), &newest, &Facts::none()).ok());
+            let Some(in_force) = loaded.as_ref().and_then(|loaded| in_force(loaded, &id)) else {
+                continue;
+            };
+            let stored = devices
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(StoredDevice::unknown(id, now)));
+            Arc::make_mut(stored).in_force = Some(in_force);
+        }
+        devices
+    });
+    if let Ok(devices) = known.await {
+        input.devices = Arc::new(devices);
+    }
+    input
+}
+
+/// Of these revisions the newest that the history of `head` has. Blocking.
+pub(super) fn newest_of(
+    folder: &std::path::Path,
+    revisions: &std::collections::BTreeSet<String>,
+    head: &str,
+) -> Option<String> {
+    let repository = Repository::open(folder).ok()?;
+    let comes_before = |one: &str, other: &str| repository.is_in_history(one, other);
+    let known: Vec<&String> = revisions.iter().filter(|id| comes_before(id, head)).collect();
+    let is_newest = |id: &&&String| known.iter().all(|other| comes_before(other, id));
+    known.iter().find(is_newest).map(|id| (*id).clone())
+}

@@ -1,0 +1,205 @@
+//! One look at one device: observe, plan, apply, record.
+//!
+//! Enters: what the device should be and what is known of it. Leaves: what is known of it now. It runs beside the
+//! looks at other devices and shares nothing with them that changes: the loop takes in what it gives back. Not here:
+//! which devices are looked at, and which revision each is at.
+
+use super::loaded::Loaded;
+use super::schedule::Ended;
+use crate::apply::Event;
+use crate::engine::Engine;
+use crate::model::{DeviceId, Timestamp};
+use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Purpose};
+use crate::reconcile::by_hand::{Restart, restart_module};
+use crate::reconcile::facts::held_facts;
+use crate::reconcile::record::{Ran, RunInput, Writes, run_and_record};
+use crate::reconcile::survey::{Consents, SurveyInput, survey};
+use crate::reconcile::{Gate, Paces, Tally};
+use crate::store::{RestartWish, Store, StoreError, StoredDevice, StoredDevices};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What all looks share.
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) gate: Gate,
+    /// Who acts, for the history.
+    pub(super) who: String,
+    /// What is being done at this moment, in words.
+    pub(super) running: Mutex<BTreeMap<DeviceId, String>>,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// What one look needs.
+pub(super) struct Job {
+    pub(super) device: DeviceId,
+    pub(super) loaded: Arc<Loaded>,
+    /// The revision that it should be at; another than the loaded one where git can't give it.
+    pub(super) intended: String,
+    /// Why what is recorded counts instead of what the revision says.
+    pub(super) recorded: Option<String>,
+    /// Why nothing is done on it, if somebody paused it.
+    pub(super) paused: Option<String>,
+    pub(super) stored: Option<Arc<StoredDevice>>,
+    pub(super) memory: DeviceMemory,
+    pub(super) full: bool,
+    /// Modules that somebody wants to be restarted first.
+    pub(super) restarts: Vec<RestartWish>,
+    pub(super) paces: Arc<Paces>,
+    pub(super) now: Timestamp,
+}
+
+/// What came of it.
+pub(super) struct Looked {
+    pub(super) device: DeviceId,
+    /// The revision that it was to be at.
+    pub(super) intended: String,
+    /// What is known of it now, and what is remembered, if that is new.
+    pub(super) known: Result<Option<(StoredDevice, Option<DeviceMemory>)>, StoreError>,
+    pub(super) ended: Ended,
+    /// Its engine, if it answered, and the names of the fleet whose events concern it.
+    pub(super) engine: Option<(Arc<dyn Engine>, Vec<String>)>,
+}
+
+/// Looks at a device and brings it to what it should be.
+pub(super) async fn look(shared: Arc<Shared>, job: Job) -> Looked {
+    let begun = Instant::now();
+    let tally = Arc::clone(&shared.tally);
+    let looked = look_and_run(shared, job).await;
+    tally.pass(begun.elapsed());
+    looked
+}
+
+async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
+    let Job {
+        device,
+        loaded,
+        intended,
+        recorded,
+        paused,
+        stored,
+        memory,
+        full,
+        restarts,
+        paces,
+        now,
+    } = job;
+    let only = BTreeSet::from([device.clone()]);
+    let before: StoredDevices = stored.into_iter().map(|stored| (device.clone(), stored)).collect();
+    let memories = BTreeMap::from([(device.clone(), memory)]);
+    for wish in &restarts {
+        shared
+            .restart(&loaded, wish, before.get(&device).map(AsRef::as_ref), &memories[&device], now)
+            .await;
+    }
+    let facts = held_facts(&before, now);
+    let paused: BTreeMap<DeviceId, String> =
+        paused.into_iter().map(|words| (device.clone(), words)).collect();
+    if full {
+        shared.gate.forget_facts(&device);
+    }
+    let survey = survey(&SurveyInput {
+        fleet: &loaded.fleet,
+        resolution: &loaded.resolution,
+        revision: &loaded.revision.id,
+        digest: loaded.digest.clone(),
+        only: Some(&only),
+        stored: &before,
+        memories: &memories,
+        control: shared.store.control(),
+        gate: &shared.gate,
+        facts: &facts,
+        resync: full,
+        recorded: recorded.as_deref(),
+        paused: &paused,
+        consents: &Consents::default(),
+        now,
+    })
+    .await;
+    let events = |id: &DeviceId, event: Event<'_>| shared.take_event(id, &event);
+    let ran = run_and_record(&RunInput {
+        fleet: &loaded.fleet,
+        survey: &survey,
+        store: &shared.store,
+        who: &shared.who,
+        now,
+        before: &before,
+        paces: &paces,
+        writes: Writes::Changes(&memories),
+        events: &events,
+    })
+    .await;
+    shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&device);
+    let plan = survey.plan.devices.get(&device);
+    let engine = survey.seen.get(&device).map(|seen| {
+        let names = std::iter::once(&loaded.fleet.name).chain(&loaded.fleet.formerly);
+        (Arc::clone(&seen.engine), names.map(ToString::to_string).collect())
+    });
+    if engine.is_none() {
+        shared.gate.close(&device);
+    }
+    let (known, ended) = match ran.map(|mut ran| ran.remove(&device)) {
+        Ok(Some(ran)) => {
+            let ended = plan.map_or(Ended::Again, |plan| next_look(plan, &ran, now));
+            (Ok(Some((ran.stored, ran.memory))), ended)
+        }
+        Ok(None) => (Ok(None), Ended::Again),
+        Err(error) => (Err(error), Ended::Again),
+    };
+    Looked { device, intended, known, ended, engine }
+}
+
+/// When the device is looked at next, by how it stands.
+fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
+    let due = plan.due.map(|due| {
+        let seconds = u64::try_from(due.saturating_sub(now.seconds)).unwrap_or(0);
+        Ended::After(Duration::from_secs(seconds.max(1)))
+    });
+    match (&plan.state, ran.stored.status.code) {
+        (DeviceState::Pending(_), _) => Ended::Again,
+        (DeviceState::Paused(_) | DeviceState::Held { .. }, _) => Ended::Quiet,
+        _ if ran.run.has_failures() || ran.run.was_called_off() => Ended::Again,
+        // A tag may name another image now, which the next list shows.
+        _ if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Image(_))) => {
+            Ended::After(Duration::from_secs(1))
+        }
+        _ if due.is_some() => due.unwrap_or(Ended::Quiet),
+        (DeviceState::Observed, 200) => Ended::Quiet,
+        (DeviceState::Observed, _) => Ended::Again,
+    }
+}
+
+impl Shared {
+    /// What becomes of it stands in the history.
+    async fn restart(
+        &self,
+        loaded: &Loaded,
+        wish: &RestartWish,
+        stored: Option<&StoredDevice>,
+        memory: &DeviceMemory,
+        now: Timestamp,
+    ) {
+        let RestartWish { device, module, who, reason } = wish;
+        let Some(device) = loaded.fleet.devices.get(device) else { return };
+        let restart =
+            Restart { fleet: &loaded.fleet, device, module, stored, memory, who, reason, now };
+        if let Err(error) = restart_module(&self.gate, &self.store, &restart).await {
+            tracing::error!(%error, "a restart can't be written down");
+        }
+    }
+
+    fn take_event(&self, device: &DeviceId, event: &Event<'_>) {
+        match event {
+            Event::StepBegins { step, .. } => {
+                let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                running.insert(device.clone(), step.to_string());
+            }
+            Event::StepEnded { step, result, .. } => {
+                self.tally.step(step.kind().as_str(), result.is_ok());
+            }
+            Event::WorkEnded { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A revision as the daemon uses it: read from git, valid, resolved with the facts of the moment.
+//!
+//! Enters: a repository's folder and a commit. Leaves: a [`Loaded`], or why there is none. Blocking: whoever is
+//! asynchronous calls it on a thread of its own. Not here: whether the revision may be used.
+
+use crate::diagnostic::{Diagnostic, Level};
+use crate::fleet::Fleet;
+use crate::model::{Device, DeviceId, Facts, Hash, cohort_hash, manifest_hash};
+use crate::resolve::{Checked, Resolution, check, resolve};
+use crate::review::fleet_digest;
+use crate::source::{Repository, Revision};
+use crate::store::InForce;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A valid revision.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub(super) revision: Revision,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) resolution: Arc<Resolution>,
+    pub(super) digest: Hash,
+    /// What it wants of each of its devices.
+    pub(super) wants: Arc<BTreeMap<DeviceId, Wants>>,
+}
+
+/// What a revision wants of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// The manifest with this hash.
+    Manifest(Hash),
+    /// What it has stays: no base targets it.
+    Retained,
+    /// What it has stays: its manifest can't be filled.
+    Unfillable,
+}
+
+/// Why a revision is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LoadError {
+    /// Its files have errors: one line each.
+    Invalid(Vec<String>),
+    /// Git can't give it.
+    Unreadable(String),
+}
+
+/// So many errors are shown of an invalid revision.
+const SHOWN: usize = 10;
+
+/// Reads a revision and resolves it.
+///
+/// # Errors
+/// Git can't give it, or its files have errors.
+pub(super) fn load(folder: &Path, id: &str, facts: &Facts) -> Result<Loaded, LoadError> {
+    let unreadable = |error: crate::source::SourceError| LoadError::Unreadable(error.to_string());
+    let repository = Repository::open(folder).map_err(unreadable)?;
+    let revision = repository.resolve(id).map_err(unreadable)?;
+    let tree = repository.read(&revision).map_err(unreadable)?;
+    let Checked { fleet, diagnostics } = check(&tree);
+    match fleet {
+        Some((fleet, by_files)) if !diagnostics.has_errors() => {
+            let resolution = if facts.0.is_empty() { by_files } else { resolve(&fleet, facts) };
+            Ok(Loaded::of(revision, Arc::new(fleet), resolution))
+        }
+        _ => {
+            let errors = || diagnostics.iter().filter(|d| d.level == Level::Error);
+            let mut lines: Vec<String> = errors().take(SHOWN).map(in_a_line).collect();
+            let more = errors().count().saturating_sub(SHOWN);
+            if more > 0 {
+                lines.push(format!("and {more} more errors"));
+            }
+            Err(LoadError::Invalid(lines))
+        }
+    }
+}
+
+impl Loaded {
+    fn of(revision: Revision, fleet: Arc<Fleet>, resolution: Resolution) -> Self {
+        let wants = fleet.devices.keys().map(|id| {
+            let wants = match resolution.manifest(&fleet, id) {
+                Some(Ok(manifest)) => Wants::Manifest(manifest_hash(&manifest)),
+                Some(Err(_)) => Wants::Unfillable,
+                None => Wants::Retained,
+            };
+            (id.clone(), wants)
+        });
+        let wants = Arc::new(wants.collect());
+        let digest = fleet_digest(&fleet, &resolution);
+        Self { revision, fleet, resolution: Arc::new(resolution), digest, wants }
+    }
+
+    /// By device: what its manifest has in common with those of others.
+    pub(super) fn templates(&self) -> BTreeMap<DeviceId, Hash> {
+        let mut templates = BTreeMap::new();
+        for cohort in &self.resolution.cohorts {
+            let template = cohort_hash(&cohort.modules, &cohort.routes);
+            templates
+                .extend(cohort.devices.iter().map(|device| (device.clone(), template.clone())));
+        }
+        templates
+    }
+
+    /// The same with other facts.
+    pub(super) fn with_facts(&self, facts: &Facts) -> Self {
+        let resolution = resolve(&self.fleet, facts);
+        Self::of(self.revision.clone(), Arc::clone(&self.fleet), resolution)
+    }
+
+    /// The same revision, its devices reached as a newer one says: an address that is out of date reaches nobody,
+    /// and is in no manifest.
+    pub(super) fn reached_as(&self, newest: &Fleet) -> Self {
+        let reached = |(id, device): (&DeviceId, &Arc<Device>)| {
+            let device = match newest.devices.get(id) {
+                Some(newer) if !is_reached_alike(device, newer) => Arc::new(Device {
+                    engine: newer.engine.clone(),
+                    tls: newer.tls.clone(),
+                    reachable: newer.reachable,
+                    formerly: newer.formerly.clone(),
+                    ..Device::clone(device)
+                }),
+                _ => Arc::clone(device),
+            };
+            (id.clone(), device)
+        };
+        let devices = self.fleet.devices.iter().map(reached).collect();
+        Self { fleet: Arc::new(Fleet { devices, ..Fleet::clone(&self.fleet) }), ..self.clone() }
+    }
+}
+
+/// What a device has at a revision that was found on it.
+pub(super) fn in_force(loaded: &Loaded, device: &DeviceId) -> Option<InForce> {
+    let manifest = loaded.resolution.manifest(&loaded.fleet, device)?.ok()?;
+    Some(InForce::of(&manifest, &loaded.revision.id))
+}
+
+fn is_reached_alike(one: &Device, other: &Device) -> bool {
+    one.engine == other.engine
+        && one.tls == other.tls
+        && one.reachable == other.reachable
+        && one.formerly == other.formerly
+}
+
+fn in_a_line(diagnostic: &Diagnostic) -> String {
+    match diagnostic.position() {
+        Some((file, line, column)) => format!("{file}:{line}:{column}: {}", diagnostic.message),
+        None => diagnostic.message.clone(),
+    }
+}

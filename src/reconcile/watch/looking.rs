@@ -1,0 +1,209 @@
+//! Looks at devices: which begin now, and what came of those that ended.
+
+use super::daemon::{Daemon, Task};
+use super::discover::Found;
+use super::first::newest_of;
+use super::job::{Job, Looked};
+use super::listen::Told;
+use super::loaded::{Loaded, in_force, load};
+use super::schedule::{Ended, Turn};
+use crate::engine::EventKind;
+use crate::model::DeviceId;
+use crate::plan::short_revision;
+use crate::reconcile::facts::next_settling;
+use crate::reconcile::snapshot::Trouble;
+use crate::store::{StatusSince, StoreError, StoredDevice};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Daemon {
+    /// What is to run now beside what runs already.
+    pub(super) fn take_due(&mut self, at_most: usize) -> Vec<Task> {
+        let moment = self.clock.moment();
+        let turns = self.schedule.take_due(at_most, moment);
+        turns.into_iter().filter_map(|turn| self.task(turn)).collect()
+    }
+
+    pub(super) fn task(&mut self, Turn { device, full }: Turn) -> Option<Task> {
+        let Some((loaded, recorded)) = self.at(&device) else {
+            self.schedule.ended(&device, Ended::Again, self.clock.moment());
+            return None;
+        };
+        let mut stored = self.devices.get(&device).cloned();
+        let has_record = stored.as_ref().is_some_and(|stored| stored.in_force.is_some());
+        if !has_record && !self.fresh.contains(&device) {
+            return Some(Task::Discover(device, loaded));
+        }
+        let accepted = self.accepted.clone()?;
+        let intended = self.intended(&device, &accepted);
+        if recorded.is_some()
+            && let Some(former) = self.progress.formers.get(&device)
+            && former.revision == intended
+            && let Some(stored) = &mut stored
+        {
+            // Git has dropped the revision that it goes back to; what it had there is kept.
+            Arc::make_mut(stored).in_force = Some(former.clone());
+        }
+        let restarts = self.restarts.remove(&device).unwrap_or_default();
+        Some(Task::Look(Box::new(Job {
+            memory: self.memories.get(&device).cloned().unwrap_or_default(),
+            paused: self.orders.pause_of(&device, &self.against(&accepted)),
+            device,
+            loaded,
+            intended,
+            recorded,
+            stored,
+            full,
+            restarts,
+            paces: Arc::clone(&self.paces),
+            now: self.clock.now(),
+        })))
+    }
+
+    /// Takes in what came of a look.
+    pub(super) fn take_looked(&mut self, looked: Looked) {
+        let Looked { device, intended, known, ended, engine } = looked;
+        let moment = self.clock.moment();
+        self.is_news = true;
+        let mut ended = ended;
+        match known {
+            Ok(Some((stored, memory))) => {
+                self.progress.answered.insert(device.clone());
+                self.progress.reported.insert(device.clone(), intended);
+                self.progress.has_news = true;
+                let before = self.devices.get(&device);
+                if before.map(|d| d.status.code) != Some(stored.status.code) {
+                    tracing::info!(device = %device, code = stored.status.code, status = stored.status.description, "now");
+                }
+                if let Some(at) = next_settling(&stored, self.clock.now()) {
+                    self.settles = Some(self.settles.map_or(at, |settles| settles.min(at)));
+                }
+                Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
+                if let Some(memory) = memory {
+                    self.memories.insert(device.clone(), memory);
+                }
+                self.trouble = None;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.take_trouble(&error);
+                ended = Ended::Again;
+            }
+        }
+        for container in self.doubted.remove(&device).unwrap_or_default() {
+            if let Some(memory) = self.memories.get_mut(&device) {
+                memory.doubt_container(&container);
+            }
+        }
+        if let Some((engine, fleets)) = engine {
+            self.listeners.listen(&device, engine, fleets, self.tell.clone());
+        }
+        self.schedule.ended(&device, ended, moment);
+    }
+
+    /// The store, or something else that everything needs, fails.
+    pub(super) fn take_trouble(&mut self, error: &StoreError) {
+        let (words, now) = (error.to_string(), self.clock.now());
+        let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.words != words) {
+            tracing::error!(
+                error = words,
+                "what happens can't be written down; nothing new begins"
+            );
+        }
+        self.trouble = Some(Trouble { words, since });
+        self.is_news = true;
+    }
+
+    /// Takes in what was found on a device that the store does not know.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub(super) fn take_found(&mut self, device: &DeviceId, found: Found) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.is_news = true;
+        let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
+        let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
+        let (ended, status) = match found {
+            Found::NoAnswer(words) => (Ended::Again, Some((406, words))),
+            Found::Nothing => {
+                self.fresh.insert(device.clone());
+                (Ended::After(Duration::ZERO), None)
+            }
+            Found::Revisions(revisions) => match self.newest_known(&revisions) {
+                Some(loaded) => {
+                    stored.in_force = in_force(&loaded, device);
+                    stored.last_contact = Some(now);
+                    // What can't be told from that revision is made anew.
+                    if stored.in_force.is_none() {
+                        self.fresh.insert(device.clone());
+                    }
+                    (Ended::After(Duration::ZERO), None)
+                }
+                None => (Ended::Quiet, Some((400, not_known(&revisions, device)))),
+            },
+        };
+        if let Some((code, description)) = status {
+            let since = Some(&stored.status).filter(|s| s.code == code).map_or(now, |s| s.since);
+            stored.status = StatusSince { code, description, since };
+        }
+        if self.devices.get(device).map(AsRef::as_ref) != Some(&stored) {
+            self.shared.store.record_device(&stored)?;
+            Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
+        }
+        self.enrol(device)?;
+        self.schedule.ended(device, ended, self.clock.moment());
+        Ok(())
+    }
+
+    /// Of these revisions the newest that the branch's history has and that can be read. Blocking.
+    pub(super) fn newest_known(&self, revisions: &BTreeSet<String>) -> Option<Arc<Loaded>> {
+        let accepted = self.accepted.as_ref()?;
+        let head = self.source.head.as_ref().unwrap_or(&accepted.revision.id);
+        let newest = newest_of(self.remote.folder(), revisions, head)?;
+        if newest == accepted.revision.id {
+            return Some(Arc::clone(accepted));
+        }
+        load(self.remote.folder(), &newest, &self.facts()).ok().map(Arc::new)
+    }
+
+    /// An engine tells something.
+    pub(super) fn take_told(&mut self, device: &DeviceId, told: &Told) {
+        let moment = self.clock.moment();
+        match told {
+            Told::Listening => self.schedule.stir(device, moment),
+            Told::Ended => {
+                self.listeners.forget(device);
+                self.schedule.stir(device, moment);
+            }
+            Told::Event(event) => {
+                if event.kind == EventKind::Updated {
+                    // Nothing in a list shows that.
+                    self.doubted.entry(device.clone()).or_default().insert(event.container.clone());
+                    if let Some(memory) = self.memories.get_mut(device) {
+                        memory.doubt_container(&event.container);
+                    }
+                }
+                self.schedule.stir(device, moment);
+            }
+        }
+    }
+
+    /// Somebody wants a device to be looked at now.
+    pub(super) fn poke(&mut self, device: &DeviceId) {
+        if let Some(memory) = self.memories.get_mut(device) {
+            memory.end_pauses();
+        }
+        self.schedule.wake(device, self.clock.moment());
+    }
+}
+
+fn not_known(revisions: &BTreeSet<String>, device: &DeviceId) -> String {
+    let list: Vec<&str> = revisions.iter().map(|id| short_revision(id)).collect();
+    format!(
+        "its containers are of {}, which the branch's history does not have; \
+         `hoist apply --device {device}` brings it to what counts now",
+        list.join(", ")
+    )
+}

@@ -1,0 +1,77 @@
+//! One device that takes part.
+
+use crate::model::{DeviceId, Hash, ModuleName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A device whose manifest changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Index of its phase; `None` until a share takes it.
+    pub phase: Option<usize>,
+    /// The revision that it goes back to: the last one that all had reached.
+    pub back_to: String,
+    /// The manifest that it should get.
+    pub wanted: Hash,
+    /// What that has in common with other devices' manifests.
+    pub template: Hash,
+    /// Modules that failed before it was let in and that do not change: their failure says nothing of the change.
+    pub excused: BTreeSet<ModuleName>,
+    /// How far it is.
+    pub place: Place,
+}
+
+/// How far a device is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// It has what it had.
+    Waiting,
+    /// It was let in and has not succeeded for so many milliseconds of observed time.
+    Admitted {
+        /// Milliseconds.
+        without: u64,
+    },
+    /// It is as the new revision wants it.
+    Good,
+    /// It failed; why.
+    Failed {
+        /// In words.
+        words: String,
+    },
+    /// It was moved back.
+    Back {
+        /// Whether it has arrived there.
+        arrived: bool,
+    },
+}
+
+/// What failed on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Where.
+    pub device: DeviceId,
+    /// Its manifest.
+    pub wanted: Hash,
+    /// What that has in common with those of others.
+    pub template: Hash,
+}
+
+impl Member {
+    /// Whether it is at the new revision.
+    pub fn is_moved(&self) -> bool {
+        matches!(self.place, Place::Admitted { .. } | Place::Good | Place::Failed { .. })
+    }
+
+    /// Whether it is away from its work by our doing: on its way, or failed.
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(self.place, Place::Admitted { .. } | Place::Failed { .. })
+    }
+}
+
+impl Mark {
+    /// Whether it speaks against a manifest on a device. What failed on a device with other tags may be well there after
+    /// these changed; on devices that have not tried, what is common to both is enough.
+    pub(super) fn speaks_against(&self, device: &DeviceId, member: &Member) -> bool {
+        self.wanted == member.wanted || self.template == member.template && self.device != *device
+    }
+}

@@ -1,0 +1,148 @@
+//! A fleet's way from one revision to the next, in growing sets of devices: a state machine.
+//!
+//! Enters: the settings of `[rollout]`, the devices whose manifest changes, and at each [`Rollout::step`] what was seen of
+//! them and how much time passed in which they were watched. Leaves: [`Decision`]s (who goes to the new revision, who goes
+//! back), and a reason for every wait. Pure: it knows no clock, and is written down whole between steps, so that whoever
+//! takes it up again goes on where it was. Not here: which manifest a revision means for a device, engines, the store.
+//!
+//! Rules that hold at every step, whatever happens:
+//! - no device of a phase goes before the phases in front of it have passed;
+//! - no more devices than `max-unavailable` are on their way, or failed, at once;
+//! - a phase never passes on nobody's success, nor on a report from before the device was let in;
+//! - what failed once is not tried on another device until it changes or somebody says `retry`.
+
+mod begin;
+mod member;
+mod orders;
+mod rules;
+mod step;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use begin::{Candidate, Plan};
+pub use member::{Mark, Member, Place};
+pub use orders::{Order, OrderError};
+pub use rules::{DEFAULT_MAX_UNAVAILABLE, DEFAULT_SOAK, DEFAULT_TIMEOUT, Rules};
+pub use step::{Decision, Report, Seen};
+pub use words::{PhaseStanding, Standing};
+
+use crate::model::{DeviceId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A rollout, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The revision that counted before, with all digits.
+    pub from: String,
+    /// The revision that it leads to.
+    pub to: String,
+    /// How it stands.
+    pub stage: Stage,
+    /// Its phases; the last is the rest.
+    pub phases: Vec<PhaseState>,
+    /// Index of the phase that is open; as many as there are phases once all have passed.
+    pub open: usize,
+    /// Devices whose manifest changes.
+    #[serde(skip)]
+    pub members: BTreeMap<DeviceId, Member>,
+    /// What failed, and is not tried again as it is.
+    pub marks: Vec<Mark>,
+    /// What it waits for.
+    pub wait: Wait,
+    /// The wall's clock at the last step: for words alone.
+    pub at: Timestamp,
+}
+
+/// How a rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It goes on by itself.
+    Running,
+    /// Somebody stopped it: nobody else is let in.
+    Paused {
+        /// Who, and why.
+        words: String,
+    },
+    /// It failed, and stays as it is.
+    Halted {
+        /// Why.
+        words: String,
+    },
+    /// It failed, or somebody gave it up: devices are where they were.
+    RolledBack {
+        /// Why.
+        words: String,
+    },
+    /// All phases have passed.
+    Done,
+}
+
+/// One phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseState {
+    /// Its name.
+    pub name: String,
+    /// Who is in it.
+    pub who: Who,
+    /// Its settings.
+    pub rules: Rules,
+    /// How long it has been good, in milliseconds of observed time.
+    pub soaked: u64,
+    /// Whether it was opened: then its devices are fixed.
+    pub opened: bool,
+    /// Whether it has soaked, and its devices are looked at once more before it passes.
+    pub confirming: bool,
+}
+
+/// Who is in a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Who {
+    /// Those who meet its condition.
+    Target,
+    /// So much of all that take part, in hundredths of a percent.
+    Share(u32),
+    /// Everybody else.
+    Rest,
+}
+
+/// What a rollout waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// For nothing.
+    #[default]
+    Nothing,
+    /// Devices that were let in have not reported success yet.
+    Reports {
+        /// How many.
+        missing: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// The phase has to stay good for so many milliseconds more.
+    Soak {
+        /// Milliseconds.
+        left: u64,
+    },
+    /// Too few have succeeded, and nobody is on the way.
+    TooFew {
+        /// So many have.
+        have: usize,
+        /// So many are needed.
+        need: usize,
+        /// Why some have not.
+        because: String,
+    },
+    /// No device of the phase can be let in now; why.
+    Nobody {
+        /// In words.
+        because: String,
+    },
+    /// Devices that were moved back have not all arrived.
+    Back {
+        /// How many.
+        missing: usize,
+    },
+}

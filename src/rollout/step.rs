@@ -1,0 +1,355 @@
+//! One step: what was seen and how much time passed, to decisions.
+
+use super::{Mark, Member, Place, Rollout, Stage, Wait};
+use crate::model::{DeviceId, OnFailure};
+use std::collections::BTreeMap;
+
+/// More time than this at once was not observed: the machine slept.
+const LONGEST_STEP: u64 = 60_000;
+/// So many devices are named in words.
+const NAMED: usize = 3;
+
+/// What is seen of a device now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether its engine answers.
+    pub reachable: bool,
+    /// Why nothing is to be done on it: somebody paused or pinned it.
+    pub held: Option<String>,
+    /// What it says of the revision that it should be at now, if that was asked after it was moved there.
+    pub report: Option<Report>,
+}
+
+/// How a device is at the revision that it should be at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// As that wants it.
+    Good,
+    /// Failed; why.
+    Bad(String),
+    /// Not there yet; why.
+    OnTheWay(String),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The device goes to the new revision.
+    Admit(DeviceId),
+    /// The device goes back.
+    Back(DeviceId),
+    /// The device is looked at now: its phase passes only if it is still good.
+    Look(DeviceId),
+    /// A device failed; why.
+    Failed(DeviceId, String),
+    /// A phase has opened, by name.
+    Opened(String),
+    /// A phase has passed, by name, with how many that succeeded.
+    Passed(String, usize),
+    /// The rollout stops; why.
+    Stopped(String),
+    /// It is over: devices that were away go to the new revision when they come back.
+    Done,
+}
+
+/// What counts of a phase.
+#[derive(Default)]
+struct Tally {
+    /// Let in, and those that are not because their manifest failed elsewhere.
+    counted: usize,
+    good: usize,
+    on_the_way: usize,
+    failed: Vec<DeviceId>,
+    /// Could be let in now.
+    ready: Vec<DeviceId>,
+    away: usize,
+    held: Vec<(DeviceId, String)>,
+    marked: Vec<DeviceId>,
+    all: usize,
+}
+
+impl Rollout {
+    /// Takes in what is seen of devices, members or not, and how many milliseconds passed since the last step.
+    pub fn step(&mut self, seen: &BTreeMap<DeviceId, Seen>, passed: u64) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        // Where nobody answers it is us who are cut off, and no time is observed.
+        let passed =
+            if seen.values().any(|seen| seen.reachable) { passed.min(LONGEST_STEP) } else { 0 };
+        match self.stage {
+            Stage::Done => return decisions,
+            Stage::RolledBack { .. } => {
+                self.see_who_is_back(seen);
+                return decisions;
+            }
+            Stage::Running | Stage::Paused { .. } | Stage::Halted { .. } => {}
+        }
+        self.take_reports(seen, passed, &mut decisions);
+        if !matches!(self.stage, Stage::Halted { .. })
+            && let Some((words, on_failure)) = self.failure(seen)
+        {
+            match on_failure {
+                OnFailure::Rollback => self.go_back(words, &mut decisions),
+                OnFailure::Halt => {
+                    decisions.push(Decision::Stopped(words.clone()));
+                    self.stage = Stage::Halted { words };
+                }
+            }
+            self.see_who_is_back(seen);
+            return decisions;
+        }
+        if self.stage == Stage::Running {
+            self.go_on(seen, passed, &mut decisions);
+        }
+        decisions
+    }
+
+    /// Every device that was moved goes back, and the rollout ends.
+    pub(super) fn go_back(&mut self, words: String, decisions: &mut Vec<Decision>) {
+        decisions.push(Decision::Stopped(words.clone()));
+        for (device, member) in self.members.iter_mut().filter(|(_, member)| member.is_moved()) {
+            member.place = Place::Back { arrived: false };
+            decisions.push(Decision::Back(device.clone()));
+        }
+        self.stage = Stage::RolledBack { words };
+    }
+
+    fn see_who_is_back(&mut self, seen: &BTreeMap<DeviceId, Seen>) {
+        let mut missing = 0;
+        for (device, member) in &mut self.members {
+            if let Place::Back { arrived } = &mut member.place {
+                *arrived |= seen.get(device).is_some_and(|seen| seen.report == Some(Report::Good));
+                missing += usize::from(!*arrived);
+            }
+        }
+        self.wait = if missing == 0 { Wait::Nothing } else { Wait::Back { missing } };
+    }
+
+    fn take_reports(
+        &mut self,
+        seen: &BTreeMap<DeviceId, Seen>,
+        passed: u64,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let nobody = Seen::default();
+        for (device, member) in self.members.iter_mut().filter(|(_, member)| member.is_moved()) {
+            let timeout = member
+                .phase
+                .and_then(|phase| self.phases.get(phase))
+                .map_or(u64::MAX, |phase| phase.rules.timeout);
+            let seen = seen.get(device).unwrap_or(&nobody);
+            let report = seen.report.as_ref().filter(|_| seen.reachable);
+            let without = match member.place {
+                Place::Admitted { without } => without,
+                _ => 0,
+            };
+            let has_failed = matches!(member.place, Place::Failed { .. });
+            let failed = match report {
+                Some(Report::Good) => {
+                    member.place = Place::Good;
+                    let (wanted, template) = (&member.wanted, &member.template);
+                    self.marks.retain(|m| m.wanted != *wanted && m.template != *template);
+                    continue;
+                }
+                _ if has_failed || seen.held.is_some() => continue,
+                Some(Report::Bad(words)) => words.clone(),
+                Some(Report::OnTheWay(words)) if without + passed >= timeout => {
+                    format!("it has not succeeded in {}: {words}", in_words(timeout))
+                }
+                None if without + passed >= timeout && member.place != Place::Good => {
+                    format!("it has not reported for {} since the change", in_words(timeout))
+                }
+                // It is being looked at.
+                None if seen.reachable && member.place == Place::Good => continue,
+                Some(Report::OnTheWay(_)) | None => {
+                    member.place = Place::Admitted { without: without + passed };
+                    continue;
+                }
+            };
+            let (wanted, template) = (member.wanted.clone(), member.template.clone());
+            self.marks.push(Mark { device: device.clone(), wanted, template });
+            decisions.push(Decision::Failed(device.clone(), failed.clone()));
+            member.place = Place::Failed { words: failed };
+        }
+    }
+
+    /// Why it fails, if it does. Phases that have passed are still watched.
+    fn failure(&self, seen: &BTreeMap<DeviceId, Seen>) -> Option<(String, OnFailure)> {
+        let opened = self.phases.iter().enumerate().filter(|(_, phase)| phase.opened);
+        opened.into_iter().find_map(|(index, phase)| {
+            let tally = self.tally(index, seen);
+            let of = tally.counted + tally.ready.len();
+            if tally.failed.len() <= phase.rules.failures_allowed(of) {
+                return None;
+            }
+            let first = tally.failed.first().map_or(String::new(), |device| {
+                let place = self.members.get(device).map(|member| &member.place);
+                let Some(Place::Failed { words }) = place else { return String::new() };
+                format!(": {device}: {words}")
+            });
+            let words = format!("{}: {} of {of} failed{first}", phase.name, tally.failed.len());
+            Some((words, phase.rules.on_failure))
+        })
+    }
+
+    fn go_on(
+        &mut self,
+        seen: &BTreeMap<DeviceId, Seen>,
+        passed: u64,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let mut passed = passed;
+        while self.open < self.phases.len() {
+            let index = self.open;
+            if !self.phases[index].opened {
+                self.fix_devices_of(index);
+                if self.members.values().any(|member| member.phase == Some(index)) {
+                    decisions.push(Decision::Opened(self.phases[index].name.clone()));
+                }
+            }
+            self.let_in(seen, decisions);
+            let tally = self.tally(index, seen);
+            if tally.all > 0 && !self.has_passed(index, &tally, seen, passed, decisions) {
+                return;
+            }
+            if tally.all > 0 {
+                let name = self.phases[index].name.clone();
+                decisions.push(Decision::Passed(name, tally.good));
+            }
+            self.open += 1;
+            // The same time is no other phase's.
+            passed = 0;
+        }
+        self.wait = Wait::Nothing;
+        self.stage = Stage::Done;
+        decisions.push(Decision::Done);
+    }
+
+    /// Lets in whoever may: of the open phase and of those before it, as many as may be changing at once.
+    fn let_in(&mut self, seen: &BTreeMap<DeviceId, Seen>, decisions: &mut Vec<Decision>) {
+        for index in 0..=self.open {
+            let tally = self.tally(index, seen);
+            let unavailable = self.members.values().filter(|m| m.is_unavailable()).count();
+            let allowed = self.phases[index].rules.unavailable_allowed(tally.all);
+            for device in tally.ready.into_iter().take(allowed.saturating_sub(unavailable)) {
+                if let Some(member) = self.members.get_mut(&device) {
+                    member.place = Place::Admitted { without: 0 };
+                    decisions.push(Decision::Admit(device));
+                }
+            }
+        }
+    }
+
+    fn tally(&self, index: usize, seen: &BTreeMap<DeviceId, Seen>) -> Tally {
+        let mut tally = Tally::default();
+        let nobody = Seen::default();
+        for (device, member) in self.members.iter().filter(|(_, m)| m.phase == Some(index)) {
+            tally.all += 1;
+            let seen = seen.get(device).unwrap_or(&nobody);
+            match &member.place {
+                Place::Good => tally.good += 1,
+                Place::Admitted { .. } => tally.on_the_way += 1,
+                Place::Failed { .. } => tally.failed.push(device.clone()),
+                Place::Back { .. } => {}
+                Place::Waiting if self.is_marked(device, member) => {
+                    tally.marked.push(device.clone());
+                }
+                Place::Waiting => match &seen.held {
+                    Some(words) => tally.held.push((device.clone(), words.clone())),
+                    None if seen.reachable => tally.ready.push(device.clone()),
+                    None => tally.away += 1,
+                },
+            }
+        }
+        tally.counted = tally.good + tally.on_the_way + tally.failed.len() + tally.marked.len();
+        tally
+    }
+
+    /// Whether what it would get failed before.
+    pub fn is_marked(&self, device: &DeviceId, member: &Member) -> bool {
+        self.marks.iter().any(|mark| mark.speaks_against(device, member))
+    }
+
+    fn has_passed(
+        &mut self,
+        index: usize,
+        tally: &Tally,
+        seen: &BTreeMap<DeviceId, Seen>,
+        passed: u64,
+        decisions: &mut Vec<Decision>,
+    ) -> bool {
+        let need = self.phases[index].rules.success_needed(tally.counted + tally.ready.len());
+        if tally.good < need || !tally.ready.is_empty() {
+            if tally.good < need {
+                self.phases[index].soaked = 0;
+                self.phases[index].confirming = false;
+            }
+            self.wait = wait_of(tally, need);
+            return false;
+        }
+        let good = || {
+            let is_good = |m: &Member| m.phase == Some(index) && m.place == Place::Good;
+            self.members.iter().filter(move |(_, m)| is_good(m)).map(|(device, _)| device)
+        };
+        // A device that says nothing just now does not say that it is good.
+        let says_so = |device: &DeviceId| {
+            let said = |seen: &Seen| seen.reachable && seen.report == Some(Report::Good);
+            seen.get(device).is_some_and(said)
+        };
+        let silent = good().filter(|device| !says_so(device)).count();
+        let looks: Vec<DeviceId> = good().cloned().collect();
+        let phase = &mut self.phases[index];
+        if silent == 0 {
+            phase.soaked = phase.soaked.saturating_add(passed);
+        }
+        let left = phase.rules.soak.saturating_sub(phase.soaked);
+        if left > 0 {
+            self.wait = Wait::Soak { left };
+            return false;
+        }
+        if !std::mem::replace(&mut phase.confirming, true) {
+            self.wait = Wait::Reports { missing: looks.len(), of: looks.len() };
+            decisions.extend(looks.into_iter().map(Decision::Look));
+            return false;
+        }
+        self.wait = Wait::Reports { missing: silent, of: looks.len() };
+        silent == 0
+    }
+}
+
+fn wait_of(tally: &Tally, need: usize) -> Wait {
+    if tally.on_the_way + tally.ready.len() > 0 {
+        let missing = tally.on_the_way + tally.ready.len();
+        return Wait::Reports { missing, of: missing + tally.good + tally.failed.len() };
+    }
+    let mut because = Vec::new();
+    if tally.away > 0 {
+        because.push(format!("{} of {} do not answer", tally.away, tally.all));
+    }
+    if let Some((device, words)) = tally.held.first() {
+        because.push(format!("{} held ({device}: {words})", tally.held.len()));
+    }
+    if !tally.marked.is_empty() {
+        because.push(format!("what failed before is not tried again on {}", named(&tally.marked)));
+    }
+    if !tally.failed.is_empty() {
+        because.push(format!("{} failed", named(&tally.failed)));
+    }
+    let because = because.join("; ");
+    if tally.good + tally.failed.len() == 0 {
+        return Wait::Nobody { because };
+    }
+    Wait::TooFew { have: tally.good, need, because }
+}
+
+fn named(devices: &[DeviceId]) -> String {
+    let names: Vec<&str> = devices.iter().take(NAMED).map(DeviceId::as_str).collect();
+    match devices.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// A span of milliseconds, rounded up to seconds.
+pub(super) fn in_words(millis: u64) -> String {
+    crate::model::Duration::seconds(millis.div_ceil(1000)).to_string()
+}

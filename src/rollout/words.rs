@@ -1,0 +1,145 @@
+//! How a rollout stands, for people and programs.
+
+use super::step::in_words;
+use super::{PhaseState, Place, Rollout, Stage, Wait};
+use crate::model::Timestamp;
+use serde_json::{Value as Json, json};
+
+/// A rollout as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The revision before.
+    pub from: String,
+    /// The revision that it leads to.
+    pub to: String,
+    /// `running`, `waiting`, `paused`, `halted`, `rolled back`, `done`.
+    pub state: &'static str,
+    /// The phase that is open.
+    pub phase: Option<String>,
+    /// Its phases.
+    pub phases: Vec<PhaseStanding>,
+    /// Why it stands where it stands.
+    pub reason: String,
+}
+
+/// A phase as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseStanding {
+    /// Its name.
+    pub name: String,
+    /// How many devices are in it; of a share that has not opened: about how many.
+    pub devices: usize,
+    /// How many were let in.
+    pub admitted: usize,
+    /// How many succeeded.
+    pub success: usize,
+    /// How many failed.
+    pub failure: usize,
+}
+
+impl Rollout {
+    /// How it stood at its last step.
+    pub fn standing(&self) -> Standing {
+        let open = self.phases.get(self.open).map(|phase| phase.name.clone());
+        let is_over = matches!(self.stage, Stage::Done | Stage::RolledBack { .. });
+        Standing {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            state: self.state(),
+            phase: open.filter(|_| !is_over),
+            phases: (0..self.phases.len()).map(|index| self.phase_standing(index)).collect(),
+            reason: self.reason(),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match (&self.stage, &self.wait) {
+            (Stage::Running, Wait::Nobody { .. } | Wait::TooFew { .. }) => "waiting",
+            (Stage::Running, _) => "running",
+            (Stage::Paused { .. }, _) => "paused",
+            (Stage::Halted { .. }, _) => "halted",
+            (Stage::RolledBack { .. }, _) => "rolled back",
+            (Stage::Done, _) => "done",
+        }
+    }
+
+    fn phase_standing(&self, index: usize) -> PhaseStanding {
+        let PhaseState { name, .. } = &self.phases[index];
+        let members = || self.members.values().filter(|m| m.phase == Some(index));
+        let free = self.members.values().filter(|m| m.phase.is_none()).count();
+        PhaseStanding {
+            name: name.clone(),
+            devices: members().count() + self.expected(index, free),
+            admitted: members().filter(|member| member.is_moved()).count(),
+            success: members().filter(|member| member.place == Place::Good).count(),
+            failure: members().filter(|m| matches!(m.place, Place::Failed { .. })).count(),
+        }
+    }
+
+    /// How many of those that are in no phase yet a phase will take.
+    fn expected(&self, index: usize, free: usize) -> usize {
+        let mut free = free;
+        for (at, phase) in self.phases.iter().enumerate().filter(|(_, phase)| !phase.opened) {
+            let taken = match phase.who {
+                super::Who::Target => 0,
+                super::Who::Rest => free,
+                super::Who::Share(share) => {
+                    let share = crate::model::Amount::Share(share);
+                    super::rules::rounded_up(share, self.members.len()).min(free)
+                }
+            };
+            if at == index {
+                return taken;
+            }
+            free -= taken;
+        }
+        0
+    }
+
+    fn reason(&self) -> String {
+        let back = match self.wait {
+            Wait::Back { missing } => format!("; {missing} on the way back"),
+            _ => String::new(),
+        };
+        let phase = self.phases.get(self.open).map_or("", |phase| phase.name.as_str());
+        match (&self.stage, &self.wait) {
+            (Stage::Done, _) => "all phases have passed".to_owned(),
+            (Stage::RolledBack { words } | Stage::Halted { words }, _) => format!("{words}{back}"),
+            (Stage::Paused { words }, _) => words.clone(),
+            (Stage::Running, Wait::Nothing | Wait::Back { .. }) => format!("{phase} goes on"),
+            (Stage::Running, Wait::Reports { missing, of }) => {
+                format!("{missing} of {of} of {phase} not reported yet")
+            }
+            (Stage::Running, Wait::Soak { left }) => {
+                let seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
+                let until = Timestamp { seconds: self.at.seconds.saturating_add(seconds) };
+                format!("{phase} soaks until {until} ({} more)", in_words(*left))
+            }
+            (Stage::Running, Wait::TooFew { have, need, because }) => {
+                format!("{phase} waits: {have} have succeeded, {need} are needed; {because}")
+            }
+            (Stage::Running, Wait::Nobody { because }) => format!("{phase} waits: {because}"),
+        }
+    }
+}
+
+impl Standing {
+    /// The shape of `"rollout"` in answers of the API and of `hoist status`.
+    pub fn to_json(&self) -> Json {
+        let Self { from, to, state, phase, phases, reason } = self;
+        let phases: Vec<Json> = phases
+            .iter()
+            .map(|phase| {
+                let PhaseStanding { name, devices, admitted, success, failure } = phase;
+                json!({
+                    "name": name, "devices": devices, "admitted": admitted,
+                    "success": success, "failure": failure,
+                })
+            })
+            .collect();
+        json!({
+            "from": from, "to": to, "state": state, "phase": phase, "phases": phases,
+            "reason": reason,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! `hoist rollback`: one commit that goes back, and nothing else. And what a diff says of phases.
+
+use crate::stage::Stage;
+
+#[test]
+fn the_files_of_the_fleet_come_back_and_no_others() {
+    let mut stage = Stage::new();
+    stage.put("notes.md", "first\n");
+    stage.commit("notes");
+    stage.git(&["tag", "good"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:9.0");
+    let more =
+        "kind = \"layered\"\ntarget = \"*\"\npriority = 30\n[modules.more]\nimage = \"more:1\"\n";
+    stage.put("deployments/more.toml", more);
+    stage.put("notes.md", "second\n");
+    stage.commit("a change");
+    stage.git(&["tag", "bad"]);
+    stage.put("notes.md", "not committed\n");
+
+    let unasked = stage.quiet_hoist(&["rollback", "--to", "good"]);
+    assert_eq!(unasked.code, 1, "without a terminal it needs --yes");
+    assert!(unasked.stdout.contains("web:9.0"), "the diff comes first: {}", unasked.stdout);
+    stage.git(&["diff", "--exit-code", "bad", "HEAD"]);
+
+    let answer = stage.quiet_hoist(&["rollback", "--to", "good", "--yes"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    stage.git(&["diff", "--exit-code", "bad", "HEAD~1"]);
+    stage.git(&[
+        "diff",
+        "--exit-code",
+        "good",
+        "HEAD",
+        "--",
+        "fleet.toml",
+        "devices",
+        "deployments",
+    ]);
+    stage.git(&["diff", "--exit-code", "bad", "HEAD", "--", "notes.md"]);
+    assert_eq!(stage.read("notes.md"), "not committed\n");
+    assert!(stage.read("deployments/base.toml").contains("web:1.0"));
+
+    let again = stage.quiet_hoist(&["rollback", "--to", "good", "--yes"]);
+    assert_eq!(again.code, 0);
+    assert!(again.stderr.contains("nothing to commit"), "{}", again.stderr);
+    stage.put("deployments/base.toml", "# edited\n");
+    let dirty = stage.quiet_hoist(&["rollback", "--to", "bad", "--yes"]);
+    assert_eq!(dirty.code, 1);
+    assert!(dirty.stderr.contains("not committed"), "{}", dirty.stderr);
+}
+
+#[test]
+fn a_revision_with_an_error_is_not_gone_back_to() {
+    let mut stage = Stage::loose();
+    stage.put("deployments/base.toml", "target = 5\n");
+    stage.begin();
+    stage.git(&["tag", "wrong"]);
+    stage.put(
+        "deployments/base.toml",
+        "target = \"*\"\npriority = 1\n[modules.web]\nimage = \"web:1\"\n",
+    );
+    stage.commit("mended");
+    stage.git(&["tag", "right"]);
+    let answer = stage.quiet_hoist(&["rollback", "--to", "wrong", "--yes"]);
+    assert_eq!(answer.code, 1);
+    stage.git(&["diff", "--exit-code", "right", "HEAD"]);
+}
+
+#[test]
+fn a_diff_says_who_is_in_which_phase_and_first_what_goes_at_once() {
+    let mut stage = Stage::loose();
+    let phases = "name = \"shop\"\n[rollout]\n[[rollout.phases]]\nname = \"floor one\"\ntarget = \"tags.floor = 1\"\n\
+                  [[rollout.phases]]\nshare = \"50%\"\n";
+    stage.put("fleet.toml", phases);
+    stage.begin();
+    stage.edit("deployments/base.toml", "meter:2.0", "meter:3.0");
+    stage.commit("phased");
+    let answer = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD"]);
+    assert!(
+        answer.stdout.contains("in phases: 1 in floor one, 2 in later phases"),
+        "{}",
+        answer.stdout
+    );
+    let json = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "json"]).json();
+    assert_eq!(json["groups"][0]["phases"][0]["name"], "floor one");
+    let urgent = "phased = false\nkind = \"layered\"";
+    stage.edit("deployments/secure.toml", "kind = \"layered\"", urgent);
+    stage.edit("deployments/secure.toml", "proxy:1.1", "proxy:1.2");
+    stage.edit("deployments/base.toml", "web:1.0", "web:2.0");
+
+    stage.commit("both");
+    let text = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--device", "till-1"]).stdout;
+    assert!(text.contains("in phases: 1 in floor one"), "{text}");
+    stage.edit("deployments/secure.toml", "proxy:1.2", "proxy:1.3");
+    stage.commit("urgent alone");
+    let text = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "markdown"]).stdout;
+    assert!(text.contains("goes out at once, without phases"), "{text}");
+}

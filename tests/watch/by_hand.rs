@@ -1,0 +1,133 @@
+//! What an operator types on the control host, in a folder that holds no fleet, with and without the daemon.
+
+use crate::place::Place;
+use crate::simulated::{all_have, base, shop};
+
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+pub(crate) fn hoist(place: &Place, arguments: &[&str]) -> Said {
+    let output = place.hoist(arguments).output().expect("hoist");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
+}
+
+#[track_caller]
+pub(crate) fn done(place: &Place, arguments: &[&str]) -> String {
+    let said = hoist(place, &[arguments, &["--simulate"]].concat());
+    assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.out, said.err);
+    said.out
+}
+
+#[test]
+fn orders_reach_a_running_daemon_and_wait_for_one_that_does_not_run() {
+    let place = shop();
+    let first = place.head();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(
+        done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]),
+        "till-1: paused until `hoist resume`\n"
+    );
+    let out = done(&place, &["pin", &first[..8], "--where", "deviceId = 'till-2'", "--for", "8h"]);
+    assert!(out.starts_with("devices where deviceId = 'till-2': pinned to "), "{out}");
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("the third has it", || place.has("till-3", "web:2"));
+    place.until("the first is paused", || {
+        place.device("till-1").is_some_and(|d| d.status.description.contains("a lift is serviced"))
+    });
+    assert!(place.has("till-2", "web:1"));
+    assert_eq!(done(&place, &["resume", "till-1"]), "till-1: goes on\n");
+    place.until("the first goes on", || place.has("till-1", "web:2"));
+    daemon.stop();
+
+    // Without a daemon they are kept for the next one.
+    done(&place, &["unpin", "--where", "deviceId = 'till-2'"]);
+    done(&place, &["pause", "--all", "--reason", "power is worked on", "--for", "1h"]);
+    let again = hoist(&place, &["resume", "till-1", "--simulate"]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("  paused: all devices (power is worked on)"), "{}", again.err);
+    let fleet = place.fleet().display().to_string();
+    let apply = hoist(&place, &["-C", &fleet, "apply", "--simulate", "--yes"]);
+    assert_eq!(apply.code, 4, "{}", apply.out);
+    assert!(apply.out.contains("power is worked on"), "apply leaves them alone too: {}", apply.out);
+    done(&place, &["resume", "--all"]);
+    let _daemon = place.watch(&[]);
+    place.until("the pin is over", || all_have(&place, "web:2"));
+}
+
+#[test]
+fn a_held_revision_is_approved_by_its_numbers_and_a_wrong_one_never() {
+    let place = shop();
+    let strict =
+        "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n[guards]\nmax-modules-removed = 1\n";
+    place.commit(&[("fleet.toml", strict)]);
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let without = "target = \"*\"\npriority = 10\n[modules.web]\nimage = \"web:1\"\n";
+    let held = place.commit(&[("deployments/base.toml", without)]);
+    place.until("held", || place.held().is_some());
+    let out = done(&place, &["approve", &held]);
+    assert_eq!(out, format!("  modules-removed: up to 3\n{} is approved\n", &held[..7]));
+    place.until("it goes out", || place.held().is_none() && !all_have(&place, "meter:1"));
+    assert!(done(&place, &["approve", &held]).contains("goes out by itself"));
+
+    let wrong = place.commit(&[("deployments/base.toml", "target = 5\n")]);
+    place.until("held", || place.held().is_some());
+    let said = hoist(&place, &["approve", &wrong, "--simulate"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("can't be approved: it is not valid"), "{}", said.err);
+}
+
+#[test]
+fn a_poke_is_for_a_daemon_and_a_restart_for_whoever_works_on_the_devices() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert!(done(&place, &["poke", "till-1"]).starts_with("till-1: is looked at now"));
+    let out = done(&place, &["restart", "till-1", "web", "--reason", "it hung"]);
+    assert!(out.contains("is left to the daemon"), "{out}");
+    let restarts = || {
+        let history = place.store().expect("a store").history(&Default::default()).expect("read");
+        history.into_iter().filter(|entry| entry.action == "restart").collect::<Vec<_>>()
+    };
+    place.until("the daemon restarts it", || !restarts().is_empty());
+    assert_eq!(
+        (restarts()[0].reason.as_str(), restarts()[0].outcome.as_str()),
+        ("it hung", "done")
+    );
+    daemon.stop();
+    let said = hoist(&place, &["poke", "till-1", "--simulate"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("hoist apply --device till-1"), "{}", said.err);
+    assert_eq!(done(&place, &["restart", "till-1", "web"]), "till-1 web: restart done\n");
+}
+
+/// Who paused it knows that it is as it is: that is neither success nor failure.
+#[test]
+fn a_paused_device_is_held_and_no_failure() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    done(&place, &["pause", "till-1", "--reason", "serviced"]);
+    place.until("it is held", || place.device("till-1").is_some_and(|d| d.status.code == 400));
+    daemon.stop();
+    let said = hoist(&place, &["status", "--simulate", "--not-converged"]);
+    assert_eq!(said.code, 4, "{}", said.out);
+    assert!(said.out.contains("1 device not as desired: 1 held\n"), "{}", said.out);
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    let fleet = place.fleet().display().to_string();
+    let said = hoist(&place, &["-C", &fleet, "apply", "--yes", "--simulate"]);
+    assert_eq!(said.code, 4, "{}{}", said.out, said.err);
+    assert!(said.out.contains("3 devices: 2 as desired, 1 held\n"), "{}", said.out);
+    assert!(place.has("till-2", "web:2"));
+    let said = hoist(&place, &["-C", &fleet, "plan", "--simulate"]);
+    assert_eq!(said.code, 4, "{}{}", said.out, said.err);
+}

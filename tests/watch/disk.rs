@@ -1,0 +1,200 @@
+//! The daemon on a disk that is full, and with a store that is damaged or can't be written.
+
+use crate::by_hand::hoist;
+use crate::place::Place;
+use crate::simulated::{all_have, base, shop};
+use crate::testbed::programs::skip_without;
+use crate::testbed::{Dockerd, dockerds};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+
+const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\nstop-timeout = \"1s\"\n";
+
+fn manifest(tag: &str) -> String {
+    format!(
+        "target = \"*\"\npriority = 10\n[modules.web]\nimage = \"web:{tag}\"\nimage-pull-policy = \"never\"\n"
+    )
+}
+
+fn runs(engine: &Dockerd, tag: &str) -> bool {
+    let answer = engine.raw("GET", "/containers/web/json", None);
+    answer.status == 200 && {
+        let json = answer.json();
+        json["Config"]["Image"] == format!("web:{tag}") && json["State"]["Running"] == true
+    }
+}
+
+/// Ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A daemon whose store is on a small file system of its own, which only it and its children see.
+fn on_a_small_disk(place: &Place) -> Ended {
+    let state = place.path("state");
+    fs::create_dir(&state).expect("a folder");
+    let script = "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"";
+    let log = fs::File::create(place.path("log")).expect("a log");
+    let daemon = place.hoist(&["watch", &place.fleet().display().to_string(), "--poll", "1s"]);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).arg(&state).arg(daemon.get_program());
+    command.args(daemon.get_args()).current_dir(place.path(""));
+    for (name, value) in daemon.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let child = command.env("HOIST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
+    Ended(child.stderr(log).spawn().expect("unshare"))
+}
+
+/// What `hoist status` says where the daemon's disk is.
+fn status(place: &Place, daemon: u32) -> String {
+    let status = place.hoist(&["status", "--format", "json"]);
+    let mut command = Command::new("nsenter");
+    command.args(["-m", "-t", &daemon.to_string(), "--"]).arg(status.get_program());
+    command.args(status.get_args()).arg("-C").arg(place.fleet());
+    for (name, value) in status.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let output = command.output().expect("nsenter");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_full_disk_changes_nothing_on_devices_and_is_waited_out() {
+    let mounts =
+        Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let may = mounts.is_ok_and(|output| output.status.success());
+    let missing = (!may).then(|| "a small disk needs root, and a mount namespace".to_owned());
+    if skip_without(missing).is_none() {
+        return;
+    }
+    let Some(engines) = dockerds(1) else { return };
+    let engine = &engines[0];
+    for tag in ["1", "2"] {
+        engine.load_image(&format!("web:{tag}"), &[], &["/bin/sleep", "3600"]);
+    }
+    let device = format!("engine = \"{}\"\n", engine.address());
+    let place = Place::new(&[
+        ("fleet.toml", FLEET),
+        ("devices/till.toml", &device),
+        ("deployments/base.toml", &manifest("1")),
+    ]);
+    let daemon = on_a_small_disk(&place);
+    place.until("the first commit", || runs(engine, "1"));
+    let log = || fs::read_to_string(place.path("log")).unwrap_or_default();
+    place.until("it is written down", || log().contains("as desired"));
+    let before = engine.inspect("web")["Id"].clone();
+
+    let seen = format!("/proc/{}/root{}", daemon.0.id(), place.path("state").display());
+    let fill = format!("{seen}/fill");
+    assert!(fs::write(&fill, vec![0; 2 << 20]).is_err(), "the disk is small");
+    let second = place.commit(&[("deployments/base.toml", &manifest("2"))]);
+    place.until("it is told", || log().contains("the disk is full: nothing was written"));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(engine.inspect("web")["Id"], before, "nothing is done that can't be written down");
+
+    fs::remove_file(&fill).expect("room again");
+    place.until("it goes on", || runs(engine, "2"));
+    place.until("it is written down", || status(&place, daemon.0.id()).contains(&second));
+}
+
+#[test]
+fn a_damaged_store_is_told_and_left_as_it_is() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    daemon.stop();
+    let file = place.state_folder().join("state.db");
+    let whole = fs::read(&file).expect("a store");
+    let mut damaged = whole.clone();
+    damaged[1024..].fill(0xa5);
+    fs::write(&file, &damaged).expect("written");
+    let (code, words) = place.watch(&[]).ends();
+    assert_eq!(code, 1);
+    assert!(words.contains(" is damaged: ") && words.contains("restore a backup"), "{words}");
+    let said = hoist(&place, &["status", "--simulate"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains(" is damaged: "), "{}", said.err);
+    assert_eq!(fs::read(&file).expect("a store"), damaged, "nothing was written to it");
+
+    // As the words say: moved away, it is rebuilt from the devices, and nothing restarts.
+    fs::rename(&file, place.path("damaged.db")).expect("moved");
+    for rest in ["state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(place.state_folder().join(rest));
+    }
+    let daemon = place.watch(&[]);
+    place.until("recorded again", || all_have(&place, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("and on", || all_have(&place, "web:2"));
+    daemon.stop();
+}
+
+#[test]
+fn a_store_that_can_not_be_made_is_told() {
+    let place = shop();
+    let state = place.path("state");
+    fs::write(&state, "a file is in its place").expect("a file");
+    let (code, words) = place.watch(&[]).ends();
+    assert_eq!(code, 1);
+    assert!(words.contains(&format!("cannot open the store at {}", state.display())), "{words}");
+    fs::remove_file(&state).expect("removed");
+
+    // Root writes everywhere but into what the kernel itself makes up.
+    fs::create_dir(&state).expect("a folder");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o500)).expect("may not be written");
+    if fs::write(state.join("probe"), "").is_err() {
+        let (code, words) = place.watch(&[]).ends();
+        assert_eq!(code, 1);
+        assert!(words.contains("store"), "{words}");
+    }
+    let fleet = place.fleet().display().to_string();
+    let said = hoist(&place, &["watch", &fleet, "--state", "/proc/self/task"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("/proc/self/task"), "{}", said.err);
+}
+
+/// As `docs/backup.md` has it: copied while the daemon runs, and put back.
+#[test]
+fn a_copy_made_beside_the_daemon_brings_back_what_people_ordered() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let paused = ["pause", "till-1", "--reason", "serviced", "--simulate"];
+    assert_eq!(hoist(&place, &paused).code, 0);
+    let file = place.state_folder().join("state.db");
+    let copy = place.path("copy.db");
+    let store = rusqlite::Connection::open(&file).expect("the store");
+    store.execute("VACUUM INTO ?1", [copy.display().to_string()]).expect("copied");
+    drop(store);
+    let before = place.device("till-2").expect("recorded").modules["web"].container.clone();
+    assert_eq!(hoist(&place, &["resume", "till-1", "--simulate"]).code, 0);
+    daemon.stop();
+    for rest in ["state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(place.state_folder().join(rest));
+    }
+    fs::copy(&copy, &file).expect("put back");
+    let daemon = place.watch(&[]);
+    let is_paused =
+        || place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"));
+    place.until("it is paused again", is_paused);
+    place.until("the others are seen", || place.has("till-2", "web:1"));
+    let after = place.device("till-2").expect("recorded").modules["web"].container.clone();
+    assert_eq!(after, before, "nothing restarts");
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("and on", || place.has("till-2", "web:2") && place.has("till-3", "web:2"));
+    assert!(place.device("till-1").is_some_and(|d| {
+        d.in_force.is_some_and(|in_force| in_force.manifest.contains("web:1"))
+    }));
+    daemon.stop();
+}

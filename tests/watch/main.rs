@@ -1,0 +1,26 @@
+//! The daemon from outside: its process, its repository, its store, its engines.
+
+#[path = "../testbed/mod.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest")]
+mod testbed;
+
+mod adverse;
+mod browser;
+mod by_hand;
+mod disk;
+mod doctor;
+mod engines;
+mod fetches;
+pub(crate) mod http;
+mod notices;
+mod place;
+mod ports;
+mod remotes;
+mod rollout_large;
+mod rollouts;
+mod rollouts_real;
+mod settings;
+mod simulated;
+mod status;
+mod truth;
+mod webdriver;

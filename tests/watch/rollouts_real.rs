@@ -1,0 +1,145 @@
+//! Phases on real engines: a canary whose image crash-loops, and one whose engine falls silent.
+
+use crate::place::Place;
+use crate::testbed::{Dockerd, dockerds, kill};
+use std::process::Command;
+
+fn fleet(timeout: &str) -> String {
+    format!(
+        "name = \"shop\"\n[defaults]\nprobation = \"1s\"\nstop-timeout = \"1s\"\n[guards]\nmax-devices-disrupted = \"100%\"\n\
+         [rollout]\nsoak = \"2s\"\ntimeout = \"{timeout}\"\n\
+         [[rollout.phases]]\nname = \"canary\"\ntarget = \"tags.ring = 'canary'\"\n"
+    )
+}
+
+fn base(image: &str) -> String {
+    format!(
+        "target = \"*\"\npriority = 10\n[modules.web]\nimage = \"web:{image}\"\nimage-pull-policy = \"never\"\n"
+    )
+}
+
+fn runs(engine: &Dockerd, image: &str) -> bool {
+    let answer = engine.raw("GET", "/containers/web/json", None);
+    answer.status == 200 && {
+        let json = answer.json();
+        json["Config"]["Image"] == format!("web:{image}") && json["State"]["Running"] == true
+    }
+}
+
+/// Three engines; the first is the canary's.
+fn place(engines: &[Dockerd], timeout: &str) -> Place {
+    for engine in engines {
+        for tag in ["1", "2"] {
+            engine.load_image(&format!("web:{tag}"), &[], &["/bin/sleep", "3600"]);
+        }
+        engine.load_image("web:bad", &[], &["/bin/false"]);
+    }
+    let mut place =
+        Place::new(&[("fleet.toml", &fleet(timeout)), ("deployments/base.toml", &base("1"))]);
+    place.simulated = false;
+    let mut allow = Vec::new();
+    for (number, engine) in engines.iter().enumerate() {
+        let ring = if number == 0 { "canary" } else { "wide" };
+        let device = format!("engine = \"{}\"\ntags.ring = \"{ring}\"\n", engine.address());
+        place.put(&format!("devices/till-{number}.toml"), &device);
+        allow.push(format!("\"{}\"", engine.address()));
+    }
+    std::fs::write(
+        place.path("hoist.toml"),
+        format!("[engines]\nallow = [{}]\n", allow.join(", ")),
+    )
+    .expect("a file");
+    place.commit(&[]);
+    place
+}
+
+fn status(place: &Place) -> (String, String) {
+    let output = place
+        .hoist(&["rollout", "status", "--format", "json", "-C"])
+        .arg(place.fleet())
+        .output()
+        .expect("it runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let word = |key: &str| json["rollout"][key].as_str().unwrap_or_default().to_owned();
+    (word("state"), word("reason"))
+}
+
+/// Ids of the containers of an engine: they stay the same where nothing is changed.
+fn containers(engine: &Dockerd) -> Vec<String> {
+    let all = engine.raw("GET", "/containers/json?all=1", None).json();
+    let ids = all.as_array().expect("a list").iter();
+    ids.map(|container| container["Id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn an_image_that_crash_loops_reaches_the_canary_alone_and_goes_back() {
+    let Some(engines) = dockerds(3) else { return };
+    let place = place(&engines, "1h");
+    let daemon = place.watch(&["--resync", "1h"]);
+    place.until("the first commit", || engines.iter().all(|engine| runs(engine, "1")));
+    place.until("recorded", || (0..3).all(|n| place.has(&format!("till-{n}"), "web:1")));
+    let others: Vec<_> = engines[1..].iter().map(containers).collect();
+
+    place.commit(&[("deployments/base.toml", &base("bad"))]);
+    place.until("it goes back", || status(&place).0 == "rolled back");
+    assert!(
+        status(&place).1.starts_with("canary: 1 of 1 failed: till-0: web: "),
+        "{:?}",
+        status(&place)
+    );
+    place.until("the canary is as it was", || {
+        runs(&engines[0], "1") && place.has("till-0", "web:1")
+    });
+    // A commit that changes nothing here: what failed is not tried again.
+    let again = place.commit(&[("notes.md", "words")]);
+    place.until("accepted", || place.accepted().as_ref() == Some(&again));
+    assert_eq!(status(&place).0, "rolled back");
+    assert_eq!(
+        engines[1..].iter().map(containers).collect::<Vec<_>>(),
+        others,
+        "nobody else changed"
+    );
+
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("what is mended goes to all", || engines.iter().all(|engine| runs(engine, "2")));
+    place.until("the end", || status(&place).0 == "done");
+    assert_eq!(daemon.stop(), 0);
+    assert!(engines.iter().all(|engine| containers(engine).len() == 1));
+}
+
+#[test]
+fn nobody_else_changes_where_the_canary_falls_silent_after_the_change_or_was_off_before() {
+    let Some(engines) = dockerds(3) else { return };
+    let place = place(&engines, "3s");
+    let daemon = place.watch(&["--resync", "2s"]);
+    place.until("the first commit", || engines.iter().all(|engine| runs(engine, "1")));
+    place.until("recorded", || (0..3).all(|n| place.has(&format!("till-{n}"), "web:1")));
+    let others: Vec<_> = engines[1..].iter().map(containers).collect();
+    let unchanged = || engines[1..].iter().map(containers).collect::<Vec<_>>() == others;
+
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("the canary has it", || runs(&engines[0], "2"));
+    let pid = engines[0].pid().to_string();
+    let signal = |name: &str| {
+        Command::new("kill").args([name, &pid]).status().expect("kill is there");
+    };
+    signal("-STOP");
+    place.until("it goes back", || status(&place).0 == "rolled back");
+    assert!(unchanged(), "{:?}", status(&place));
+    signal("-CONT");
+    place.until("the canary is back when it answers again", || runs(&engines[0], "1"));
+    place.until("recorded", || place.has("till-0", "web:1"));
+
+    // All canaries are off: it waits, and says so.
+    kill(engines[0].pid());
+    place.until("the canary is known to be away", || {
+        place.device("till-0").is_some_and(|stored| stored.status.code == 406)
+    });
+    let other = base("2").replace("[modules.web]", "[modules.web]\nenv.A = \"1\"");
+    place.commit(&[("deployments/base.toml", &other)]);
+    place.until("it waits", || status(&place).0 == "waiting");
+    assert_eq!(status(&place).1, "canary waits: 1 of 1 do not answer");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert!(unchanged());
+    assert_eq!(daemon.stop(), 0);
+}
