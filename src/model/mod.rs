@@ -37,7 +37,7 @@ pub use module::Module;
 pub use name::{DeploymentId, DeviceId, FleetName, ModuleName, NameError, RouteName, SecretName};
 pub use observation::{
     ContainerDetail, ContainerState, ENGINE_FILES, EngineReport, Health, Observation,
-    ObservedContainer, ObservedMount, ObservedPort, TwinSeen, label,
+    ObservedContainer, ObservedMount, ObservedPort, TwinFile, TwinSeen, label,
 };
 pub use reference::{ImageReference, ImageReferenceError};
 pub use rollout::{Amount, OnFailure, PhaseSettings};

@@ -159,10 +159,37 @@ pub struct ContainerDetail {
     /// The engine's words on the last failed start.
     pub error: String,
     /// What stands in its `desired.json`.
-    pub twin: Option<TwinSeen>,
+    pub twin: TwinFile,
 }
 
-/// What stands in a container's `desired.json`.
+/// A container's `desired.json`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum TwinFile {
+    /// Nobody looked, or the engine did not say.
+    #[default]
+    NotRead,
+    /// It is not there, or none of Hoist's.
+    Foreign,
+    /// One of Hoist's.
+    Ours(TwinSeen),
+}
+
+impl TwinFile {
+    /// From its content, if it is there.
+    pub fn read(content: Option<&[u8]>) -> Self {
+        content.and_then(TwinSeen::in_file).map_or(Self::Foreign, Self::Ours)
+    }
+
+    /// What is in it, if it is known to be one of Hoist's.
+    pub fn ours(&self) -> Option<&TwinSeen> {
+        match self {
+            Self::Ours(seen) => Some(seen),
+            Self::NotRead | Self::Foreign => None,
+        }
+    }
+}
+
+/// What Hoist wrote into a container's `desired.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TwinSeen {
     /// `$version`.
@@ -173,7 +200,7 @@ pub struct TwinSeen {
 
 impl TwinSeen {
     /// From the content of a `desired.json`; `None` if it is none of Hoist's.
-    pub fn in_file(content: &[u8]) -> Option<Self> {
+    fn in_file(content: &[u8]) -> Option<Self> {
         let json: serde_json::Value = serde_json::from_slice(content).ok()?;
         let version = json.get("$version")?.as_u64()?;
         let hash = json.get("$hash")?.as_str()?.to_owned();

@@ -357,7 +357,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn twin_version(&self, container: &ObservedContainer) -> u64 {
         let remembered = self.input.memory.containers.get(&container.id).map(|r| r.twin_version);
-        let seen = container.detail.as_ref().and_then(|d| d.twin.as_ref()).map(|t| t.version);
+        let seen = container.detail.as_ref().and_then(|d| d.twin.ours()).map(|t| t.version);
         remembered.unwrap_or(0).max(seen.unwrap_or(0))
     }
 

@@ -6,7 +6,7 @@ use super::networks::{Networking, networking};
 use super::place::{FIRST_LOOK, wait_for};
 use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
-use crate::model::{ContainerState, Module, ObservedContainer, TwinSeen};
+use crate::model::{ContainerState, Module, ObservedContainer, TwinFile};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
@@ -116,11 +116,14 @@ impl Draft<'_> {
     }
 
     pub(super) fn twin_differs(&self, current: &ObservedContainer) -> bool {
-        let seen = current.detail.as_ref().and_then(|d| d.twin.as_ref());
-        let differs = |seen: &TwinSeen| seen.hash != self.hashes.twin.as_str();
-        match self.input.memory.containers.get(&current.id) {
-            Some(remembered) => remembered.twin != self.hashes.twin || seen.is_some_and(differs),
-            None => seen.is_none_or(differs),
+        let remembered = self.input.memory.containers.get(&current.id);
+        let is_remembered = remembered.is_some_and(|r| r.twin == self.hashes.twin);
+        match current.detail.as_ref().map(|detail| &detail.twin) {
+            Some(TwinFile::Ours(seen)) if seen.hash == self.hashes.twin.as_str() => {
+                remembered.is_some() && !is_remembered
+            }
+            Some(TwinFile::Ours(_) | TwinFile::Foreign) => true,
+            Some(TwinFile::NotRead) | None => !is_remembered,
         }
     }
 

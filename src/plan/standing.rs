@@ -198,7 +198,7 @@ mod tests {
             finished_at: String::new(),
             out_of_memory: false,
             error: String::new(),
-            twin: None,
+            twin: Default::default(),
         }
     }
 

@@ -76,29 +76,15 @@ impl Store {
             .create(folder)
             .map_err(|source| StoreError::inaccessible(folder, source))?;
         let path = folder.join(FILE);
-        // Made here and not by SQLite, so that it is never readable by others, not even for a moment.
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| match source.kind() {
-                std::io::ErrorKind::PermissionDenied if path.exists() => {
-                    StoreError::ReadOnly { path: path.clone() }
-                }
-                _ => StoreError::inaccessible(&path, source),
-            })?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))
-            .map_err(|source| StoreError::inaccessible(&path, source))?;
+        make_private(&path).map_err(|source| StoreError::inaccessible(&path, source))?;
         let sqlite = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
-        let mut connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(sqlite)?;
-        connection.busy_timeout(BUSY).map_err(sqlite)?;
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // SQLite opens what can't be written for reading alone, without a word.
+        if connection.is_readonly("main").map_err(sqlite)? {
+            return Err(StoreError::ReadOnly { path });
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .map_err(|source| StoreError::inaccessible(&path, source))?;
         // Before anything is set: another program's database must stay as it is.
         schema::version(&connection).map_err(|error| schema_error(&path, error))?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
@@ -120,14 +106,7 @@ impl Store {
             Ok(false) => return Ok(None),
             Err(source) => return Err(StoreError::inaccessible(&path, source)),
         }
-        fs::File::open(&path).map_err(|source| StoreError::inaccessible(&path, source))?;
-        let sqlite = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
-        let connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(sqlite)?;
-        connection.busy_timeout(BUSY).map_err(sqlite)?;
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match schema::version(&connection).map_err(|error| schema_error(&path, error))? {
             // Made, but whoever makes it is not done yet.
             0 => Ok(None),
@@ -247,6 +226,29 @@ impl Store {
         let connection = Mutex::new(connection);
         Ok(Self { folder: folder.to_owned(), path, connection, control, key: HashKey(key) })
     }
+}
+
+/// Makes an empty file that others can't read, not even for a moment; leaves one that is there.
+///
+/// One that is there is never opened but by SQLite: closing any descriptor of a file gives up all locks that this
+/// process has on it, and whoever closes the database next would take it for unused and remove its log.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+fn connect(path: &Path, how: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, how | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    connection
+        .and_then(|connection| connection.busy_timeout(BUSY).map(|()| connection))
+        // SQLite does not say why; and what it could not open it has no lock on.
+        .map_err(|error| match fs::File::open(path) {
+            Err(source) => StoreError::inaccessible(path, source),
+            Ok(_) => StoreError::sqlite(path, &error),
+        })
 }
 
 /// The database in the store's folder.

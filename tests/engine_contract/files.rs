@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Does, body, named, remove, start, stop};
 use hoist::engine::{EngineErrorKind, FileForm, Wanted};
-use hoist::model::TwinSeen;
+use hoist::model::{TwinFile, TwinSeen};
 use hoist::plan::{FileEntry, Step};
 use serde_json::json;
 
@@ -30,11 +30,11 @@ pub(crate) async fn twins_are_written_and_seen(bench: &dyn Bench) {
     locked["HostConfig"]["ReadonlyRootfs"] = json!(true);
     locked["User"] = json!("1000");
     bench.create("cam", locked).await;
-    assert_eq!(bench.detail("cam").await.twin, None);
+    assert_eq!(bench.detail("cam").await.twin, TwinFile::Foreign);
     let mut first = twin(1);
     first.insert(0, FileEntry::SharedFolder { path: "out".to_owned() });
     bench.run(write(first)).await;
-    let seen = |n: u64| Some(TwinSeen { version: n, hash: format!("v1:{n}") });
+    let seen = |n: u64| TwinFile::Ours(TwinSeen { version: n, hash: format!("v1:{n}") });
     assert_eq!(bench.detail("cam").await.twin, seen(1));
     bench.run(start("cam")).await;
     for n in 2..6 {
@@ -55,14 +55,14 @@ pub(crate) async fn twins_are_written_and_seen(bench: &dyn Bench) {
     }
     for odd in ["/etc/passwd", "out/x", "nowhere"] {
         bench.run(write(vec![link("desired.json", odd)])).await;
-        assert_eq!(bench.detail("cam").await.twin, None, "{odd}");
+        assert_eq!(bench.detail("cam").await.twin, TwinFile::Foreign, "{odd}");
     }
     for odd in ["", "{", "[]", "{\"$version\":-1,\"$hash\":\"x\"}", "{\"$version\":1}"] {
         bench.run(write(vec![file("odd", odd), link("desired.json", "odd")])).await;
-        assert_eq!(bench.detail("cam").await.twin, None, "{odd}");
+        assert_eq!(bench.detail("cam").await.twin, TwinFile::Foreign, "{odd}");
     }
     bench.run(write(vec![file("desired.json", "{\"$version\":1,\"$hash\":\"x\"}")])).await;
-    assert_eq!(bench.detail("cam").await.twin, None);
+    assert_eq!(bench.detail("cam").await.twin, TwinFile::Foreign);
 }
 
 pub(crate) async fn only_plain_small_files_are_read(bench: &dyn Bench) {
@@ -130,7 +130,7 @@ pub(crate) async fn anonymous_volumes_can_be_carried_over(bench: &dyn Bench) {
     let seen = bench.see("hoist-new-cam").await;
     assert_eq!(seen.mounts.len(), 1);
     assert_eq!(seen.mounts[0].volume, carried);
-    assert_eq!(bench.detail("hoist-new-cam").await.twin.unwrap().version, 4);
+    assert_eq!(bench.detail("hoist-new-cam").await.twin.ours().unwrap().version, 4);
     bench.run(start("hoist-new-cam")).await;
 }
 

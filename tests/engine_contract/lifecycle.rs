@@ -4,7 +4,7 @@ use crate::bench::{
     Bench, Does, body, check, named, policy, remove, rename, start, stop, wait, wait_for_end,
 };
 use hoist::engine::EngineErrorKind;
-use hoist::model::{ContainerState, Duration, Health};
+use hoist::model::{ContainerState, Duration, Health, TwinFile};
 use hoist::plan::{ContainerRef, Step, StepOutput};
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub(crate) async fn a_container_from_create_to_remove(bench: &dyn Bench) {
     let detail = bench.detail("cam").await;
     assert_eq!(detail.image, "test/runs:1");
     assert_eq!((detail.restart_policy.as_str(), detail.restart_count), ("no", 0));
-    assert_eq!((detail.memory, detail.nano_cpus, detail.twin), (0, 0, None));
+    assert_eq!((detail.memory, detail.nano_cpus, detail.twin), (0, 0, TwinFile::Foreign));
     assert!(detail.started_at.starts_with("20"), "{}", detail.started_at);
 
     bench.run(stop("cam")).await;

@@ -83,9 +83,13 @@ fn assert_settings_and_twins(site: &Site) {
 }
 
 fn read_twin(site: &Site, device: usize, module: &str) -> String {
+    run_in(site, device, module, "cat /run/hoist/desired.json")
+}
+
+/// A line of shell in a container, and what it says.
+fn run_in(site: &Site, device: usize, module: &str, line: &str) -> String {
     let engine = &site.engines[device];
-    let command =
-        json!({"AttachStdout": true, "Tty": true, "Cmd": ["cat", "/run/hoist/desired.json"]});
+    let command = json!({"AttachStdout": true, "Tty": true, "Cmd": ["sh", "-c", line]});
     let made = engine.raw("POST", &format!("/containers/{module}/exec"), Some(&command)).json();
     let path = format!("/exec/{}/start", made["Id"].as_str().unwrap());
     engine.raw("POST", &path, Some(&json!({"Detach": false, "Tty": true}))).text
@@ -257,6 +261,12 @@ fn assert_what_only_an_inspect_tells(site: &Site) {
     assert_eq!(limits(), (json!("no"), json!(33_554_432)), "a run with a warm store sees the list");
     site.hoist(&["apply", "--worktree", "--yes", "--resync"]).expect(0);
     assert_eq!(limits(), (json!("always"), json!(67_108_864)));
+    for by_hand in ["echo mine >", "rm", "mkdir -p /run/hoist/x; ln -sfn x"] {
+        run_in(site, 0, "app", &format!("{by_hand} /run/hoist/desired.json"));
+        assert!(!read_twin(site, 0, "app").contains("$version"), "{by_hand}");
+        site.hoist(&["apply", "--worktree", "--yes", "--resync"]).expect(0);
+        assert!(read_twin(site, 0, "app").contains("$version"), "{by_hand}");
+    }
     site.forget_requests();
     site.hoist(&["apply", "--worktree", "--yes", "--resync"]).expect(0);
     assert!(site.proxies[0].log().iter().all(|request| !request.is_change()));

@@ -110,10 +110,10 @@ fn with_right_ones(stage: &mut Stage) {
     stage.secret(&format!(
         "password = {{ command = [\"printf\", \"%s\", \"{PASSWORD}\"] }}\n{registries}"
     ));
-    stage.fails("nope:1", "the registry has no such image, tag or digest");
-    stage.fails("app:9", "the registry has no such image, tag or digest");
+    stage.fails("nope:1", "the registry has no such image or tag");
+    stage.fails("app:9", "the registry has no such image or tag");
     let digest = format!("app@sha256:{}", "0".repeat(64));
-    stage.fails(&digest, "the registry has no such image, tag or digest");
+    stage.fails(&digest, "the registry has no image with this digest");
     assert_eq!(stage.apply("app:1", 0)["code"], 200);
     stage.registry.stop();
     stage.fails("app:2", "the device does not reach the registry");

@@ -172,6 +172,9 @@ fn a_copy_made_beside_the_daemon_brings_back_what_people_ordered() {
     place.until("the first commit", || all_have(&place, "web:1"));
     let paused = ["pause", "till-1", "--reason", "serviced", "--simulate"];
     assert_eq!(hoist(&place, &paused).code, 0);
+    let is_paused =
+        || place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"));
+    place.until("it is paused", is_paused);
     let file = place.state_folder().join("state.db");
     let copy = place.path("copy.db");
     let store = rusqlite::Connection::open(&file).expect("the store");
@@ -179,14 +182,14 @@ fn a_copy_made_beside_the_daemon_brings_back_what_people_ordered() {
     drop(store);
     let before = place.device("till-2").expect("recorded").modules["web"].container.clone();
     assert_eq!(hoist(&place, &["resume", "till-1", "--simulate"]).code, 0);
+    // Whoever closes the store last takes its log away: the daemon still has it open.
+    place.until("the daemon goes on in the same store", || place.has("till-1", "web:1"));
     daemon.stop();
     for rest in ["state.db-wal", "state.db-shm"] {
         let _ = fs::remove_file(place.state_folder().join(rest));
     }
     fs::copy(&copy, &file).expect("put back");
     let daemon = place.watch(&[]);
-    let is_paused =
-        || place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"));
     place.until("it is paused again", is_paused);
     place.until("the others are seen", || place.has("till-2", "web:1"));
     let after = place.device("till-2").expect("recorded").modules["web"].container.clone();

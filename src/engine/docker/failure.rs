@@ -187,7 +187,14 @@ fn pull_failure(message: &str) -> (Option<Cause>, String) {
     } else if has(&["verification failed", "unknown blob", "does not match digest"]) {
         (Some(Cause::RegistryContentBroken), "the registry's copy is broken")
     } else if has(&["not found", "manifest unknown", "no such image", "name unknown"]) {
-        (Some(Cause::NoSuchImage), "the registry has no such image, tag or digest")
+        // Engines use one word for a name and a tag that are not there.
+        let by_digest = text.contains("@sha256:");
+        let meaning = if by_digest {
+            "the registry has no image with this digest"
+        } else {
+            "the registry has no such image or tag"
+        };
+        (Some(Cause::NoSuchImage), meaning)
     } else if has(&["dial tcp", "lookup ", "timeout", "connection refused", "no such host", "eof"])
     {
         (Some(Cause::RegistryUnreachable), "the device does not reach the registry")

@@ -10,7 +10,7 @@ use super::wire::{self, Inspected, InspectedImage, Listed, ListedNetwork};
 use crate::engine::{EngineError, Wanted};
 use crate::model::{
     ContainerDetail, ContainerState, ENGINE_FILES, Health, Observation, ObservedContainer,
-    ObservedMount, ObservedPort, TwinSeen,
+    ObservedMount, ObservedPort, TwinFile,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,13 +63,12 @@ impl Docker {
             .filter(|(_, container)| (wanted.details)(container))
             .map(|(at, container)| (at, container.id.clone()))
             .collect();
-        let details: Vec<(usize, Option<Inspected>, Option<TwinSeen>)> = stream::iter(chosen)
+        let details: Vec<(usize, Option<Inspected>, TwinFile)> = stream::iter(chosen)
             .map(|(at, id)| async move {
                 let inspected = self.inspect(&id).await?;
                 let twin = match inspected {
-                    // A twin that can't be read is written again.
                     Some(_) if wanted.twins => self.read_twin(&id).await.unwrap_or_default(),
-                    _ => None,
+                    _ => TwinFile::NotRead,
                 };
                 Ok::<_, EngineError>((at, inspected, twin))
             })
@@ -160,17 +159,19 @@ impl Docker {
     }
 
     /// What stands in `desired.json`, which is a link to one of the slots beside it.
-    async fn read_twin(&self, container: &str) -> Result<Option<TwinSeen>, EngineError> {
+    async fn read_twin(&self, container: &str) -> Result<TwinFile, EngineError> {
         let path = format!("{ENGINE_FILES}/desired.json");
-        let Some(target) = self.link_target(container, &path).await? else { return Ok(None) };
+        let Some(target) = self.link_target(container, &path).await? else {
+            return Ok(TwinFile::Foreign);
+        };
         // Engines give the target as written, or from the container's root on.
         let name = target.strip_prefix(&format!("{ENGINE_FILES}/")).unwrap_or(&target);
         if name.is_empty() || name.contains('/') || name == ".." {
-            return Ok(None);
+            return Ok(TwinFile::Foreign);
         }
         let path = format!("{ENGINE_FILES}/{name}");
         let content = self.read_plain_file(container, &path, TWIN_BYTES).await?;
-        Ok(content.as_deref().and_then(TwinSeen::in_file))
+        Ok(TwinFile::read(content.as_deref()))
     }
 }
 
@@ -293,7 +294,7 @@ fn up_for(status: &str) -> Option<u64> {
 fn detail(
     inspected: Inspected,
     image_labels: BTreeMap<String, String>,
-    twin: Option<TwinSeen>,
+    twin: TwinFile,
 ) -> ContainerDetail {
     let Inspected { id: _, name: _, image_id: _, restart_count, state, config, host_config } =
         inspected;

@@ -7,7 +7,7 @@ use super::world::{Container, Process, World, full_reference, hex_of};
 use crate::engine::{FileForm, FileSeen};
 use crate::model::{
     ContainerDetail, ContainerState, ENGINE_FILES, EngineReport, Health, Observation,
-    ObservedContainer, ObservedMount, ObservedPort, TwinSeen, label,
+    ObservedContainer, ObservedMount, ObservedPort, TwinFile, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,14 +107,15 @@ impl World {
         })
     }
 
-    fn twin(&self, id: &str) -> Option<TwinSeen> {
-        let link = self.file_at(id, &format!("{ENGINE_FILES}/desired.json"))?;
-        let super::world::StoredFile::Link(target) = link else { return None };
-        if target.contains('/') {
-            return None;
-        }
-        let file = self.file_at(id, &format!("{ENGINE_FILES}/{target}"))?;
-        TwinSeen::in_file(file.content()?)
+    fn twin(&self, id: &str) -> TwinFile {
+        let slot =
+            self.file_at(id, &format!("{ENGINE_FILES}/desired.json")).and_then(|link| match link {
+                super::world::StoredFile::Link(target) if !target.contains('/') => {
+                    self.file_at(id, &format!("{ENGINE_FILES}/{target}"))
+                }
+                _ => None,
+            });
+        TwinFile::read(slot.and_then(|file| file.content()))
     }
 
     pub(super) fn networks_of(&self, fleet: &str) -> BTreeSet<String> {

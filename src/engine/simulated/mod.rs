@@ -20,7 +20,7 @@ use super::{
     Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
     LogsWanted, SecretValues, Wanted,
 };
-use crate::model::{ContainerDetail, EngineReport, Observation};
+use crate::model::{ContainerDetail, EngineReport, Observation, TwinFile};
 use crate::plan::{Step, StepOutput};
 use control::Interference;
 use listen::Listeners;
@@ -165,7 +165,7 @@ impl Simulated {
                 let detail =
                     self.call(CallKind::Inspect, words, || self.look(|w| w.detail(&id))).await?;
                 container.detail = detail.map(|detail| ContainerDetail {
-                    twin: detail.twin.filter(|_| wanted.twins),
+                    twin: if wanted.twins { detail.twin } else { TwinFile::NotRead },
                     ..detail
                 });
             }

@@ -82,8 +82,12 @@ impl World {
         let reference = full_reference(image.as_str());
         let had = credentials.and_then(|()| {
             if self.missing.contains(&reference) {
-                let words = "the registry has no such image, tag or digest (manifest unknown)";
-                Err((Cause::NoSuchImage, words.to_owned()))
+                let what = if image.as_str().contains('@') {
+                    "image with this digest"
+                } else {
+                    "such image or tag"
+                };
+                Err((Cause::NoSuchImage, format!("the registry has no {what} (manifest unknown)")))
             } else {
                 Ok(())
             }
