@@ -54,7 +54,19 @@ pub enum Outcome {
     NotNeeded,
 }
 
+/// How an engine's words begin that say what was tried.
+const TRIED: &str = "could not ";
+
 impl Outcome {
+    /// Why it failed, if it did: the step, unless the engine's words begin with it, and the error.
+    pub fn failure(&self) -> Option<String> {
+        let Self::Failed { step, error, .. } = self else { return None };
+        Some(match error.message.starts_with(TRIED) {
+            true => error.to_string(),
+            false => format!("{step}: {error}"),
+        })
+    }
+
     /// Whether works that build on it may run.
     pub fn is_passed(&self) -> bool {
         matches!(self, Self::Passed { .. })

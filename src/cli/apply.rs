@@ -152,12 +152,12 @@ fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: 
     let (word, words) = match outcome {
         Outcome::NotNeeded => return,
         Outcome::Passed { warnings } => ("done", warnings.join("; ")),
-        Outcome::Failed { step, error, undo_failed } => {
+        Outcome::Failed { undo_failed, .. } => {
             let undo = match undo_failed.as_slice() {
                 [] => String::new(),
                 failed => format!("; while going back: {}", failed.join("; ")),
             };
-            ("failed", format!("{step}: {error}{undo}"))
+            ("failed", outcome.failure().unwrap_or_default() + &undo)
         }
         Outcome::CalledOff { undo_failed } => ("called off", undo_failed.join("; ")),
         Outcome::Skipped { because } => {

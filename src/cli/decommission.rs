@@ -144,8 +144,9 @@ fn show(leaving: &Leaving, work: usize, outcome: &Outcome) {
     let subject = work_subject(work);
     match outcome {
         Outcome::Passed { .. } => print(&format!("✓ {subject}\n")),
-        Outcome::Failed { step, error, .. } => {
-            print(&format!("✗ {}\n", visible(&format!("{subject}   failed: {step}: {error}"))));
+        Outcome::Failed { .. } => {
+            let words = outcome.failure().unwrap_or_default();
+            print(&format!("✗ {}\n", visible(&format!("{subject}   failed: {words}"))));
         }
         Outcome::CalledOff { .. } => print(&format!("… {subject}   called off\n")),
         Outcome::Skipped { .. } => print(&format!("✗ {subject}   skipped\n")),

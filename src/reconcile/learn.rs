@@ -97,8 +97,8 @@ pub(super) fn learn(
         }
         match outcome {
             Some(Outcome::Passed { .. }) => memory.learn(work, None, at.seconds),
-            Some(Outcome::Failed { step, error, .. }) => {
-                let words = format!("{step}: {error}");
+            Some(failed @ Outcome::Failed { error, .. }) => {
+                let words = failed.failure().unwrap_or_default();
                 memory.learn(work, Some((error.kind.code(), &words)), at.seconds);
             }
             Some(Outcome::CalledOff { .. }) => memory.doubt(std::slice::from_ref(work)),

@@ -447,7 +447,9 @@ impl RunInput<'_> {
                         Outcome::NotNeeded => return None,
                         Outcome::Passed { warnings } if warnings.is_empty() => "done".to_owned(),
                         Outcome::Passed { warnings } => format!("done; {}", warnings.join("; ")),
-                        Outcome::Failed { step, error, .. } => format!("failed: {step}: {error}"),
+                        Outcome::Failed { .. } => {
+                            format!("failed: {}", outcome.failure().unwrap_or_default())
+                        }
                         Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
                             "called off".to_owned()
                         }
@@ -476,8 +478,8 @@ fn skipped(plan: &DevicePlan, run: &DeviceRun, because: usize) -> String {
         None => "something before it".to_owned(),
     };
     match run.outcomes.get(&first) {
-        Some(Outcome::Failed { step, error, .. }) => {
-            format!("skipped because {subject} failed: {step}: {error}")
+        Some(failed @ Outcome::Failed { .. }) => {
+            format!("skipped because {subject} failed: {}", failed.failure().unwrap_or_default())
         }
         Some(Outcome::CalledOff { .. }) => format!("skipped because {subject} was called off"),
         _ => format!("skipped because {subject} failed"),

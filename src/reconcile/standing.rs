@@ -92,12 +92,10 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
             return None;
         }
         match outcome_of(&work.id)? {
-            Outcome::Failed { step, error, .. } => {
-                Some((error.kind.code(), format!("{step}: {error}")))
-            }
+            failed @ Outcome::Failed { error, .. } => Some((error.kind.code(), failed.failure()?)),
             Outcome::Skipped { because } => match outcome_of(because)? {
-                Outcome::Failed { step, error, .. } => {
-                    Some((error.kind.code(), format!("{step}: {error}")))
+                failed @ Outcome::Failed { error, .. } => {
+                    Some((error.kind.code(), failed.failure()?))
                 }
                 Outcome::CalledOff { .. } => {
                     Some((202, "the run was called off; the next one goes on".to_owned()))
@@ -146,8 +144,8 @@ pub(super) fn device_status(
         Some((name, standing)) => (standing.code, format!("{name}: {}", standing.description)),
         None if run.has_failures() => {
             let failed = plan.works.iter().find_map(|work| match run.outcomes.get(&work.id)? {
-                Outcome::Failed { step, error, .. } => {
-                    Some((error.kind.code(), format!("{step}: {error}")))
+                failed @ Outcome::Failed { error, .. } => {
+                    Some((error.kind.code(), failed.failure()?))
                 }
                 _ => None,
             });
