@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A bare repository with one commit on `main`, a working copy that pushes to it, and room for a mirror.
@@ -196,11 +196,11 @@ fn a_server_that_never_answers_is_given_up_with_all_that_git_began() {
         assert!(error.message.contains("did not answer within"), "{error}");
         // The kernel takes a moment to clear away what was killed.
         let nothing_left = || processes_with(&format!("127.0.0.1:{port}")) == 0;
-        let end = Instant::now() + Duration::from_secs(20);
-        while !nothing_left() && Instant::now() < end {
+        let soon = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
-        }
-        assert!(nothing_left(), "nothing is left behind");
+            nothing_left()
+        });
+        assert!(soon, "nothing is left behind");
     }
 }
 
