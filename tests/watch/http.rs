@@ -112,7 +112,8 @@ fn every_answer_is_as_the_document_says() {
         ("/api/v1/devices?where=tags.a%20%3D%3D%201", 400, "`==` is no operator here"),
         ("/api/v1/devices/till-9", 404, "the fleet has no device `till-9`"),
         ("/api/v1/nothing", 404, "openapi.json lists all"),
-        ("/api/v1/history?since=yesterday", 400, ""),
+        ("/api/v1/history?since=yesterday", 400, "`yesterday` is no moment"),
+        ("/api/v1/devices?limit=many", 400, "limit: invalid digit"),
     ] {
         let answer = get(&at, path);
         assert_eq!(answer.status, status, "{path}");
@@ -153,6 +154,9 @@ fn who_may_ask_is_asked_and_forms_come_from_the_page() {
     assert_eq!(unknown.status, 404);
     assert!(unknown.body.contains("no device `till-9`</p>"), "{}", unknown.body);
     assert!(ask(&at, "GET", "/nothing", &[&bearer], "").json()["error"].is_string());
+    let wrong = ask(&at, "DELETE", "/api/v1/fleet", &[&bearer], "");
+    assert_eq!((wrong.status, wrong.json()["format"].as_i64()), (405, Some(1)));
+    assert!(wrong.head.contains("allow: GET"), "{}", wrong.head);
     assert_eq!(ask(&at, "POST", "/login", &[FORM], "token=no").status, 401);
     let login = ask(&at, "POST", "/login", &[FORM], &format!("token={}", TOKEN.replace(' ', "+")));
     assert_eq!(login.status, 303);
