@@ -3,7 +3,7 @@
 //! Enters: the module's object, placeholders filled. Leaves: its keys, and what has no place among them,
 //! for `[azure]`. What IoT Edge takes where nothing is said and Hoist does not, is said.
 
-use super::json::{Json, JsonFile, Node, parse};
+use super::json::{Json, JsonFile, Member, Node, parse};
 use super::options::{Split, is_variable, split};
 use super::placeholder::{Placeholders, template_text};
 use super::report::{Remarks, Weight};
@@ -102,6 +102,12 @@ fn drop_built_in(keys: &mut Table) {
             keys.remove(key);
         }
     }
+}
+
+/// The keys of members, to be told of.
+fn keys(members: &[&Member]) -> String {
+    let keys: Vec<String> = members.iter().map(|member| format!("`{}`", member.key)).collect();
+    keys.join(", ")
 }
 
 impl Reading<'_, '_> {
@@ -221,31 +227,36 @@ impl Reading<'_, '_> {
             self.warn(format!("`settings` is {}, not an object", node.type_name()), node.at);
             return None;
         };
-        let mut chunks: BTreeMap<u64, &Node> = BTreeMap::new();
-        let mut others = Table::new();
+        let mut chunks: BTreeMap<u64, &Member> = BTreeMap::new();
+        let mut others: Vec<&Member> = Vec::new();
         for member in members {
-            let (key, value) = (member.key.as_str(), &member.value);
-            let low = key.to_ascii_lowercase();
-            match low.strip_prefix("createoptions") {
-                Some("") => {
-                    chunks.insert(0, value);
+            let low = member.key.to_ascii_lowercase();
+            let number = match low.strip_prefix("createoptions") {
+                Some("") => Some(0),
+                Some(digits) => digits.parse::<u64>().ok(),
+                None => None,
+            };
+            match number {
+                Some(number) if !chunks.contains_key(&number) => {
+                    chunks.insert(number, member);
                 }
-                Some(digits) if digits.parse::<u64>().is_ok() => {
-                    chunks.insert(digits.parse().unwrap_or_default(), value);
-                }
-                _ if low == "image" => self.image(value),
-                _ => others.extend(value.to_value().map(|value| (key.to_owned(), value))),
+                _ if low == "image" => self.image(&member.value),
+                // Keys that are null are told of elsewhere.
+                _ if member.value.to_value().is_none() => {}
+                _ => others.push(member),
             }
         }
-        let options = self.create_options(&chunks, &mut others);
+        let (options, unjoined) = self.create_options(&chunks);
         if !others.is_empty() {
-            let keys: Vec<String> = others.keys().map(|key| format!("`{key}`")).collect();
-            let verb = if keys.len() == 1 { "has" } else { "have" };
-            self.warn(
-                format!("{} in `settings` {verb} no effect; kept in [azure]", keys.join(", ")),
-                node.at,
-            );
-            self.out.azure.insert("settings".to_owned(), Value::Table(others));
+            let verb = if others.len() == 1 { "has" } else { "have" };
+            let keys = keys(&others);
+            self.warn(format!("{keys} in `settings` {verb} no effect; kept in [azure]"), node.at);
+        }
+        let kept = others.into_iter().chain(unjoined);
+        let kept = kept.filter_map(|member| Some((member.key.clone(), member.value.to_value()?)));
+        let kept: Table = kept.collect();
+        if !kept.is_empty() {
+            self.out.azure.insert("settings".to_owned(), Value::Table(kept));
         }
         Some(options)
     }
@@ -262,39 +273,47 @@ impl Reading<'_, '_> {
         self.put("image", template_text(text));
     }
 
-    /// The create-options: an object, or a text in chunks.
-    fn create_options(&mut self, chunks: &BTreeMap<u64, &Node>, others: &mut Table) -> Table {
+    /// The create-options, an object or a text in chunks; and the chunks that can't be joined, each told of once.
+    fn create_options<'m>(
+        &mut self,
+        chunks: &BTreeMap<u64, &'m Member>,
+    ) -> (Table, Vec<&'m Member>) {
         let mut text = String::new();
-        for (index, (number, node)) in (0..).zip(chunks) {
+        let (mut after_gap, mut no_text) = (Vec::new(), Vec::new());
+        for (index, (number, member)) in (0..).zip(chunks) {
+            let node = &member.value;
             match &node.json {
                 Json::Null => {}
                 Json::Object(members) if members.is_empty() => {}
                 Json::Object(_) if *number == 0 && chunks.len() == 1 => {
                     self.look_for_losses(node, "createOptions");
-                    return node.to_table();
+                    return (node.to_table(), Vec::new());
                 }
                 Json::Text(part) if *number == index => text.push_str(part),
                 Json::Text(part) if part.trim().is_empty() => {}
-                _ => {
-                    let key = format!("createOptions{number:02}");
-                    let why = if node.text().is_some() {
-                        "one before it is missing"
-                    } else {
-                        "it is no text"
-                    };
-                    self.warn(
-                        format!("`{key}` can't be joined to the others ({why}); kept in [azure]"),
-                        node.at,
-                    );
-                    others.extend(node.to_value().map(|value| (key, value)));
-                }
+                Json::Text(_) => after_gap.push(*member),
+                _ => no_text.push(*member),
             }
         }
-        if matches!(text.trim(), "" | "null") {
-            return Table::new();
+        let reasons = [
+            (&after_gap, "one before it is missing", "one before them is missing"),
+            (&no_text, "it is no text", "they are no texts"),
+        ];
+        for (members, of_one, of_many) in reasons {
+            let why = if members.len() == 1 { of_one } else { of_many };
+            if let Some(first) = members.first() {
+                let keys = keys(members);
+                let words =
+                    format!("{keys} can't be joined to the others ({why}); kept in [azure]");
+                self.warn(words, first.value.at);
+            }
         }
-        let at = chunks.values().next().map_or(0, |node| node.at);
-        self.parsed_options(&text, at)
+        let unjoined = [after_gap, no_text].concat();
+        if matches!(text.trim(), "" | "null") {
+            return (Table::new(), unjoined);
+        }
+        let at = chunks.values().next().map_or(0, |member| member.value.at);
+        (self.parsed_options(&text, at), unjoined)
     }
 
     fn parsed_options(&mut self, text: &str, at: usize) -> Table {

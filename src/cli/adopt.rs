@@ -1,7 +1,6 @@
 //! `hoist adopt`: plans to take over what somebody else started under modules' names.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{count, print, print_json, say};
 use super::plan::{exit_of, keep};
 use super::run::{Adopt, Intent, Prepared, RunArguments, block_on, prepare, tripped};
@@ -24,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let intent = Intent { adopt: Adopt::Everywhere, ..Intent::default() };
     let mut prepared = block_on(prepare(global, &arguments.run, &intent))??;
     let Prepared { survey, guards, .. } = &mut prepared;

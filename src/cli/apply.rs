@@ -1,7 +1,6 @@
 //! `hoist apply`: brings the devices to what the fleet says.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{count, print, print_json_line, say};
 use super::progress::Progress;
 use super::run::{ACCEPTED, APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
@@ -43,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     block_on(apply(global, arguments, format))?
 }
 

@@ -34,6 +34,12 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         Some(head) => head,
         None => repository.resolve("HEAD")?.id,
     };
+    if revision.id != head && repository.is_in_history(&head, &revision.id) {
+        let read = short_revision(&head);
+        let words = format!("{} is newer than {read}, which was read last", revision.short);
+        return Err(Failure::new(words)
+            .help("the daemon has to read it first: is it pushed to the branch, and does `hoist watch` run?"));
+    }
     if !repository.is_in_history(&revision.id, &head) {
         return Err(Failure::new(format!(
             "{} is not on the way to {}, the newest commit of the branch",

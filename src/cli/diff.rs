@@ -1,7 +1,7 @@
 //! `hoist diff`: what a change would do on every device, from files alone.
 
 use super::exit::{Exit, Failure};
-use super::opened::{condition, format, narrowed};
+use super::opened::{condition, narrowed};
 use super::output::{colours_stdout, paint, print, print_json, say};
 use super::revisions::say_history_is_cut;
 use super::sides::{FactsArguments, read_sides};
@@ -41,11 +41,8 @@ enum Expectation {
     NoChange,
 }
 
-/// The formats of a diff.
-pub(super) const FORMATS: [Format; 3] = [Format::Text, Format::Markdown, Format::Json];
-
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &FORMATS)?;
+    let format = global.format();
     if global.revision.is_some() {
         return Err(Failure::new("diff takes its revisions as arguments: `hoist diff BASE HEAD`"));
     }

@@ -1,7 +1,7 @@
 //! `hoist doctor`: what stands in the way of a device, step by step, and what helps. Nothing is changed.
 
 use super::exit::{Exit, Failure};
-use super::opened::{device, format};
+use super::opened::device;
 use super::output::{colours_stdout, paint, print, print_json};
 use super::run::{block_on, known_devices, now, open_gate};
 use super::scope;
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let (opened, store) = scope::open(global, arguments.simulate)?;
     let fleet = &opened.fleet;
     let device = device(fleet, &arguments.id)?;

@@ -80,13 +80,27 @@ impl From<SourceError> for Failure {
             }
             _ => None,
         });
-        Self { message: error.to_string(), help }
+        Self { message: with_cause(&error), help }
+    }
+}
+
+/// What went wrong, and what the system says of it.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(error.to_string())
+        let help = match &error {
+            StoreError::ReadOnly { .. } => {
+                Some("this user may not write there, or the file system is read-only".to_owned())
+            }
+            _ => None,
+        };
+        Self { message: with_cause(&error), help }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hoist explain DEVICE [PATH]`: which deployments hit a device, which do not and why, who set each field.
 
 use super::exit::{Exit, Failure};
-use super::opened::{Opened, device, format, open};
+use super::opened::{Opened, device, open};
 use super::output::{colours_stdout, paint, print, print_json};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
@@ -35,7 +35,7 @@ const WISHES: usize = 5;
 type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let opened = open(global, global.revision.as_deref())?;
     let device = device(&opened.fleet, &arguments.device)?;
     let facts = Facts::none();

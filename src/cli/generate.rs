@@ -1,9 +1,7 @@
 //! `hoist generate DIR`: a made-up fleet of any size, as a git repository.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{count, print};
-use super::{Format, Global};
 use crate::generate::FleetSize;
 use crate::source::create_repository;
 use std::path::PathBuf;
@@ -30,8 +28,7 @@ pub(super) struct Arguments {
     bare: bool,
 }
 
-pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    format(global, &[Format::Text])?;
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let Arguments { folder, devices, deployments, seed, devices_per_file, bare } = arguments;
     let size = FleetSize {
         devices: *devices,

@@ -21,8 +21,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> Result<Exit, Failure> {
-    // Global options reach the commands only when clap has put itself together.
-    command.build();
     if let [topic] = arguments.topic.as_slice()
         && let Some(section) = section(topic)
     {
@@ -38,6 +36,11 @@ pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> Result<E
     }
     print(&found.render_long_help().to_string());
     Ok(Exit::Done)
+}
+
+/// The languages that help can be asked on.
+pub(super) fn languages() -> impl Iterator<Item = &'static str> {
+    LANGUAGES.into_iter().map(|(topic, _)| topic)
 }
 
 /// The section of the reference on a language: up to the next of its height.

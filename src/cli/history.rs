@@ -1,7 +1,6 @@
 //! `hoist history`: what was done, by whom and why, from the store alone.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{colours_stdout, count, paint, print, print_json, say};
 use super::run::now;
 use super::stored::store_to_read;
@@ -36,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let since = arguments.since.as_deref().map(|text| since(text, now())).transpose()?;
     let store = store_to_read(global, arguments.simulate)?;
     let device = arguments.id.as_deref().map(|id| known_device(&store, id)).transpose()?;

@@ -2,7 +2,6 @@
 
 use super::exit::{Exit, Failure};
 use super::init::name;
-use super::opened::format;
 use super::output::{print, print_json, say};
 use super::run::now;
 use super::{Format, Global};
@@ -62,7 +61,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let From::Azure(arguments) = &arguments.from;
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let out = &arguments.out;
     let request = ImportRequest {
         manifests: arguments.files.iter().map(|path| input(path)).collect::<Result<_, _>>()?,

@@ -1,10 +1,9 @@
 //! `hoist init [DIR]`: a fleet repository to begin with.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::print;
 use super::run::now;
-use super::{Format, Global, schema};
+use super::{Global, schema};
 use crate::fleet::FileKind;
 use crate::model::FleetName;
 use std::fs;
@@ -21,7 +20,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    format(global, &[Format::Text])?;
     let here = || global.folder.clone().unwrap_or_else(|| PathBuf::from("."));
     let folder = arguments.folder.clone().unwrap_or_else(here);
     fs::create_dir_all(&folder).map_err(|error| unmade(&folder, &error))?;

@@ -1,10 +1,9 @@
 //! `hoist logs`: what a module wrote.
 
+use super::Global;
 use super::exit::{Exit, Failure};
 use super::one_module::{self, ModuleArguments};
-use super::opened::format;
 use super::run::{block_on, now};
-use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::engine::{LogPiece, LogSource, LogsWanted};
 use crate::model::{Duration, Timestamp};
@@ -38,7 +37,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    format(global, &[Format::Text])?;
     let Arguments { module, follow, tail, since, previous } = arguments;
     let since = since.as_deref().map(moment).transpose()?;
     let wanted = LogsWanted { follow: *follow, tail: *tail, since };

@@ -1,9 +1,7 @@
 //! `hoist man DIR`: the manual pages, one a command.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{count, print};
-use super::{Format, Global};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,14 +16,7 @@ pub(super) struct Arguments {
     folder: PathBuf,
 }
 
-pub(super) fn run(
-    global: &Global,
-    mut command: clap::Command,
-    arguments: &Arguments,
-) -> Result<Exit, Failure> {
-    format(global, &[Format::Text])?;
-    // Global options and full names reach the commands only when clap has put itself together.
-    command.build();
+pub(super) fn run(command: clap::Command, arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = &arguments.folder;
     fs::create_dir_all(folder).map_err(|error| unwritten(folder, &error))?;
     let commands: Vec<&clap::Command> =

@@ -1,7 +1,7 @@
 //! `hoist manifest DEVICE`: the merged desired state of one device.
 
 use super::exit::{Exit, Failure};
-use super::opened::{device, format, open};
+use super::opened::{device, open};
 use super::output::{print, print_json, say};
 use super::{Format, Global};
 use crate::azure::export;
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Toml, Format::Json, Format::Azure])?;
+    let format = global.format();
     let opened = open(global, global.revision.as_deref())?;
     let device = device(&opened.fleet, &arguments.device)?;
     let manifest = match opened.resolution.manifest(&opened.fleet, &device.id) {

@@ -14,6 +14,7 @@ mod diff;
 mod doctor;
 mod exit;
 mod explain;
+mod forms;
 mod generate;
 mod help;
 mod history;
@@ -48,7 +49,7 @@ mod validate;
 mod watch;
 mod what_if;
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use exit::Exit;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,7 +96,14 @@ struct Global {
     config: Option<PathBuf>,
 }
 
-/// Forms of output; each command says which it has.
+impl Global {
+    /// The form of the output, of those that the command has.
+    fn format(&self) -> Format {
+        self.format.unwrap_or(Format::Text)
+    }
+}
+
+/// Forms of output; which command has which stands in [`forms`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -189,10 +197,19 @@ enum Command {
     Help(help::Arguments),
 }
 
+/// The whole command line, as it is parsed, helped with and completed.
+fn command_line() -> clap::Command {
+    forms::narrowed(Arguments::command())
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let parsed = command_line().try_get_matches().and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((Arguments::from_arg_matches(&matches)?, name))
+    });
+    let (arguments, name) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Asking for help or the version is no mistake.
             let code = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
@@ -205,6 +222,13 @@ pub fn main() -> ExitCode {
     // Read here and not by clap, which would show them in every usage line as if they had been typed.
     global.state = global.state.or_else(|| path_from("HOIST_STATE"));
     global.config = global.config.or_else(|| path_from("HOIST_CONFIG"));
+    match forms::chosen(global.format, &name) {
+        Ok(format) => global.format = Some(format),
+        Err(failure) => {
+            output::print_failure(&global, &failure);
+            return Exit::Wrong.into();
+        }
+    }
     let result = match command {
         Command::Validate(arguments) => validate::run(&global, &arguments),
         Command::Diff(arguments) => diff::run(&global, &arguments),
@@ -213,9 +237,9 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&global, &arguments),
         Command::Query(arguments) => query::run(&global, &arguments),
         Command::Init(arguments) => init::run(&global, &arguments),
-        Command::Generate(arguments) => generate::run(&global, &arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Import(arguments) => import::run(&global, &arguments),
-        Command::Stamp(arguments) => stamp::run(&global, &arguments),
+        Command::Stamp(arguments) => stamp::run(&arguments),
         Command::Plan(arguments) => plan::run(&global, &arguments),
         Command::Apply(arguments) => apply::run(&global, &arguments),
         Command::Adopt(arguments) => adopt::run(&global, &arguments),
@@ -235,13 +259,11 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
         Command::History(arguments) => history::run(&global, &arguments),
         Command::Schema(arguments) => schema::run(&global, &arguments),
-        Command::Completions(arguments) => {
-            completions::run(&global, Arguments::command(), &arguments)
-        }
-        Command::Man(arguments) => man::run(&global, Arguments::command(), &arguments),
+        Command::Completions(arguments) => completions::run(command_line(), &arguments),
+        Command::Man(arguments) => man::run(command_line(), &arguments),
         Command::Logs(arguments) => logs::run(&global, &arguments),
         Command::Restart(arguments) => restart::run(&global, &arguments),
-        Command::Help(arguments) => help::run(Arguments::command(), &arguments),
+        Command::Help(arguments) => help::run(command_line(), &arguments),
     };
     match result {
         Ok(exit) => exit.into(),

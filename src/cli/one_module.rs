@@ -4,11 +4,11 @@ use super::Global;
 use super::exit::Failure;
 use super::opened::{self, device};
 use super::run::{load_config, state_folder};
-use crate::engine::{Cause, EngineError};
+use crate::engine::EngineError;
 use crate::fleet::Fleet;
 use crate::model::{Device, ModuleName};
 use crate::plan::{DeviceMemory, Role};
-use crate::reconcile::{Gate, Reached};
+use crate::reconcile::{Gate, Reached, help_of};
 use crate::store::{Store, StoredDevice};
 use std::sync::Arc;
 
@@ -68,33 +68,8 @@ impl OneModule {
 /// An engine's error, with what helps where that is known.
 pub(super) fn failure(error: &EngineError) -> Failure {
     let failure = Failure::new(error.to_string());
-    match error.cause.and_then(help) {
+    match error.cause.and_then(help_of) {
         Some(help) => failure.help(help),
         None => failure,
     }
-}
-
-fn help(cause: Cause) -> Option<&'static str> {
-    Some(match cause {
-        Cause::HostKeyUnknown => {
-            "add the host's key to the known_hosts file, after you compared it on the device"
-        }
-        Cause::HostKeyChanged => {
-            "if the device was set up anew, take the old key out of known_hosts; else somebody is in between"
-        }
-        Cause::LoginRefused => {
-            "put the control host's public key into authorized_keys of that user on the device"
-        }
-        Cause::ForwardingRefused => {
-            "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
-        }
-        Cause::ClientExpired | Cause::ClientFiles | Cause::KeyMismatch => {
-            "see `[tls.NAME]` in the control host's hoist.toml"
-        }
-        Cause::ClientRefused => {
-            "the engine's --tlscacert must be the authority of the certificate in `[tls.NAME]`"
-        }
-        Cause::NotPermitted => "that user must be in the group of the engine's socket",
-        _ => return None,
-    })
 }

@@ -1,8 +1,8 @@
 //! Opening what commands work on: the fleet folder, a revision of it, the fleet itself.
 
+use super::Global;
 use super::exit::Failure;
 use super::output::{say, say_diagnostics};
-use super::{Format, Global};
 use crate::diagnostic::{Diagnostic, Level, render};
 use crate::fleet::{FileTree, Fleet};
 use crate::language::{Condition, LanguageError, Query, Subject, Truth};
@@ -152,16 +152,6 @@ pub(super) fn device<'a>(fleet: &'a Fleet, id: &str) -> Result<&'a Device, Failu
             None => failure,
         }
     })
-}
-
-/// The output format, of those that a command has; the first is its default.
-pub(super) fn format(global: &Global, known: &[Format]) -> Result<Format, Failure> {
-    let wanted = global.format.unwrap_or(known[0]);
-    if known.contains(&wanted) {
-        return Ok(wanted);
-    }
-    let names: Vec<String> = known.iter().map(|f| format!("{f:?}").to_lowercase()).collect();
-    Err(Failure::new(format!("this command has no such format; it has {}", names.join(", "))))
 }
 
 /// Parses a condition from the command line.

@@ -1,7 +1,6 @@
 //! `hoist plan`: looks at the engines and shows what `apply` would do.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{print, print_json, say};
 use super::run::{Intent, Prepared, RunArguments, block_on, prepare, tripped};
 use super::{Format, Global};
@@ -22,7 +21,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let prepared = block_on(prepare(global, &arguments.run, &Intent::default()))??;
     let Prepared { survey, guards, .. } = &prepared;
     let plan = &survey.plan;

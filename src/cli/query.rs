@@ -1,7 +1,7 @@
 //! `hoist query QUERY`: what git says of devices and modules, and how they were last seen.
 
 use super::exit::{Exit, Failure};
-use super::opened::{Opened, format, open, query};
+use super::opened::{Opened, open, query};
 use super::output::{colours_stdout, paint, print, print_json, say};
 use super::run::{now, state_folder};
 use super::{Format, Global};
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let opened = open(global, global.revision.as_deref())?;
     let query = query(&arguments.query)?;
     let answer = ask(global, arguments, &opened, &query)?;

@@ -2,7 +2,6 @@
 
 use super::exit::{Exit, Failure};
 use super::one_module::{self, ModuleArguments, OneModule, failure};
-use super::opened::format;
 use super::output::{print, print_json};
 use super::run::{block_on, now, who};
 use super::{Format, Global};
@@ -27,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let one = one_module::open(global, &arguments.module)?;
     let reason = arguments.reason.clone().unwrap_or_else(|| "by hand".to_owned());
     in_force(&one.device, &one.module, one.stored.as_deref()).map_err(refused)?;

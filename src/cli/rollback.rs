@@ -1,12 +1,12 @@
 //! `hoist rollback`: one commit that makes the fleet's files equal to those of a revision.
 
+use super::Global;
 use super::apply::asked;
 use super::diff::show;
 use super::exit::{Exit, Failure};
-use super::opened::{fleet_folder, format};
+use super::opened::fleet_folder;
 use super::output::{print, say};
 use super::sides::{FactsArguments, read_sides};
-use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::review::{DiffOptions, diff};
 use crate::source::{self, Repository, commit_files_of, files_that_differ};
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text])?;
+    let format = global.format();
     if global.revision.is_some() {
         return Err(Failure::new("rollback begins at HEAD: it takes no --revision"));
     }

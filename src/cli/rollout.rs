@@ -1,7 +1,6 @@
 //! `hoist rollout`: how a rollout stands, and what people want of it.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::{print, print_json};
 use super::run::{now, who};
 use super::scope::open;
@@ -82,7 +81,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     let (_, store) = open(global, simulate)?;
     let rollout = kept_rollout(&store)?;
     let standing = rollout.as_ref().map(Rollout::standing);

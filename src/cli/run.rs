@@ -17,6 +17,7 @@ use crate::review::{GuardVerdict, fleet_digest};
 use crate::source::Repository;
 use crate::store::{HistoryEntry, RunLock, Store, StoreError, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 /// Options of both.
@@ -222,10 +223,22 @@ pub(super) fn open_gate(global: &Global, store: &Store, simulate: bool) -> Resul
 
 /// Who runs this, for the history.
 pub(super) fn who() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let user = user.unwrap_or_else(|_| "unknown".to_owned());
-    format!("{user}@{}", host.trim())
+    let user = named("USER").or_else(|| named("LOGNAME")).or_else(owner_of_this_process);
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.trim())
+}
+
+/// Who that is where no variable says it, as in containers: the name of its user, or the number if it has none.
+fn owner_of_this_process() -> Option<String> {
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(id.as_str())).then(|| name.to_owned())
+    });
+    Some(name.unwrap_or_else(|| format!("uid {id}")))
 }
 
 /// Opens everything, looks at the engines, and makes the plan.
@@ -391,4 +404,16 @@ pub(super) fn tripped(guards: &[GuardVerdict]) -> Vec<String> {
         )
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_its_users_also_where_no_variable_says_so() {
+        let said = std::process::Command::new("id").arg("-un").output().expect("id");
+        let name = String::from_utf8(said.stdout).expect("a name");
+        assert_eq!(owner_of_this_process().as_deref(), Some(name.trim()));
+    }
 }

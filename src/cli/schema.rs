@@ -1,9 +1,9 @@
 //! `hoist schema KIND`: JSON Schemas of the files of a fleet, for editors.
 
+use super::Global;
 use super::exit::{Exit, Failure};
-use super::opened::{fleet_folder, format};
+use super::opened::fleet_folder;
 use super::output::print;
-use super::{Format, Global};
 use crate::fleet::{FileKind, schema};
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,6 @@ enum Kind {
 const FOLDER: &str = ".hoist/schema";
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    format(global, &[Format::Json])?;
     let kind = match arguments.kind {
         Some(Kind::Fleet) => FileKind::Fleet,
         Some(Kind::Device) => FileKind::Device,

@@ -1,10 +1,8 @@
 //! `hoist stamp FILE…`: writes the present moment into deployment files as `created`.
 
 use super::exit::{Exit, Failure};
-use super::opened::format;
 use super::output::print;
 use super::run::now;
-use super::{Format, Global};
 use std::fs;
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
@@ -17,8 +15,7 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
 }
 
-pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    format(global, &[Format::Text])?;
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let moment = now().to_string();
     let mut stamped = Vec::new();
     for path in &arguments.files {

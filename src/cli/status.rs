@@ -1,9 +1,7 @@
 //! `hoist status`: how the fleet was last seen, from the store alone.
 
 use super::exit::{Exit, Failure};
-use super::opened::{
-    Opened, WORKING_TREE, device, fleet_folder, format, narrowed, read_tree, valid,
-};
+use super::opened::{Opened, WORKING_TREE, device, fleet_folder, narrowed, read_tree, valid};
 use super::output::{colours_stdout, inert_json_line, print, print_json};
 use super::run::{known_devices, now};
 use super::status_text::{Shown, text};
@@ -67,7 +65,7 @@ struct Found {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json])?;
+    let format = global.format();
     if arguments.watch {
         return show_again_and_again(global, arguments, format);
     }

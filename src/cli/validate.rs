@@ -1,7 +1,7 @@
 //! `hoist validate`: every error and warning of a revision.
 
 use super::exit::{Exit, Failure};
-use super::opened::{fleet_folder, format, read_tree};
+use super::opened::{fleet_folder, read_tree};
 use super::output::{count, print, print_diagnostics, print_json, say_diagnostics};
 use super::{Format, Global};
 use crate::diagnostic::render::{self, visible};
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = format(global, &[Format::Text, Format::Json, Format::Github])?;
+    let format = global.format();
     let policy = match &arguments.policy {
         Some(path) => read_policy(global, path)?,
         None => LintLevels::new(),

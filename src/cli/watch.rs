@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure};
 use super::opened::condition;
 use super::output::say;
 use super::run::{keep_folder, load_config, lock, who};
-use crate::config::{Config, WatchDefaults};
+use crate::config::{Config, WatchDefaults, read_secret};
 use crate::fleet::fleet_names;
 use crate::language::Condition;
 use crate::model::{DeviceId, Duration, EngineAddress, FleetName};
@@ -21,7 +21,7 @@ use crate::source::{
 };
 use crate::store::{Store, WAKE_FILE, fleet_key};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch as latest};
 
@@ -201,7 +201,16 @@ impl HttpArguments {
     fn options(&self) -> Result<Option<ServeOptions>, Failure> {
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:7400");
         if listen == "off" {
-            return Ok(None);
+            // Webhooks that nobody takes would be missed without a word.
+            return match self.hooks_listen {
+                Some(_) => Err(Failure::new(
+                    "--hooks-listen takes webhooks beside the page, and --listen is `off`",
+                )
+                .help(
+                    "--listen 127.0.0.1:0 serves the page on this machine alone, at any free port",
+                )),
+                None => Ok(None),
+            };
         }
         let listen = listen.parse().map_err(|_| {
             Failure::new(format!(
@@ -214,14 +223,8 @@ impl HttpArguments {
         if self.hooks_listen.is_some() && self.hook_secret_file.is_none() {
             return Err(Failure::new("--hooks-listen needs --hook-secret-file: hooks are signed"));
         }
-        let secret = |path: &Option<PathBuf>| -> Result<Option<String>, Failure> {
-            let Some(path) = path else { return Ok(None) };
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::new(format!("can't read {}: {error}", path.display())))?;
-            Ok(Some(text.trim().to_owned()))
-        };
         let options = ServeOptions {
-            token: secret(&self.token_file)?,
+            token: secret_in("--token-file", self.token_file.as_deref())?,
             hooks_listen: self.hooks_listen,
             tls: self
                 .tls_cert
@@ -230,12 +233,23 @@ impl HttpArguments {
                 .map(|(cert, key)| IdentityFiles { cert, key }),
             behind_tls_proxy: self.behind_tls_proxy.unwrap_or_default(),
             hosts: self.hosts.clone(),
-            hook_secret: secret(&self.hook_secret_file)?.filter(|secret| !secret.is_empty()),
+            hook_secret: secret_in("--hook-secret-file", self.hook_secret_file.as_deref())?,
             device_metrics: self.device_metrics.unwrap_or_default(),
             ..ServeOptions::on(listen)
         };
         options.check().map_err(|error| Failure::new(error.to_string()))?;
         Ok(Some(options))
+    }
+}
+
+/// What the file of an option holds; a file that holds nothing is a mistake, not the absence of a secret.
+fn secret_in(option: &str, path: Option<&Path>) -> Result<Option<String>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let failed = |words: String| Failure::new(format!("{option} {}: {words}", path.display()));
+    let text = read_secret(path).map_err(|error| failed(error.to_string()))?;
+    match text.trim() {
+        "" => Err(failed("the file is empty".to_owned())),
+        secret => Ok(Some(secret.to_owned())),
     }
 }
 

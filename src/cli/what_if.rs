@@ -1,11 +1,11 @@
 //! `hoist what-if`: the diff of an edit of a device that is not made.
 
-use super::diff::{FORMATS, exit_of, require_facts, show};
+use super::Global;
+use super::diff::{exit_of, require_facts, show};
 use super::exit::{Exit, Failure};
-use super::opened::{Opened, device, fleet_folder, format, read_tree, valid};
+use super::opened::{Opened, device, fleet_folder, read_tree, valid};
 use super::output::say_diagnostics;
 use super::sides::FactsArguments;
-use super::{Format, Global};
 use crate::diagnostic::did_you_mean;
 use crate::fleet::{Fleet, Loaded, decode_tags, load};
 use crate::model::{Device, Facts, Table, Value};
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let Arguments { set, unset, devices, facts } = arguments;
-    let format: Format = format(global, &FORMATS)?;
+    let format = global.format();
     let (tree, name, revision) = read_tree(&fleet_folder(global)?, global.revision.as_deref())?;
     let mut base = valid(global, check(&tree), name, revision)?;
     let unset: Vec<Vec<String>> = unset.iter().map(|tag| path_of(tag)).collect::<Result<_, _>>()?;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -134,8 +134,19 @@ impl Secret {
     }
 }
 
+/// The text of a file that only the control host should read; that others may is said in the log.
+///
+/// # Errors
+/// It can't be read, or is no text.
+pub fn read_secret(path: &Path) -> std::io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    warn_of_readers(path, &file);
+    let words = |_| std::io::Error::other("it is no text in UTF-8");
+    String::from_utf8(read_limited(file)?).map_err(words)
+}
+
 /// Secrets that a container gets as files are often readable by all of its users, so it is no error.
-fn warn_of_readers(path: &std::path::Path, file: &std::fs::File) {
+fn warn_of_readers(path: &Path, file: &std::fs::File) {
     const EVERYBODY: u32 = 0o004;
     if file.metadata().is_ok_and(|meta| meta.permissions().mode() & EVERYBODY != 0) {
         tracing::warn!(file = %path.display(), "every user of this machine can read this secret");

@@ -61,7 +61,7 @@ enum Kind {
 codes! {
     /// The file is not TOML.
     Syntax = "syntax", Refused;
-    /// The file is not UTF-8, too large, or no plain file.
+    /// The file is no text in UTF-8, too large, or no plain file.
     UnreadableFile = "unreadable-file", Refused;
     /// There is no `fleet.toml`.
     NoFleetFile = "no-fleet-file", Refused;

@@ -185,24 +185,33 @@ fn decode(path: &str, bytes: &[u8]) -> Decoded {
 /// The text of a file, without a byte-order mark.
 pub(super) fn text(path: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<File> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Some(File::new(Source::new(path, text), Texts::Templates)),
+    let (at, message, help) = match std::str::from_utf8(bytes) {
         Err(error) => {
             let at = error.valid_up_to();
-            let shown = Source::new(path, String::from_utf8_lossy(bytes));
-            let message = format!("byte {at} of the file is not UTF-8 (it is 0x{:02x})", bytes[at]);
             let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-            let help = if utf16 {
-                "the file looks like UTF-16: save it as UTF-8"
-            } else {
-                "save the file as UTF-8"
-            };
-            let place = Place::new(&shown, at..at + '\u{fffd}'.len_utf8());
-            found.push(Diagnostic::new(Code::UnreadableFile, message).at(place).help(help));
-            None
+            let help = if utf16 { SAVED_AS_UTF_16 } else { "save the file as UTF-8" };
+            (at, format!("byte {at} of the file is not UTF-8 (it is 0x{:02x})", bytes[at]), help)
         }
-    }
+        Ok(text) => match text.find('\0') {
+            None => return Some(File::new(Source::new(path, text), Texts::Templates)),
+            Some(at) => {
+                // Every other byte of plain words in UTF-16.
+                let utf16 =
+                    at < 2 && matches!(bytes.get(at + 1..), Some([other, 0, ..]) if *other != 0);
+                let damaged = "it is no text, or damaged: write it anew, or take it back from git";
+                let help = if utf16 { SAVED_AS_UTF_16 } else { damaged };
+                (at, format!("byte {at} of the file is a NUL (0x00), which no text has"), help)
+            }
+        },
+    };
+    let shown = Source::new(path, String::from_utf8_lossy(bytes));
+    let width = shown.text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+    let place = Place::new(&shown, at..at + width);
+    found.push(Diagnostic::new(Code::UnreadableFile, message).at(place).help(help));
+    None
 }
+
+const SAVED_AS_UTF_16: &str = "the file looks like UTF-16: save it as UTF-8";
 
 /// A `device` deployment's device exists and has no second one.
 fn check_named_devices(

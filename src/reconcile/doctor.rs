@@ -5,7 +5,8 @@
 //! findings look.
 
 use super::gate::Gate;
-use crate::engine::{Cause, EngineError, EngineHealth};
+use super::help::help_of;
+use crate::engine::{EngineError, EngineHealth};
 use crate::model::{Device, EngineAddress, EngineReport, Timestamp};
 use crate::plan::{DevicePlan, DeviceState};
 use crate::store::StoredDevice;
@@ -139,7 +140,7 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
 }
 
 fn not_reached(error: &EngineError) -> Finding {
-    let help = error.cause.and_then(cause_help).map(str::to_owned);
+    let help = error.cause.and_then(help_of).map(str::to_owned);
     Finding::bad("answer", error.message.as_str(), help)
 }
 
@@ -171,46 +172,6 @@ fn clock(theirs: Timestamp, ours: Timestamp) -> Finding {
         format!("{size:?} {side} this machine's"),
         Some("set both by NTP: certificates, registries and logs go by them".to_owned()),
     )
-}
-
-fn cause_help(cause: Cause) -> Option<&'static str> {
-    Some(match cause {
-        Cause::NoSocket => "no engine is installed or started there, or its socket lies elsewhere",
-        Cause::NothingListens | Cause::NoEngineThere => {
-            "the machine is there, its engine is not: `systemctl status docker` on it"
-        }
-        Cause::NotPermitted => "that user must be in the group of the engine's socket",
-        Cause::NameUnknown => "the name in the device's address has no address: DNS, or a slip",
-        Cause::NoAnswer => "the machine is off, or a firewall drops what is sent to it",
-        Cause::ClientFiles | Cause::KeyMismatch | Cause::ClientExpired => {
-            "see `[tls.NAME]` in the control host's hoist.toml"
-        }
-        Cause::ClientRefused => {
-            "the engine's tlscacert must be the authority of the certificate in `[tls.NAME]`"
-        }
-        Cause::EngineUntrusted => {
-            "`ca` of `[tls.NAME]` must be the authority of the engine's certificate"
-        }
-        Cause::EngineExpired => "renew the engine's certificate on the device",
-        Cause::EngineNotYetValid => "compare the clocks of both machines",
-        Cause::EngineNameMismatch => {
-            "the engine's certificate must name the device's address in subjectAltName"
-        }
-        Cause::NotTls => "the engine listens without TLS, or it is another port",
-        Cause::SshUnusable => "install openssh-client, and look at `[ssh] config`",
-        Cause::HostKeyUnknown => "compare the host's key on the device, then add it to known_hosts",
-        Cause::HostKeyChanged => {
-            "if the device was set up anew, take the old key out of known_hosts; else somebody is in between"
-        }
-        Cause::LoginRefused => "put our public key into authorized_keys of that user on the device",
-        Cause::ForwardingRefused => {
-            "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
-        }
-        Cause::RegistryCredentials
-        | Cause::NoSuchImage
-        | Cause::RegistryUnreachable
-        | Cause::RegistryContentBroken => return None,
-    })
 }
 
 fn help_for(code: u16) -> Option<String> {

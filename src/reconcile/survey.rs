@@ -158,7 +158,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
             tracing::warn!(device = %device.id, %error, "device not reached");
             (idle(DeviceState::Pending(error.message)), None)
         }
-        Ok((report, mut observation)) => {
+        Ok((report, observation)) => {
             let reported = input.facts.reported(device);
             let secrets =
                 input.gate.secrets(input.fleet, device, &reported, manifest.as_deref()).await;
@@ -187,24 +187,24 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
             };
             let images = images_wanted(&plan_input);
             let network_ids = network_ids_wanted(&plan_input);
-            let there = match images.is_empty() && !network_ids {
-                true => Ok((BTreeMap::new(), None)),
-                false => {
-                    let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
-                    let seen = engine.observe(&wanted).await;
-                    seen.map(|seen| (seen.images, seen.network_ids))
+            // Nearly every look of a device that is as it should be ends here, with nothing more to ask.
+            let more = if images.is_empty() && !network_ids {
+                None
+            } else {
+                let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
+                match engine.observe(&wanted).await {
+                    Err(error) => return (idle(DeviceState::Pending(error.message)), None),
+                    Ok(Observation { images, network_ids, .. }) => {
+                        Some(Observation { images, network_ids, ..observation.clone() })
+                    }
                 }
             };
-            match there {
-                Err(error) => (idle(DeviceState::Pending(error.message)), None),
-                Ok((images, network_ids)) => {
-                    let with_images = Observation { images, network_ids, ..observation.clone() };
-                    plan_input.observation = &with_images;
-                    let plan = DevicePlan { held, ..plan_device(&plan_input) };
-                    observation = with_images;
-                    (plan, Some(Seen { engine, report, observation, secrets }))
-                }
+            if let Some(more) = &more {
+                plan_input.observation = more;
             }
+            let plan = DevicePlan { held, ..plan_device(&plan_input) };
+            let observation = more.unwrap_or(observation);
+            (plan, Some(Seen { engine, report, observation, secrets }))
         }
     }
 }

@@ -11,9 +11,6 @@ use sha2::Sha256;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
-/// The cookie that a browser shows the token's proof with.
-const COOKIE: &str = "hoist";
-
 /// Whether two texts are the same, in a time that tells nothing of where they differ.
 pub(super) fn same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
@@ -80,29 +77,38 @@ pub(super) fn has_token(state: &State, headers: &HeaderMap) -> bool {
         .and_then(|value| value.strip_prefix("Bearer "))
         .is_some_and(|shown| same(shown, token));
     let by_cookie = || {
-        let wanted = proof(token);
+        let (ours, wanted) = (cookie_name(&state.form_key), proof(&state.form_key, token));
         let cookies = text(header::COOKIE).unwrap_or_default().split(';');
         cookies
             .filter_map(|cookie| cookie.trim().split_once('='))
-            .any(|(name, value)| name == COOKIE && same(value, &wanted))
+            .any(|(name, value)| name == ours && same(value, &wanted))
     };
     by_header || by_cookie()
 }
 
-/// What a browser keeps in place of the token: who reads it can't use it elsewhere.
-fn proof(token: &str) -> String {
-    keyed(token.as_bytes(), b"hoist page")
+/// What a browser keeps in place of the token. The store's key is in it, which no answer has: who reads it can neither try
+/// tokens against it, nor use it at another control host that has the same token.
+fn proof(key: &[u8], token: &str) -> String {
+    keyed(key, &[b"hoist page ", token.as_bytes()].concat())
+}
+
+/// Browsers tell hosts apart by their names and not by ports: two control hosts on one machine need two names of the cookie.
+fn cookie_name(key: &[u8]) -> String {
+    let digits = keyed(key, b"hoist cookie");
+    format!("hoist-{}", digits.get(..8).unwrap_or_default())
 }
 
 /// The cookie for who showed the token.
-pub(super) fn cookie(token: &str, is_secure: bool) -> String {
-    let secure = if is_secure { "; Secure" } else { "" };
-    format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}", proof(token))
+pub(super) fn cookie(state: &State, token: &str) -> String {
+    let secure = if state.options.is_secure() { "; Secure" } else { "" };
+    let (name, proof) = (cookie_name(&state.form_key), proof(&state.form_key, token));
+    format!("{name}={proof}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}")
 }
 
-/// What a form of the page carries, so that no other site can send one.
+/// What a form of the page carries, so that no other site can send one. A new token ends those that were given before.
 pub(super) fn form_token(state: &State) -> String {
-    keyed(&state.form_key, b"hoist form")
+    let token = state.options.token.as_deref().unwrap_or_default();
+    keyed(&state.form_key, &[b"hoist form ", token.as_bytes()].concat())
 }
 
 /// A browser says from which site a form comes.
@@ -111,4 +117,18 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
         .get("sec-fetch-site")
         .and_then(|site| site.to_str().ok())
         .is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_of_one_store_and_one_token() {
+        let (one, other) = ([1; 32], [2; 32]);
+        assert_eq!(proof(&one, "a token"), proof(&one, "a token"));
+        assert_ne!(proof(&one, "a token"), proof(&other, "a token"));
+        assert_ne!(proof(&one, "a token"), proof(&one, "another"));
+        assert_ne!(cookie_name(&one), cookie_name(&other));
+    }
 }

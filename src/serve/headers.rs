@@ -15,6 +15,9 @@ use std::time::Duration;
 /// No answer takes longer, also not to one who sends a body byte by byte; streams begin at once.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// Words of a refusal are no longer.
+const LONGEST_WORDS: usize = 4096;
+
 const ALWAYS: [(header::HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -37,7 +40,7 @@ pub(super) async fn finish(
     let is_of_a_person = !path.starts_with("/api/") && accepts_pages(request.headers());
     let may_read = has_token(&state, request.headers());
     let mut response = match tokio::time::timeout(LONGEST, next.run(request)).await {
-        Ok(response) => response,
+        Ok(response) => in_our_form(response).await,
         Err(_) => refusal(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"),
     };
     if is_of_a_person && let Some(Refused(words)) = response.extensions_mut().remove() {
@@ -49,6 +52,31 @@ pub(super) async fn finish(
         if name != header::CACHE_CONTROL || !is_asset {
             headers.insert(name, HeaderValue::from_static(value));
         }
+    }
+    response
+}
+
+/// What is refused before anything of ours is asked (a wrong method, a parameter that is no number) is told as our own refusals are.
+async fn in_our_form(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let is_ours = response.extensions().get::<Refused>().is_some();
+    if !status.is_client_error() || is_ours || !is_plain {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let said = axum::body::to_bytes(response.into_body(), LONGEST_WORDS).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+    let words = match (status, said) {
+        (StatusCode::METHOD_NOT_ALLOWED, _) => "this path does not take that method",
+        (_, "") => status.canonical_reason().unwrap_or("refused"),
+        (_, said) => said,
+    };
+    let mut response = refusal(status, words);
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
     response
 }

@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) store: Arc<Store>,
     pub(super) tally: Arc<Tally>,
     pub(super) who: String,
-    /// Key of what forms carry; the store's own, so that a form outlives a restart of the daemon.
+    /// Key of what browsers and forms carry; the store's own, so that both outlive a restart of the daemon.
     pub(super) form_key: [u8; 32],
     pub(super) past: Past,
     pub(super) tries: Tries,

@@ -157,6 +157,41 @@ fn chunks_are_joined_and_cut_again() {
     assert_eq!(modules["cam"]["settings"], settings);
 }
 
+/// What can't be joined is told of once, whatever else is in `settings`, and kept under its own name.
+#[test]
+fn chunks_after_a_gap_are_told_of_once() {
+    let settings = json!({
+        "image": "cam:1", "createOptions": "{}", "createOptions02": "a", "createOptions3": "b", "CreateOptions03": "c",
+        "createOptions04": 5, "other": 1,
+    });
+    let (file, imported) = imported(&base(&format!(
+        r#""cam": {{"restartPolicy": "always", "settings": {settings}}}"#
+    )));
+    let report = imported.report.text();
+    let told: Vec<&str> = report
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("warning: module cam: "))
+        .filter_map(|line| line.split("  (").next())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "`createOptions02`, `CreateOptions03` can't be joined to the others (one before them is missing); kept in [azure]",
+            "`createOptions04` can't be joined to the others (it is no text); kept in [azure]",
+            "`createOptions3`, `other` in `settings` have no effect; kept in [azure]",
+        ]
+    );
+    for kept in [
+        "createOptions02 = \"a\"",
+        "CreateOptions03 = \"c\"",
+        "createOptions04 = 5",
+        "createOptions3 = \"b\"",
+        "other = 1",
+    ] {
+        assert!(file.contains(kept), "{kept}\n{file}");
+    }
+}
+
 #[test]
 fn layers_keep_their_spelling() {
     let (file, imported) = imported(

@@ -119,8 +119,9 @@ fn bash_completes_commands_options_and_values() {
     }
     assert_eq!(
         offered(&script, &["hoist", "validate", "--format", ""]),
-        ["text", "json", "markdown", "toml", "github", "azure"]
+        ["text", "json", "github"]
     );
+    assert_eq!(offered(&script, &["hoist", "help", "rou"]), ["routes"]);
     for shell in ["zsh", "fish"] {
         let script = stage.quiet_hoist(&["completions", shell]).stdout;
         for word in commands(&stage) {
@@ -128,6 +129,52 @@ fn bash_completes_commands_options_and_values() {
         }
     }
     assert_eq!(stage.quiet_hoist(&["completions", "csh"]).code, 1);
+}
+
+/// The generator leaves values of arguments that are no options out for fish.
+#[test]
+fn fish_completes_values_of_arguments() {
+    let stage = Stage::empty();
+    let script = stage.quiet_hoist(&["completions", "fish"]).stdout;
+    for line in [
+        "complete -c hoist -n \"__fish_hoist_using_subcommand schema\" -f -a 'device' -d 'Files in devices/'\n",
+        "complete -c hoist -n \"__fish_hoist_using_subcommand completions\" -f -a 'zsh'\n",
+        "complete -c hoist -n \"__fish_hoist_using_subcommand help\" -f -a 'conditions'\n",
+    ] {
+        assert!(script.contains(line), "{line}");
+    }
+    let ask =
+        format!("{script}\ncomplete -C 'hoist schema de'; complete -C 'hoist validate --format '");
+    // Not every machine has one.
+    let Ok(output) = Command::new("fish").args(["--no-config", "-c", &ask]).output() else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let offered: Vec<&str> = said.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(offered, ["deployment", "device", "github", "json", "text"], "{output:?}");
+}
+
+/// A command takes, offers and explains the forms of output that it has, and no others.
+#[test]
+fn a_form_that_a_command_does_not_have_is_neither_offered_nor_taken() {
+    let stage = Stage::empty();
+    for command in commands(&stage) {
+        let help = stage.quiet_hoist(&[&command, "--help"]).stdout;
+        let some = help.split("--format <FORMAT>").nth(1).expect("the option");
+        let some = some.split("--color").next().expect("a part");
+        for form in ["text", "json", "markdown", "toml", "github", "azure"] {
+            if some.contains(&format!("- {form}:")) {
+                continue;
+            }
+            let answer = stage.quiet_hoist(&[&command, "--format", form]);
+            let words = format!("invalid value '{form}' for '--format <FORMAT>'");
+            let stderr = answer.stderr;
+            assert!(answer.code == 1 && stderr.contains(&words), "{command}: {stderr}");
+        }
+    }
+    let answer = stage.quiet_hoist(&["--format", "toml", "validate"]);
+    assert_eq!(answer.stderr, "error: `validate` has no such format; it has text, json, github\n");
+    assert_eq!(answer.code, 1);
 }
 
 fn commands(stage: &Stage) -> Vec<String> {

@@ -69,7 +69,7 @@ fn a_held_revision_is_approved_by_its_numbers_and_a_wrong_one_never() {
     let strict =
         "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n[guards]\nmax-modules-removed = 1\n";
     place.commit(&[("fleet.toml", strict)]);
-    let _daemon = place.watch(&[]);
+    let daemon = place.watch(&[]);
     place.until("the first commit", || all_have(&place, "web:1"));
     let without = "target = \"*\"\npriority = 10\n[modules.web]\nimage = \"web:1\"\n";
     let held = place.commit(&[("deployments/base.toml", without)]);
@@ -84,6 +84,13 @@ fn a_held_revision_is_approved_by_its_numbers_and_a_wrong_one_never() {
     let said = hoist(&place, &["approve", &wrong, "--simulate"]);
     assert_eq!(said.code, 1);
     assert!(said.err.contains("can't be approved: it is not valid"), "{}", said.err);
+
+    // What no daemon has read is held by nobody yet.
+    assert_eq!(daemon.stop(), 0);
+    let newer = place.commit(&[("deployments/base.toml", &base("3"))]);
+    let said = hoist(&place, &["approve", &newer, "--simulate"]);
+    let words = format!("{} is newer than {}, which was read last", &newer[..7], &wrong[..7]);
+    assert!(said.code == 1 && said.err.contains(&words), "{}", said.err);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The daemon with real engines.
 
-use crate::place::Place;
+use crate::place::{Place, git_in};
+use crate::testbed::programs::skip_without;
+use crate::testbed::sshd::{self, Socket, Sshd};
 use crate::testbed::{Dockerd, dockerds};
 
 const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\nstop-timeout = \"1s\"\n";
@@ -99,4 +101,56 @@ fn a_quiet_look_is_one_list_call() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].is_list());
     daemon.stop();
+}
+
+/// Commits come and devices are reached by ssh alone, with a key for each; the repository locks us out for a while.
+#[test]
+fn the_repository_and_the_device_are_both_reached_by_ssh() {
+    if skip_without(sshd::missing()).is_none() {
+        return;
+    }
+    let Some(engines) = dockerds(1) else { return };
+    let engine = &engines[0];
+    for tag in ["1", "2", "3"] {
+        engine.load_image(&format!("web:{tag}"), &[], &["/bin/sleep", "3600"]);
+    }
+    let sshd = Sshd::start(Socket::Of(&engine.socket()), "");
+    let address = format!("ssh://root@127.0.0.1:{}", sshd.port);
+    let mut place = Place::new(&[
+        ("fleet.toml", FLEET),
+        ("deployments/base.toml", &base("1")),
+        ("devices/till.toml", &format!("engine = \"{address}\"\n")),
+    ]);
+    place.simulated = false;
+    let bare = place.path("remote.git").display().to_string();
+    git_in(&place.fleet(), &["init", "--quiet", "--bare", "--initial-branch=main", &bare]);
+    place.git(&["push", "--quiet", &bare, "main"]);
+    let for_devices = sshd.settings("devices", "restricted", Some("host"), sshd.port);
+    let for_git = sshd.settings("git", "client", Some("host"), sshd.port);
+    let settings = format!(
+        "[engines]\nallow = [\"{address}\"]\n[ssh]\nconfig = \"{}\"\n",
+        for_devices.display()
+    );
+    std::fs::write(place.path("hoist.toml"), settings).expect("a file");
+    let ssh = format!("ssh -F {}", for_git.display());
+    place.variables.push(("GIT_SSH_COMMAND".to_owned(), ssh));
+
+    let daemon = place.watch_of(&format!("{address}{bare}"), &["--poll", "1s", "--resync", "1h"]);
+    place.until("the first commit", || place.has("till", "web:1") && runs(engine, "1"));
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.git(&["push", "--quiet", &bare, "main"]);
+    place.until("the second commit", || place.has("till", "web:2") && runs(engine, "2"));
+    assert_eq!(engine.raw("DELETE", "/containers/web?force=1", None).status, 204);
+    place.until("what the engine told of", || runs(engine, "2"));
+
+    sshd.settings("git", "stranger", Some("host"), sshd.port);
+    let log = || std::fs::read_to_string(place.path("log")).unwrap_or_default();
+    place.until("the refusal", || log().contains("does not let us in"));
+    place.commit(&[("deployments/base.toml", &base("3"))]);
+    place.git(&["push", "--quiet", &bare, "main"]);
+    assert_eq!(engine.raw("DELETE", "/containers/web?force=1", None).status, 204);
+    place.until("what counts is kept up meanwhile", || runs(engine, "2"));
+    sshd.settings("git", "client", Some("host"), sshd.port);
+    place.until("what was pushed meanwhile", || place.has("till", "web:3") && runs(engine, "3"));
+    assert_eq!(daemon.stop(), 0);
 }

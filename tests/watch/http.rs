@@ -112,7 +112,8 @@ fn every_answer_is_as_the_document_says() {
         ("/api/v1/devices?where=tags.a%20%3D%3D%201", 400, "`==` is no operator here"),
         ("/api/v1/devices/till-9", 404, "the fleet has no device `till-9`"),
         ("/api/v1/nothing", 404, "openapi.json lists all"),
-        ("/api/v1/history?since=yesterday", 400, ""),
+        ("/api/v1/history?since=yesterday", 400, "`yesterday` is no moment"),
+        ("/api/v1/devices?limit=many", 400, "limit: invalid digit"),
     ] {
         let answer = get(&at, path);
         assert_eq!(answer.status, status, "{path}");
@@ -153,6 +154,9 @@ fn who_may_ask_is_asked_and_forms_come_from_the_page() {
     assert_eq!(unknown.status, 404);
     assert!(unknown.body.contains("no device `till-9`</p>"), "{}", unknown.body);
     assert!(ask(&at, "GET", "/nothing", &[&bearer], "").json()["error"].is_string());
+    let wrong = ask(&at, "DELETE", "/api/v1/fleet", &[&bearer], "");
+    assert_eq!((wrong.status, wrong.json()["format"].as_i64()), (405, Some(1)));
+    assert!(wrong.head.contains("allow: GET"), "{}", wrong.head);
     assert_eq!(ask(&at, "POST", "/login", &[FORM], "token=no").status, 401);
     let login = ask(&at, "POST", "/login", &[FORM], &format!("token={}", TOKEN.replace(' ', "+")));
     assert_eq!(login.status, 303);
@@ -177,6 +181,54 @@ fn who_may_ask_is_asked_and_forms_come_from_the_page() {
     place.until("it is paused", || {
         place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"))
     });
+}
+
+/// What a browser was given by one control host opens no other, though both have the same token; it outlives a restart, and
+/// not a new token.
+#[test]
+fn a_cookie_is_of_one_store_and_one_token() {
+    let started = |place: &Place| {
+        let (arguments, bearer) = with_token(place);
+        let _ = std::fs::remove_file(place.path("log"));
+        let daemon = place.watch(&arguments.each_ref().map(String::as_str));
+        let at = address(place);
+        place
+            .until("a snapshot", || ask(&at, "GET", "/api/v1/fleet", &[&bearer], "").status == 200);
+        (daemon, at)
+    };
+    let (one, other) = (shop(), shop());
+    let (daemon, at) = started(&one);
+    let login = format!("token={}", TOKEN.replace(' ', "+"));
+    let head = ask(&at, "POST", "/login", &[FORM], &login).head;
+    let given = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+    let cookie = format!("Cookie: {}", given.split(';').next().expect("a value"));
+    let (name, proof) = cookie["Cookie: ".len()..].split_once('=').expect("a value");
+    let sees = |at: &str, cookie: &str| ask(at, "GET", "/", &[cookie], "").status == 200;
+    assert!(sees(&at, &cookie));
+    let page = ask(&at, "GET", "/devices/till-1", &[&cookie], "").body;
+    let body = format!("form={}&device=till-1&reason=serviced", value(&page, "form"));
+
+    let (_other, elsewhere) = started(&other);
+    let head = ask(&elsewhere, "POST", "/login", &[FORM], &login).head;
+    let theirs = head.split("set-cookie: ").nth(1).expect("a cookie");
+    let theirs = theirs.split('=').next().expect("a name");
+    assert_ne!(name, theirs, "a browser keeps both");
+    assert!(!sees(&elsewhere, &cookie) && !sees(&elsewhere, &format!("Cookie: {theirs}={proof}")));
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    assert_eq!(ask(&elsewhere, "POST", "/pause", &[FORM, &bearer], &body).status, 403);
+
+    assert_eq!(daemon.stop(), 0);
+    let (daemon, at) = started(&one);
+    assert!(sees(&at, &cookie));
+    assert_eq!(daemon.stop(), 0);
+    std::fs::write(one.path("token"), "another that nobody guesses").expect("a file");
+    let _ = std::fs::remove_file(one.path("log"));
+    let token = one.path("token").display().to_string();
+    let _daemon = one.watch(&["--token-file", &token]);
+    let (at, bearer) = (address(&one), "Authorization: Bearer another that nobody guesses");
+    one.until("a snapshot", || ask(&at, "GET", "/api/v1/fleet", &[bearer], "").status == 200);
+    assert!(!sees(&at, &cookie), "a new token ends it");
+    assert_eq!(ask(&at, "POST", "/pause", &[FORM, bearer], &body).status, 403, "and its forms");
 }
 
 /// On a machine with other users anybody may look, and nobody without the token may order.

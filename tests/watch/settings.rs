@@ -76,3 +76,31 @@ fn what_hoist_toml_says_is_what_is_done() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+/// An option that could not do what it says is refused, not passed over.
+#[test]
+fn secrets_that_are_none_and_hooks_that_nobody_takes_are_refused() {
+    let place = shop();
+    let file = |name: &str, text: &[u8]| {
+        std::fs::write(place.path(name), text).expect("a file");
+        place.path(name).display().to_string()
+    };
+    let (empty, bytes, secret) =
+        (file("empty", b"\n"), file("bytes", b"\xff\xfe"), file("secret", b"hush hush"));
+    for (flags, words) in [
+        (vec!["--token-file", &empty], format!("--token-file {empty}: the file is empty")),
+        (vec!["--hook-secret-file", &empty], format!("--hook-secret-file {empty}: the file is")),
+        (vec!["--token-file", &bytes], format!("--token-file {bytes}: it is no text in UTF-8")),
+        (vec!["--token-file", "/no/such"], "--token-file /no/such: No such file".to_owned()),
+        (vec!["--token-file", &secret], "the token is shorter than 16 characters".to_owned()),
+        (
+            vec!["--listen", "off", "--hooks-listen", "127.0.0.1:0", "--hook-secret-file", &secret],
+            "--hooks-listen takes webhooks beside the page, and --listen is `off`".to_owned(),
+        ),
+    ] {
+        let _ = std::fs::remove_file(place.path("log"));
+        let (code, said) = place.watch(&flags).ends();
+        assert_eq!(code, 1, "{flags:?}: {said}");
+        assert!(said.contains(&words), "{flags:?}: {said}");
+    }
+}

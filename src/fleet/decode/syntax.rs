@@ -232,6 +232,9 @@ fn words_for_texts(
                 expected => format!("expected {expected}; a moment is `2026-01-05T09:00:00Z`"),
             }),
         ),
+        "invalid comment character" if is_control(text, at) => {
+            ("a control character in a comment".to_owned(), help("take it away"))
+        }
         _ if is_about_a_text(head) && is_control(text, at) => (
             "a control character in a text".to_owned(),
             help(

@@ -22,13 +22,13 @@ pub(super) fn notices(state: &State, snapshot: &Snapshot, now: Timestamp) -> Mar
         @if is_silent {
             section class="card notice bad" {
                 h2 { span class="shape" aria-hidden="true" { "▲" } " The daemon stands still" }
-                p { "It has said nothing since " (moment(snapshot.at, now)) ". What is shown is from then." }
+                p { "What it said last is what is shown, from " (moment(snapshot.at, now)) "." }
             }
         }
         @for trouble in troubles.into_iter().flatten() {
             section class="card notice bad" {
                 h2 { span class="shape" aria-hidden="true" { "▲" } " Trouble" }
-                p class="words" { (trouble.words) ", since " (moment(trouble.since, now)) ". What is in force stays." }
+                p class="words" { (trouble.words) ". It began " (moment(trouble.since, now)) "; what is in force stays." }
             }
         }
         @if let (Some(accepted), Some(status)) = (&snapshot.accepted, snapshot.status())
@@ -57,7 +57,7 @@ fn held_revision(state: &State, held: &HeldRevision, now: Timestamp) -> Markup {
         section class="card notice held" aria-labelledby="held" {
             h2 id="held" { span class="shape" aria-hidden="true" { "‖" } " Held: " code { (short_revision(revision)) } }
             ul class="reasons" { @for reason in reasons { li { (reason) } } }
-            p class="quiet" { "Since " (moment(*since, now)) ". What was in force before stays in force." }
+            p class="quiet" { "Held " (moment(*since, now)) ". What was in force before stays in force." }
             @if held.can_be_approved() && !state.takes_orders() {
                 (no_orders(&format!("hoist approve {}", short_revision(revision))))
             } @else if held.can_be_approved() {

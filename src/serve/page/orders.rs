@@ -58,7 +58,7 @@ pub(super) async fn login(Extract(state): At, Form(login): Form<Login>) -> Respo
     let Some(token) = &state.options.token else { return Redirect::to("/").into_response() };
     let (status, words) = match state.tries.hear(|| same(login.token.trim(), token)).await {
         Some(true) => {
-            let cookie = cookie(token, state.options.is_secure());
+            let cookie = cookie(&state, token);
             return ([(header::SET_COOKIE, cookie)], Redirect::to(page_here(&login.to)))
                 .into_response();
         }
