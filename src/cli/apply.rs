@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::output::{count, print, print_json_line, say};
 use super::progress::Progress;
-use super::run::{ACCEPTED, APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
+use super::run::{APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
 use super::{Format, Global, calling_off};
 use crate::apply::{Event, Outcome};
 use crate::diagnostic::render::visible;
@@ -12,7 +12,7 @@ use crate::plan::{
     DevicePlan, DeviceState, Plan, Purpose, plan_json, plan_text, short_revision, work_json,
     work_subject,
 };
-use crate::reconcile::{Paces, PullsPer, Ran, RunInput, Writes, run_and_record};
+use crate::reconcile::{Paces, PullsPer, Ran, RunInput, Writes, accept_by_hand, run_and_record};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -110,9 +110,10 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
     })
     .await?;
     if !plan.narrowed && refused == Exit::Done && !call_off.is_on() {
-        prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;
         if prepared.is_commit {
-            prepared.store.set_fleet_state(ACCEPTED, Some(&plan.revision))?;
+            accept_by_hand(&prepared.store, &plan.revision, &who(), prepared.now)?;
+        } else {
+            prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;
         }
     }
     Ok(close(plan, &ran, format, refused))

@@ -4,7 +4,7 @@ use super::Global;
 use super::exit::{Exit, Failure};
 use super::output::{print, say};
 use super::run::{now, who};
-use super::scope::{ScopeArguments, in_words, open, until};
+use super::scope::{ScopeArguments, at_least_a_second, in_words, open, until};
 use crate::diagnostic::render::visible;
 use crate::model::Duration;
 use crate::store::{OrderKind, Pause};
@@ -21,7 +21,7 @@ pub(super) struct PauseArguments {
     #[command(flatten)]
     scope: ScopeArguments,
     /// For how long; without it until `hoist resume`
-    #[arg(long = "for", value_name = "TIME", value_parser = Duration::parse)]
+    #[arg(long = "for", value_name = "TIME", value_parser = at_least_a_second)]
     lasts: Option<Duration>,
     /// Why: whoever finds the device paused reads it
     #[arg(long, value_name = "TEXT")]

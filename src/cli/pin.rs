@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure};
 use super::opened::{fleet_folder, read_tree, valid};
 use super::output::{print, say};
 use super::run::{now, who};
-use super::scope::{ScopeArguments, in_words, open, until};
+use super::scope::{ScopeArguments, at_least_a_second, in_words, open, until};
 use crate::diagnostic::render::visible;
 use crate::model::Duration;
 use crate::resolve::check;
@@ -25,7 +25,7 @@ pub(super) struct PinArguments {
     #[command(flatten)]
     scope: ScopeArguments,
     /// For how long; without it until `hoist unpin`
-    #[arg(long = "for", value_name = "TIME", value_parser = Duration::parse)]
+    #[arg(long = "for", value_name = "TIME", value_parser = at_least_a_second)]
     lasts: Option<Duration>,
     /// Why, for the history and for whoever wonders
     #[arg(long, value_name = "TEXT", default_value = "by hand")]

@@ -4,12 +4,13 @@ use super::Global;
 use super::apply::asked;
 use super::diff::show;
 use super::exit::{Exit, Failure};
-use super::opened::fleet_folder;
+use super::opened::{self, fleet_folder};
 use super::output::{print, say};
 use super::sides::{FactsArguments, read_sides};
 use crate::diagnostic::render::visible;
+use crate::resolve::check;
 use crate::review::{DiffOptions, diff};
-use crate::source::{self, Repository, commit_files_of, files_that_differ};
+use crate::source::{self, Repository, Revision, commit_files_of, files_that_differ};
 
 /// Commit the fleet's files as they were at a revision
 ///
@@ -43,10 +44,23 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Err(Failure::new("the fleet folder has changes that are not committed")
             .help("commit them, or put them away with `git stash`; nothing was changed"));
     }
-    // A revision with an error is never used: reading it says which.
-    let sides = read_sides(global, Some(&head.id), Some(&target.id), facts)?;
-    let changes = diff(sides.base(), sides.head(), &DiffOptions::default());
-    show(global, format, &changes);
+    // A revision with an error is never used: reading it says which. What is gone back from may have any.
+    match valid_before(&repository, &head)? {
+        Some(base) => {
+            if base.id != head.id {
+                say(&format!(
+                    "{} is not valid: what changes is shown against {}, the newest before it that is",
+                    head.short, base.short
+                ));
+            }
+            let sides = read_sides(global, Some(&base.id), Some(&target.id), facts)?;
+            show(global, format, &diff(sides.base(), sides.head(), &DiffOptions::default()));
+        }
+        None => {
+            opened::open(global, Some(&target.id))?;
+            say("neither HEAD nor a commit before it is valid: there is nothing to compare with");
+        }
+    }
     let files =
         files_that_differ(&folder, &target.id).map_err(|words| Failure::new(visible(&words)))?;
     if files.is_empty() {
@@ -72,4 +86,22 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         print("pushed\n");
     }
     Ok(Exit::Done)
+}
+
+/// So many commits before HEAD are looked at.
+const LOOKED_AT: usize = 100;
+
+/// The revision itself, or the newest of its first parents whose fleet is valid.
+fn valid_before(repository: &Repository, head: &Revision) -> Result<Option<Revision>, Failure> {
+    let mut revision = head.clone();
+    for _ in 0..LOOKED_AT {
+        if check(&repository.read(&revision)?).fleet.is_some() {
+            return Ok(Some(revision));
+        }
+        match repository.resolve(&format!("{}^", revision.id)) {
+            Ok(parent) => revision = parent,
+            Err(_) => break,
+        }
+    }
+    Ok(None)
 }

@@ -84,3 +84,12 @@ pub(super) fn in_words(scope: &Scope) -> String {
         Scope::Where(condition) => format!("devices where {condition}"),
     }
 }
+
+/// A time that something is to last or to come back after; none at all is a slip.
+pub(super) fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    let duration = Duration::parse(text)?;
+    if duration.to_std() < std::time::Duration::from_secs(1) {
+        return Err("the least is 1s".to_owned());
+    }
+    Ok(duration)
+}

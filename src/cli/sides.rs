@@ -70,7 +70,9 @@ impl FactsArguments {
         let failed = |error: AskError| {
             let failure = Failure::new(format!("--server {server}: {error}"));
             match error {
-                AskError::NeedsToken => failure.help("--token-file names the file with the token"),
+                AskError::NeedsToken { .. } => {
+                    failure.help("--token-file names the file with the token")
+                }
                 _ => failure,
             }
         };
@@ -115,8 +117,11 @@ impl Sides {
     }
 
     pub(super) fn head(&self) -> Side<'_> {
-        let Opened { fleet, resolution, name, warnings, .. } = &self.head;
-        Side::of_files(name, Some((fleet, resolution)), &self.facts, warnings)
+        let Opened { fleet, resolution, name, revision, warnings } = &self.head;
+        Side {
+            revision: revision.as_ref().map(|revision| revision.id.as_str()),
+            ..Side::of_files(name, Some((fleet, resolution)), &self.facts, warnings)
+        }
     }
 
     /// The fleets, the head's first.

@@ -80,7 +80,7 @@ fn beside_lines(beside: &Beside, now: Timestamp, coloured: bool) -> String {
         let line = format!("only what is looked after here: {devices}; `--where \"*\"` shows all");
         out.push_str(&format!("{}\n", visible(&line)));
     }
-    if let Some(rollout) = rollout.as_ref().filter(|rollout| rollout.state != "done") {
+    if let Some(rollout) = rollout.as_ref().filter(|rollout| !rollout.is_over_and_well()) {
         out.push_str(&super::rollout::lines(rollout));
     }
     if let Some(held) = held {

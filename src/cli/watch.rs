@@ -5,6 +5,7 @@ use super::exit::{Exit, Failure};
 use super::opened::condition;
 use super::output::say;
 use super::run::{keep_folder, load_config, lock, who};
+use super::scope::at_least_a_second;
 use crate::config::{Config, WatchDefaults, read_secret};
 use crate::fleet::fleet_names;
 use crate::language::Condition;
@@ -251,14 +252,6 @@ fn secret_in(option: &str, path: Option<&Path>) -> Result<Option<String>, Failur
         "" => Err(failed("the file is empty".to_owned())),
         secret => Ok(Some(secret.to_owned())),
     }
-}
-
-fn at_least_a_second(text: &str) -> Result<Duration, String> {
-    let duration = Duration::parse(text)?;
-    if duration.to_std() < std::time::Duration::from_secs(1) {
-        return Err("the least is 1s".to_owned());
-    }
-    Ok(duration)
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {

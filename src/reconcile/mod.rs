@@ -4,6 +4,7 @@
 //! Enters: a valid fleet at one revision, the store, a [`Gate`] to the engines. Leaves: a plan, its
 //! outcomes, and what the store now knows. Not here: how things look on a terminal, and who asks for it.
 
+mod accept;
 mod by_hand;
 mod doctor;
 mod facts;
@@ -29,6 +30,7 @@ mod survey;
 mod tally;
 mod watch;
 
+pub use accept::accept_by_hand;
 pub use by_hand::{Restart, Restarted, in_force, restart_module};
 pub use doctor::{Examined, Finding, examine, modules as module_findings};
 pub use facts::{held_facts, live_facts, next_settling, reported_properties};

@@ -34,8 +34,8 @@ pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetD
     for group in &mut groups {
         causes.name(group);
         name_setters(group, &base, &head, &renamed);
-        name_phases(group, &base, &head);
     }
+    name_phases(&mut groups, &base, &head, options.only.is_some());
     let notices = notices(&base, &head, &devices);
     let engines: BTreeSet<&str> = notices
         .iter()

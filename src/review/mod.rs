@@ -33,6 +33,7 @@ pub use fields::{
 pub use guards::{Allowance, GuardVerdict, Loosened, judge_numbers};
 pub use json::{json, warning_json};
 pub use markdown::{LONGEST_COMMENT, markdown};
+pub(crate) use pairs::{EqualCohorts, have_equal_facts};
 pub use phases::{edited_deployment, goes_at_once};
 pub use side::Side;
 pub use state::{DeviceState, FleetState, InForceState, StateError, decode_state};

@@ -82,11 +82,11 @@ fn targeted<'a>(state: &State<'a>) -> Option<(&'a ResolvedCohort, &'a Device)> {
 
 /// Which pairs of cohorts say the same, as far as it was asked.
 #[derive(Default)]
-pub(super) struct EqualCohorts(BTreeMap<(usize, usize), bool>);
+pub(crate) struct EqualCohorts(BTreeMap<(usize, usize), bool>);
 
 impl EqualCohorts {
     /// Whether devices of these cohorts have the same manifest where they have the same facts.
-    pub(super) fn are_equal(
+    pub(crate) fn are_equal(
         &mut self,
         (i, before): (usize, &ResolvedCohort),
         (j, after): (usize, &ResolvedCohort),
@@ -97,7 +97,7 @@ impl EqualCohorts {
 }
 
 /// Whether two states of a device give the same facts to the texts of a cohort.
-pub(super) fn have_equal_facts(cohort: &ResolvedCohort, old: &Device, new: &Device) -> bool {
+pub(crate) fn have_equal_facts(cohort: &ResolvedCohort, old: &Device, new: &Device) -> bool {
     ptr::eq(old, new) || cohort.facts.iter().all(|fact| fact.value(old) == fact.value(new))
 }
 

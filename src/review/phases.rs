@@ -4,27 +4,21 @@ use super::{Cause, Group, Membership, Side};
 use crate::fleet::Fleet;
 use crate::language::{Subject, Truth};
 use crate::model::{Deployment, DeploymentId, DeviceId};
+use crate::rollout::phases_of;
+use std::collections::BTreeMap;
 
-/// What a share takes, or the rest: which devices that are is decided by the revision's id when the phase opens.
+/// What a share takes, or the rest, where the head is no commit or not all devices are looked at: which devices a share takes
+/// depends on both.
 pub(super) const LATER: &str = "later phases";
 /// Without phases, because of `phased = false`.
 pub(super) const AT_ONCE: &str = "at once";
+/// Whoever is in no phase that is written.
+const REST: &str = "rest";
 
-/// Names the phases of a group, with the number of devices in each.
-pub(super) fn name_phases(group: &mut Group, base: &Side<'_>, head: &Side<'_>) {
+/// Names the phases of all groups, with the number of devices in each.
+pub(super) fn name_phases(groups: &mut [Group], base: &Side<'_>, head: &Side<'_>, narrowed: bool) {
     let Some((fleet, _)) = head.fleet else { return };
     let Some(rollout) = &fleet.rollout else { return };
-    let takes_part = match group.membership {
-        Membership::Stays | Membership::Renamed | Membership::WasRetained => true,
-        Membership::Joined | Membership::Left | Membership::Held | Membership::Retained => false,
-    };
-    if !takes_part || group.changes.is_empty() {
-        return;
-    }
-    if goes_at_once(group, base.fleet.map(|(fleet, _)| fleet), fleet) {
-        group.phases.push((AT_ONCE.to_owned(), group.devices.len()));
-        return;
-    }
     let phase_of = |device: &DeviceId| {
         let device = fleet.devices.get(device)?;
         let reported = head.facts.reported(device);
@@ -33,13 +27,42 @@ pub(super) fn name_phases(group: &mut Group, base: &Side<'_>, head: &Side<'_>) {
             phase.target.as_ref().is_some_and(|t| t.evaluate(subject) == Truth::True)
         })
     };
-    let mut counts = vec![0; rollout.phases.len() + 1];
-    for device in &group.devices {
-        counts[phase_of(device).unwrap_or(rollout.phases.len())] += 1;
+    let mut taking_part: BTreeMap<DeviceId, Option<usize>> = BTreeMap::new();
+    let mut phased: Vec<&mut Group> = Vec::new();
+    for group in groups.iter_mut().filter(|group| takes_part(group)) {
+        if goes_at_once(group, base.fleet.map(|(fleet, _)| fleet), fleet) {
+            group.phases.push((AT_ONCE.to_owned(), group.devices.len()));
+            continue;
+        }
+        taking_part.extend(group.devices.iter().map(|device| (device.clone(), phase_of(device))));
+        phased.push(group);
     }
-    let names = rollout.phases.iter().map(|phase| phase.name.as_str()).chain([LATER]);
-    group.phases =
-        names.map(str::to_owned).zip(counts).filter(|(_, devices)| *devices > 0).collect();
+    let known = head.revision.filter(|_| !narrowed);
+    let known = known.map(|revision| phases_of(rollout, &taking_part, revision));
+    let last = if known.is_some() { REST } else { LATER };
+    let names: Vec<&str> =
+        rollout.phases.iter().map(|phase| phase.name.as_str()).chain([last]).collect();
+    for group in phased {
+        let mut counts = vec![0; names.len()];
+        for device in &group.devices {
+            let by_condition = taking_part.get(device).copied().flatten();
+            let phase = match &known {
+                Some(known) => known.get(device).copied(),
+                None => by_condition,
+            };
+            counts[phase.unwrap_or(names.len() - 1)] += 1;
+        }
+        let named = names.iter().map(|name| (*name).to_owned()).zip(counts);
+        group.phases = named.filter(|(_, devices)| *devices > 0).collect();
+    }
+}
+
+fn takes_part(group: &Group) -> bool {
+    let changes = match group.membership {
+        Membership::Stays | Membership::Renamed | Membership::WasRetained => true,
+        Membership::Joined | Membership::Left | Membership::Held | Membership::Retained => false,
+    };
+    changes && !group.changes.is_empty()
 }
 
 /// Whether a group changes by deployments alone that say `phased = false`. What the new revision says of a deployment

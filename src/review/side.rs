@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub struct Side<'a> {
     /// What to call it: a revision, or `working tree`.
     pub name: &'a str,
+    /// Its commit with all digits, where it is one.
+    pub revision: Option<&'a str>,
     /// The fleet; `None` compares with nothing (a first commit).
     pub fleet: Option<(&'a Fleet, &'a Resolution)>,
     /// What devices reported, with which it was resolved.
@@ -57,7 +59,7 @@ impl<'a> Side<'a> {
         facts: &'a Facts,
         warnings: &'a [Diagnostic],
     ) -> Self {
-        Self { name, fleet, facts, warnings, in_force: None }
+        Self { name, revision: None, fleet, facts, warnings, in_force: None }
     }
 
     /// All devices that it knows, by their ids.

@@ -1,5 +1,6 @@
 //! How a rollout begins, and what a newer commit makes of one that is under way.
 
+use super::shares::taken;
 use super::{Mark, Member, PhaseState, Place, Rollout, Rules, Stage, Wait, Who};
 use crate::fleet;
 use crate::model::{DeviceId, Hash, PhaseSettings, Timestamp};
@@ -19,8 +20,36 @@ pub struct Candidate {
     pub wanted: Hash,
     /// What that has in common with other devices' manifests.
     pub template: Hash,
-    /// Whether it is at the new revision already, unproven: found so after the store was lost.
+    /// Whether it has that already, unproven: its revision was under way before, or the store was lost.
     pub is_moved: bool,
+    /// Whether it has something that is not proven, and neither this.
+    pub between: bool,
+}
+
+/// What a newer commit makes of a device that it wants something of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakesPart {
+    /// The revision that it goes back to: of one whose way had not ended, the last that had gone through.
+    pub back_to: String,
+    /// Whether it has what is wanted already, unproven.
+    pub is_moved: bool,
+    /// Whether it has something else that is not proven.
+    pub between: bool,
+}
+
+impl TakesPart {
+    /// `None` for a device that has what is wanted, and nobody has to prove it. `at` is the revision that it is at, `has`
+    /// whether it has there what is wanted, `former` the rollout before.
+    pub fn of(device: &DeviceId, at: &str, has: bool, former: Option<&Rollout>) -> Option<Self> {
+        let former = former.filter(|former| former.stage != Stage::Done);
+        let member = former.and_then(|former| former.members.get(device));
+        let is_unproven = member.is_some_and(|member| member.is_moved() || member.between);
+        (!has || is_unproven).then(|| Self {
+            back_to: member.map_or(at, |member| &member.back_to).to_owned(),
+            is_moved: has,
+            between: !has && is_unproven,
+        })
+    }
 }
 
 /// What a rollout is made of.
@@ -37,24 +66,25 @@ pub struct Plan<'a> {
     pub candidates: BTreeMap<DeviceId, Candidate>,
     /// What failed before.
     pub marks: Vec<Mark>,
+    /// Devices that are away from their work by the doing of the one before.
+    pub disturbed: BTreeSet<DeviceId>,
+    /// Devices that change at once, because their deployments say so.
+    pub unphased: BTreeSet<DeviceId>,
 }
 
 impl Rollout {
     /// Begins one; done at once where nobody takes part.
     pub fn begin(plan: Plan<'_>) -> Self {
-        let Plan { from, to, settings, tighter, candidates, mut marks } = plan;
+        let Plan { from, to, settings, tighter, candidates, mut marks, disturbed, unphased } = plan;
         let rules = |phase: &PhaseSettings| Rules::new(&settings.settings, phase, &tighter);
         let declared = settings.phases.iter().map(|phase| PhaseState {
             name: phase.name.clone(),
-            who: match (&phase.target, phase.share) {
-                (Some(_), _) => Who::Target,
-                (None, Some(share)) => Who::Share(share),
-                (None, None) => Who::Rest,
-            },
+            who: Who::of(phase),
             rules: rules(&phase.settings),
             soaked: 0,
             opened: false,
             confirming: false,
+            promoted: false,
         });
         let rest = PhaseState {
             name: "rest".to_owned(),
@@ -63,6 +93,7 @@ impl Rollout {
             soaked: 0,
             opened: false,
             confirming: false,
+            promoted: false,
         };
         let mut rollout = Self {
             from: from.to_owned(),
@@ -72,6 +103,8 @@ impl Rollout {
             open: 0,
             members: BTreeMap::new(),
             marks: marks.split_off(marks.len().saturating_sub(MARKS)),
+            disturbed,
+            unphased,
             wait: Wait::Nothing,
             at: Timestamp::default(),
         };
@@ -81,14 +114,41 @@ impl Rollout {
         rollout
     }
 
-    /// Somebody more takes part: a device that was away and unknown when it began.
+    /// Somebody more takes part: a device that joins while it is under way.
     pub fn enrol(&mut self, device: DeviceId, candidate: Candidate) {
-        let Candidate { phase, back_to, wanted, template, is_moved } = candidate;
+        let Candidate { phase, back_to, wanted, template, is_moved, between } = candidate;
         let place = if is_moved { Place::Admitted { without: 0 } } else { Place::Waiting };
-        // Whoever is there already belongs to the first phase that is not over, if to none by condition.
-        let phase = phase.or(is_moved.then_some(0));
-        let excused = BTreeSet::new();
-        self.members.insert(device, Member { phase, back_to, wanted, template, excused, place });
+        // Whoever is there already belongs to the first phase that is not over, if to none by condition. Where everybody
+        // else has a phase already, whoever comes is one of the rest.
+        let rest = self.phases.iter().position(|phase| phase.who == Who::Rest && phase.opened);
+        let phase = phase.or(is_moved.then_some(0)).or(rest);
+        let member = Member {
+            phase,
+            back_to,
+            wanted,
+            template,
+            excused: BTreeSet::new(),
+            place,
+            between,
+            again: false,
+            pardoned: false,
+        };
+        self.members.insert(device, member);
+    }
+
+    /// Devices that are away from their work by our doing, as far as is known without looking.
+    pub fn disturbed_now(&self) -> BTreeSet<DeviceId> {
+        let is_away = |place: &Place| match place {
+            Place::Admitted { .. } | Place::Failed { .. } | Place::Back { arrived: false } => true,
+            Place::Waiting | Place::Good | Place::Back { arrived: true } => false,
+        };
+        let members = self.members.iter().filter(|(_, member)| is_away(&member.place));
+        members.map(|(device, _)| device).chain(&self.disturbed).cloned().collect()
+    }
+
+    /// Whether a device takes part and has not been let in.
+    pub fn waits_for(&self, device: &DeviceId) -> bool {
+        self.members.get(device).is_some_and(|member| member.place == Place::Waiting)
     }
 
     /// A newer commit that wants the same of all devices.
@@ -101,34 +161,33 @@ impl Rollout {
         if let Some(member) = self.members.remove(former) {
             self.members.insert(id.clone(), member);
         }
+        if self.disturbed.remove(former) {
+            self.disturbed.insert(id.clone());
+        }
         for mark in self.marks.iter_mut().filter(|mark| mark.device == *former) {
             mark.device = id.clone();
         }
     }
 
-    /// Takes the devices of a phase that opens: for a share those whose hash with the revision comes first, so that it is
-    /// not always the same ones that go ahead.
+    /// A device with another id gets what failed there before, as a manifest under the new id.
+    pub fn mark_anew(&mut self, device: &DeviceId, wanted: &Hash, template: &Hash) {
+        let marks = self.marks.iter_mut();
+        for mark in marks.filter(|mark| mark.device == *device && mark.template == *template) {
+            mark.wanted = wanted.clone();
+        }
+    }
+
+    /// Takes the devices of a phase that opens.
     pub(super) fn fix_devices_of(&mut self, index: usize) {
         let Some(phase) = self.phases.get_mut(index) else { return };
         if std::mem::replace(&mut phase.opened, true) {
             return;
         }
-        let who = phase.who;
         let free = self.members.iter().filter(|(_, member)| member.phase.is_none());
-        let mut free: Vec<DeviceId> = free.map(|(device, _)| device.clone()).collect();
-        if let Who::Share(share) = who {
-            let count =
-                super::rules::rounded_up(crate::model::Amount::Share(share), self.members.len());
-            free.sort_by_cached_key(|device| {
-                Hash::of_texts("hoist rollout share", [device.as_str(), self.to.as_str()])
-            });
-            free.truncate(count);
-        }
-        if who != Who::Target {
-            for device in free {
-                if let Some(member) = self.members.get_mut(&device) {
-                    member.phase = Some(index);
-                }
+        let free = free.map(|(device, _)| device.clone()).collect();
+        for device in taken(phase.who, free, self.members.len(), &self.to) {
+            if let Some(member) = self.members.get_mut(&device) {
+                member.phase = Some(index);
             }
         }
     }

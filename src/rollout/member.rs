@@ -19,6 +19,15 @@ pub struct Member {
     pub excused: BTreeSet<ModuleName>,
     /// How far it is.
     pub place: Place,
+    /// It waits, and has neither what it goes back to nor what it should get: a newer commit came when it was on its way.
+    #[serde(default)]
+    pub between: bool,
+    /// It failed, and is tried again as soon as one more may be on its way.
+    #[serde(default)]
+    pub again: bool,
+    /// It failed, and somebody who has seen that lets the others go on.
+    #[serde(default)]
+    pub pardoned: bool,
 }
 
 /// How far a device is.
@@ -54,6 +63,9 @@ pub struct Mark {
     pub wanted: Hash,
     /// What that has in common with those of others.
     pub template: Hash,
+    /// Whether it speaks of its own device only: somebody let the others go on.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 impl Member {
@@ -61,17 +73,15 @@ impl Member {
     pub fn is_moved(&self) -> bool {
         matches!(self.place, Place::Admitted { .. } | Place::Good | Place::Failed { .. })
     }
-
-    /// Whether it is away from its work by our doing: on its way, or failed.
-    pub(super) fn is_unavailable(&self) -> bool {
-        matches!(self.place, Place::Admitted { .. } | Place::Failed { .. })
-    }
 }
 
 impl Mark {
     /// Whether it speaks against a manifest on a device. What failed on a device with other tags may be well there after
     /// these changed; on devices that have not tried, what is common to both is enough.
     pub(super) fn speaks_against(&self, device: &DeviceId, member: &Member) -> bool {
-        self.wanted == member.wanted || self.template == member.template && self.device != *device
+        if self.device == *device {
+            return self.wanted == member.wanted;
+        }
+        !self.alone && (self.wanted == member.wanted || self.template == member.template)
     }
 }

@@ -7,35 +7,38 @@
 //!
 //! Rules that hold at every step, whatever happens:
 //! - no device of a phase goes before the phases in front of it have passed;
-//! - no more devices than `max-unavailable` are on their way, or failed, at once;
+//! - nobody is let in while as many devices as `max-unavailable` are away from their work by our doing: on their way, or
+//!   failed and down, also those of a rollout before this one;
 //! - a phase never passes on nobody's success, nor on a report from before the device was let in;
-//! - what failed once is not tried on another device until it changes or somebody says `retry`.
+//! - what made a rollout fail is not tried on another device until it changes or somebody says `retry`.
 
 mod begin;
 mod member;
 mod orders;
 mod rules;
+mod shares;
 mod step;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use begin::{Candidate, Plan};
+pub use begin::{Candidate, Plan, TakesPart};
 pub use member::{Mark, Member, Place};
 pub use orders::{Order, OrderError};
 pub use rules::{DEFAULT_MAX_UNAVAILABLE, DEFAULT_SOAK, DEFAULT_TIMEOUT, Rules};
+pub use shares::phases_of;
 pub use step::{Decision, Report, Seen};
 pub use words::{PhaseStanding, Standing};
 
 use crate::model::{DeviceId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollout, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
-    /// The revision that counted before, with all digits.
+    /// The last revision that had gone through, with all digits.
     pub from: String,
     /// The revision that it leads to.
     pub to: String,
@@ -50,6 +53,12 @@ pub struct Rollout {
     pub members: BTreeMap<DeviceId, Member>,
     /// What failed, and is not tried again as it is.
     pub marks: Vec<Mark>,
+    /// Devices that are away from their work by the doing of what came before, until they are seen at it.
+    #[serde(default)]
+    pub disturbed: BTreeSet<DeviceId>,
+    /// Devices that changed at once, because their deployments say so.
+    #[serde(default)]
+    pub unphased: BTreeSet<DeviceId>,
     /// What it waits for.
     pub wait: Wait,
     /// The wall's clock at the last step: for words alone.
@@ -95,6 +104,9 @@ pub struct PhaseState {
     pub opened: bool,
     /// Whether it has soaked, and its devices are looked at once more before it passes.
     pub confirming: bool,
+    /// Whether it passes as soon as all have been let in: somebody said so, and no phase comes after it.
+    #[serde(default)]
+    pub promoted: bool,
 }
 
 /// Who is in a phase.
@@ -138,6 +150,13 @@ pub enum Wait {
     /// No device of the phase can be let in now; why.
     Nobody {
         /// In words.
+        because: String,
+    },
+    /// No engine of the fleet answers: no time counts.
+    CutOff,
+    /// As many as may be are away from their work, and none of them is on its way.
+    Full {
+        /// Who, in words.
         because: String,
     },
     /// Devices that were moved back have not all arrived.

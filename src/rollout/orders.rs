@@ -68,6 +68,12 @@ impl Rollout {
             (Order::Resume, Stage::Paused { .. }) => self.stage = Stage::Running,
             (Order::Resume, Stage::Running) => return refuse("it is not paused"),
             (Order::Pause, Stage::Paused { .. }) => return refuse("it is paused already"),
+            (Order::Pause, Stage::Halted { .. }) => {
+                return refuse(
+                    "it halted because it failed, and lets in nobody: `promote` goes on, `abort` goes back, \
+                     `retry` tries again",
+                );
+            }
             (Order::Resume, Stage::Halted { .. }) => {
                 return refuse(
                     "it halted because it failed: `promote` goes on, `abort` goes back, `retry` tries again",
@@ -79,48 +85,70 @@ impl Rollout {
             (Order::Abort, Stage::Running | Stage::Halted { .. } | Stage::Paused { .. }) => {
                 self.go_back(words.to_owned(), &mut decisions);
             }
-            (Order::Retry, stage) if !self.marks.is_empty() || *stage != Stage::Done => {
-                self.retry();
+            (Order::Abort, Stage::RolledBack { .. }) => {
+                return refuse("it has gone back already");
             }
+            (Order::Retry, _) if self.has_something_to_retry() => self.retry(),
+            (Order::Retry, _) => return refuse("nothing has failed or gone back"),
             _ => return refuse("no rollout is under way"),
         }
         Ok(decisions)
     }
 
-    /// The next phase opens; who failed in this one no longer stops it.
+    /// The next phase opens; who failed so far no longer stops it.
     fn promote(&mut self, decisions: &mut Vec<Decision>) {
         self.stage = Stage::Running;
-        if self.open >= self.phases.len() {
+        self.wait = Wait::Nothing;
+        // What somebody has seen and let pass is not counted again; what fails from now on is.
+        for member in self.members.values_mut() {
+            if matches!(member.place, Place::Failed { .. }) {
+                member.pardoned = true;
+                member.again = false;
+            }
+        }
+        self.marks.iter_mut().for_each(|mark| mark.alone = true);
+        let open = self.open;
+        self.fix_devices_of(open);
+        if open + 1 >= self.phases.len() {
+            if let Some(last) = self.phases.last_mut() {
+                last.promoted = true;
+            }
             return;
         }
-        self.fix_devices_of(self.open);
-        // What somebody has seen and let pass is not counted against the phase again.
-        let moved = self.members.values().filter(|m| m.is_moved()).count() as u64;
-        for phase in &mut self.phases[..=self.open] {
-            phase.rules.max_failures = vec![crate::model::Amount::Count(moved)];
-        }
-        let name = self.phases[self.open].name.clone();
-        let open = self.open;
+        let name = self.phases[open].name.clone();
         let is_good = |m: &&super::Member| m.phase == Some(open) && m.place == Place::Good;
         decisions.push(Decision::Passed(name, self.members.values().filter(is_good).count()));
         self.open += 1;
     }
 
+    fn has_something_to_retry(&self) -> bool {
+        let failed = |place: &Place| matches!(place, Place::Failed { .. } | Place::Back { .. });
+        !self.marks.is_empty() || self.members.values().any(|member| failed(&member.place))
+    }
+
+    /// From the first phase; what is on its way back is still away from its work.
     fn retry(&mut self) {
         self.marks.clear();
-        for member in self.members.values_mut() {
-            member.place = match member.place {
-                Place::Failed { .. } => Place::Admitted { without: 0 },
-                Place::Back { .. } => Place::Waiting,
-                ref other => other.clone(),
-            };
-        }
-        if matches!(self.stage, Stage::RolledBack { .. } | Stage::Done) {
-            self.open = 0;
-            for phase in &mut self.phases {
-                phase.soaked = 0;
-                phase.confirming = false;
+        for (device, member) in &mut self.members {
+            match member.place {
+                Place::Failed { .. } => {
+                    member.again = true;
+                    member.pardoned = false;
+                }
+                Place::Back { arrived } => {
+                    member.place = Place::Waiting;
+                    if !arrived {
+                        self.disturbed.insert(device.clone());
+                    }
+                }
+                Place::Waiting | Place::Admitted { .. } | Place::Good => {}
             }
+        }
+        self.open = 0;
+        for phase in &mut self.phases {
+            phase.soaked = 0;
+            phase.confirming = false;
+            phase.promoted = false;
         }
         self.wait = Wait::Nothing;
         self.stage = Stage::Running;

@@ -71,9 +71,11 @@ impl Rules {
         self.max_failures.iter().map(|amount| rounded_down(*amount, of)).min().unwrap_or(0)
     }
 
-    /// How many of so many devices must succeed: at least one.
-    pub fn success_needed(&self, of: usize) -> usize {
-        let by_rule = if of <= FEW { of } else { rounded_up(MOST, of) };
+    /// How many of so many devices must succeed: at least one. Where nothing is said, those whose failure is put up with are
+    /// not waited for.
+    pub fn success_needed(&self, of: usize, tolerated: usize) -> usize {
+        let expected = of.saturating_sub(tolerated);
+        let by_rule = if expected <= FEW { expected } else { rounded_up(MOST, expected) };
         let said = self.min_success.iter().map(|amount| rounded_up(*amount, of)).max();
         said.unwrap_or(by_rule).max(1)
     }

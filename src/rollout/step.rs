@@ -2,7 +2,7 @@
 
 use super::{Mark, Member, Place, Rollout, Stage, Wait};
 use crate::model::{DeviceId, OnFailure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More time than this at once was not observed: the machine slept.
 const LONGEST_STEP: u64 = 60_000;
@@ -18,6 +18,8 @@ pub struct Seen {
     pub held: Option<String>,
     /// What it says of the revision that it should be at now, if that was asked after it was moved there.
     pub report: Option<Report>,
+    /// Whether all of its modules were seen at work since it was moved last, whichever revision they are of.
+    pub works: bool,
 }
 
 /// How a device is at the revision that it should be at.
@@ -36,6 +38,8 @@ pub enum Report {
 pub enum Decision {
     /// The device goes to the new revision.
     Admit(DeviceId),
+    /// The device tries again what failed there.
+    Again(DeviceId),
     /// The device goes back.
     Back(DeviceId),
     /// The device is looked at now: its phase passes only if it is still good.
@@ -48,7 +52,7 @@ pub enum Decision {
     Passed(String, usize),
     /// The rollout stops; why.
     Stopped(String),
-    /// It is over: devices that were away go to the new revision when they come back.
+    /// It is over: devices that were away are let in when they come back.
     Done,
 }
 
@@ -60,6 +64,8 @@ struct Tally {
     good: usize,
     on_the_way: usize,
     failed: Vec<DeviceId>,
+    /// Failed, and somebody lets the others go on.
+    pardoned: usize,
     /// Could be let in now.
     ready: Vec<DeviceId>,
     away: usize,
@@ -75,8 +81,15 @@ impl Rollout {
         // Where nobody answers it is us who are cut off, and no time is observed.
         let passed =
             if seen.values().any(|seen| seen.reachable) { passed.min(LONGEST_STEP) } else { 0 };
+        let is_away = |device: &DeviceId| seen.get(device).is_some_and(|seen| !seen.works);
+        self.disturbed.retain(is_away);
         match self.stage {
-            Stage::Done => return decisions,
+            // Nobody judges any more; those that were away still come one after the other.
+            Stage::Done => {
+                self.take_reports(seen, passed, &mut decisions);
+                self.let_in(seen, &mut decisions);
+                return decisions;
+            }
             Stage::RolledBack { .. } => {
                 self.see_who_is_back(seen);
                 return decisions;
@@ -90,6 +103,7 @@ impl Rollout {
             match on_failure {
                 OnFailure::Rollback => self.go_back(words, &mut decisions),
                 OnFailure::Halt => {
+                    self.mark_what_failed();
                     decisions.push(Decision::Stopped(words.clone()));
                     self.stage = Stage::Halted { words };
                 }
@@ -99,25 +113,70 @@ impl Rollout {
         }
         if self.stage == Stage::Running {
             self.go_on(seen, passed, &mut decisions);
+            let is_open = self.open < self.phases.len();
+            if is_open && !seen.values().any(|seen| seen.reachable) {
+                self.wait = Wait::CutOff;
+            }
         }
         decisions
     }
 
-    /// Every device that was moved goes back, and the rollout ends.
+    /// Whether nothing becomes of what is seen of devices any more.
+    pub fn is_settled(&self) -> bool {
+        let is_settled = |(device, member): (&DeviceId, &Member)| match member.place {
+            Place::Good | Place::Back { arrived: true } => true,
+            Place::Waiting => {
+                matches!(self.stage, Stage::RolledBack { .. }) || self.is_marked(device, member)
+            }
+            Place::Admitted { .. } | Place::Failed { .. } | Place::Back { arrived: false } => false,
+        };
+        let is_over = matches!(self.stage, Stage::Done | Stage::RolledBack { .. });
+        is_over && self.disturbed.is_empty() && self.members.iter().all(is_settled)
+    }
+
+    /// Whether time brings about something: a timeout, the end of a soak.
+    pub fn counts_time(&self) -> bool {
+        match self.stage {
+            Stage::Running | Stage::Paused { .. } | Stage::Halted { .. } => true,
+            Stage::Done => {
+                self.members.values().any(|member| matches!(member.place, Place::Admitted { .. }))
+            }
+            Stage::RolledBack { .. } => false,
+        }
+    }
+
+    /// Every device that has something unproven goes back, and the rollout ends.
     pub(super) fn go_back(&mut self, words: String, decisions: &mut Vec<Decision>) {
+        self.mark_what_failed();
         decisions.push(Decision::Stopped(words.clone()));
-        for (device, member) in self.members.iter_mut().filter(|(_, member)| member.is_moved()) {
-            member.place = Place::Back { arrived: false };
-            decisions.push(Decision::Back(device.clone()));
+        for (device, member) in &mut self.members {
+            if member.is_moved() || member.between {
+                member.place = Place::Back { arrived: false };
+                (member.between, member.again, member.pardoned) = (false, false, false);
+                decisions.push(Decision::Back(device.clone()));
+            }
         }
         self.stage = Stage::RolledBack { words };
+    }
+
+    /// What made it fail is not tried on anybody as it is.
+    fn mark_what_failed(&mut self) {
+        let failed = |member: &Member| matches!(member.place, Place::Failed { .. });
+        let failed = self.members.iter().filter(|(_, member)| failed(member) && !member.pardoned);
+        let marks: Vec<Mark> = failed.map(|(device, member)| mark(device, member)).collect();
+        for mark in marks {
+            if !self.marks.contains(&mark) {
+                self.marks.push(mark);
+            }
+        }
     }
 
     fn see_who_is_back(&mut self, seen: &BTreeMap<DeviceId, Seen>) {
         let mut missing = 0;
         for (device, member) in &mut self.members {
             if let Place::Back { arrived } = &mut member.place {
-                *arrived |= seen.get(device).is_some_and(|seen| seen.report == Some(Report::Good));
+                // A device that the fleet has no more comes back from nowhere.
+                *arrived |= seen.get(device).is_none_or(|seen| seen.report == Some(Report::Good));
                 missing += usize::from(!*arrived);
             }
         }
@@ -145,9 +204,12 @@ impl Rollout {
             let has_failed = matches!(member.place, Place::Failed { .. });
             let failed = match report {
                 Some(Report::Good) => {
-                    member.place = Place::Good;
-                    let (wanted, template) = (&member.wanted, &member.template);
-                    self.marks.retain(|m| m.wanted != *wanted && m.template != *template);
+                    if member.place != Place::Good {
+                        member.place = Place::Good;
+                        (member.again, member.pardoned) = (false, false);
+                        let wanted = &member.wanted;
+                        self.marks.retain(|m| m.device != *device || m.wanted != *wanted);
+                    }
                     continue;
                 }
                 _ if has_failed || seen.held.is_some() => continue,
@@ -165,8 +227,9 @@ impl Rollout {
                     continue;
                 }
             };
-            let (wanted, template) = (member.wanted.clone(), member.template.clone());
-            self.marks.push(Mark { device: device.clone(), wanted, template });
+            if matches!(self.stage, Stage::Halted { .. }) {
+                self.marks.push(mark(device, member));
+            }
             decisions.push(Decision::Failed(device.clone(), failed.clone()));
             member.place = Place::Failed { words: failed };
         }
@@ -224,19 +287,43 @@ impl Rollout {
         decisions.push(Decision::Done);
     }
 
-    /// Lets in whoever may: of the open phase and of those before it, as many as may be changing at once.
+    /// Lets in whoever may: of the open phase and of those before it, as many as may be away from their work at once.
     fn let_in(&mut self, seen: &BTreeMap<DeviceId, Seen>, decisions: &mut Vec<Decision>) {
-        for index in 0..=self.open {
+        for index in 0..self.phases.len().min(self.open + 1) {
             let tally = self.tally(index, seen);
-            let unavailable = self.members.values().filter(|m| m.is_unavailable()).count();
+            let unavailable = self.unavailable(seen);
             let allowed = self.phases[index].rules.unavailable_allowed(tally.all);
-            for device in tally.ready.into_iter().take(allowed.saturating_sub(unavailable)) {
-                if let Some(member) = self.members.get_mut(&device) {
-                    member.place = Place::Admitted { without: 0 };
-                    decisions.push(Decision::Admit(device));
-                }
+            // Who is away from its work already costs nothing more.
+            let (away, at_work): (Vec<DeviceId>, Vec<DeviceId>) =
+                tally.ready.into_iter().partition(|device| unavailable.contains(device));
+            let more = allowed.saturating_sub(unavailable.len());
+            for device in away.into_iter().chain(at_work.into_iter().take(more)) {
+                let Some(member) = self.members.get_mut(&device) else { continue };
+                let is_again = std::mem::take(&mut member.again);
+                (member.between, member.pardoned) = (false, false);
+                member.place = Place::Admitted { without: 0 };
+                self.disturbed.remove(&device);
+                decisions.push(match is_again {
+                    true => Decision::Again(device),
+                    false => Decision::Admit(device),
+                });
             }
         }
+    }
+
+    /// Devices that are away from their work by our doing. Who was away before and does not answer is not counted.
+    pub(super) fn unavailable(&self, seen: &BTreeMap<DeviceId, Seen>) -> BTreeSet<DeviceId> {
+        let seen_of = |device: &DeviceId| seen.get(device);
+        let works =
+            |device: &DeviceId| seen_of(device).is_some_and(|seen| seen.reachable && seen.works);
+        let is_away = |(device, member): &(&DeviceId, &Member)| match member.place {
+            Place::Admitted { .. } => true,
+            Place::Failed { .. } => !member.pardoned && !works(device),
+            Place::Waiting | Place::Good | Place::Back { .. } => false,
+        };
+        let members = self.members.iter().filter(is_away).map(|(device, _)| device);
+        let answers = |device: &&DeviceId| seen_of(device).is_some_and(|seen| seen.reachable);
+        members.chain(self.disturbed.iter().filter(answers)).cloned().collect()
     }
 
     fn tally(&self, index: usize, seen: &BTreeMap<DeviceId, Seen>) -> Tally {
@@ -248,12 +335,13 @@ impl Rollout {
             match &member.place {
                 Place::Good => tally.good += 1,
                 Place::Admitted { .. } => tally.on_the_way += 1,
-                Place::Failed { .. } => tally.failed.push(device.clone()),
+                Place::Failed { .. } if member.pardoned => tally.pardoned += 1,
+                Place::Failed { .. } if !member.again => tally.failed.push(device.clone()),
                 Place::Back { .. } => {}
                 Place::Waiting if self.is_marked(device, member) => {
                     tally.marked.push(device.clone());
                 }
-                Place::Waiting => match &seen.held {
+                Place::Waiting | Place::Failed { .. } => match &seen.held {
                     Some(words) => tally.held.push((device.clone(), words.clone())),
                     None if seen.reachable => tally.ready.push(device.clone()),
                     None => tally.away += 1,
@@ -269,6 +357,18 @@ impl Rollout {
         self.marks.iter().any(|mark| mark.speaks_against(device, member))
     }
 
+    /// Why nobody is let in, though somebody could be.
+    fn full(&self, index: usize, tally: &Tally, seen: &BTreeMap<DeviceId, Seen>) -> Wait {
+        let away: Vec<DeviceId> = self.unavailable(seen).into_iter().collect();
+        let allowed = self.phases[index].rules.unavailable_allowed(tally.all);
+        let because = format!(
+            "{} of at most {allowed} out of order by a change (max-unavailable): {}",
+            away.len(),
+            named(&away)
+        );
+        Wait::Full { because }
+    }
+
     fn has_passed(
         &mut self,
         index: usize,
@@ -277,13 +377,24 @@ impl Rollout {
         passed: u64,
         decisions: &mut Vec<Decision>,
     ) -> bool {
-        let need = self.phases[index].rules.success_needed(tally.counted + tally.ready.len());
+        let phase = &self.phases[index];
+        let of = tally.counted + tally.ready.len();
+        let failed = tally.failed.len() + tally.marked.len();
+        let need = phase.rules.success_needed(of, failed.min(phase.rules.failures_allowed(of)));
+        if phase.promoted && tally.ready.is_empty() {
+            return true;
+        }
         if tally.good < need || !tally.ready.is_empty() {
-            if tally.good < need {
-                self.phases[index].soaked = 0;
-                self.phases[index].confirming = false;
-            }
             self.wait = wait_of(tally, need);
+            let is_on_the_way = |m: &Member| matches!(m.place, Place::Admitted { .. });
+            if !tally.ready.is_empty() && !self.members.values().any(is_on_the_way) {
+                self.wait = self.full(index, tally, seen);
+            }
+            let phase = &mut self.phases[index];
+            if tally.good < need {
+                phase.soaked = 0;
+                phase.confirming = false;
+            }
             return false;
         }
         let good = || {
@@ -303,7 +414,10 @@ impl Rollout {
         }
         let left = phase.rules.soak.saturating_sub(phase.soaked);
         if left > 0 {
-            self.wait = Wait::Soak { left };
+            self.wait = match silent {
+                0 => Wait::Soak { left },
+                missing => Wait::Reports { missing, of: looks.len() },
+            };
             return false;
         }
         if !std::mem::replace(&mut phase.confirming, true) {
@@ -313,6 +427,15 @@ impl Rollout {
         }
         self.wait = Wait::Reports { missing: silent, of: looks.len() };
         silent == 0
+    }
+}
+
+fn mark(device: &DeviceId, member: &Member) -> Mark {
+    Mark {
+        device: device.clone(),
+        wanted: member.wanted.clone(),
+        template: member.template.clone(),
+        alone: false,
     }
 }
 
@@ -341,7 +464,7 @@ fn wait_of(tally: &Tally, need: usize) -> Wait {
     Wait::TooFew { have: tally.good, need, because }
 }
 
-fn named(devices: &[DeviceId]) -> String {
+pub(super) fn named(devices: &[DeviceId]) -> String {
     let names: Vec<&str> = devices.iter().take(NAMED).map(DeviceId::as_str).collect();
     match devices.len().saturating_sub(NAMED) {
         0 => names.join(", "),

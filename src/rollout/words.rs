@@ -1,9 +1,12 @@
 //! How a rollout stands, for people and programs.
 
-use super::step::in_words;
-use super::{PhaseState, Place, Rollout, Stage, Wait};
-use crate::model::Timestamp;
+use super::step::{in_words, named};
+use super::{Member, PhaseState, Place, Rollout, Stage, Wait};
+use crate::model::{DeviceId, Timestamp};
 use serde_json::{Value as Json, json};
+
+/// What is said where nobody was left behind.
+const ALL_PASSED: &str = "all phases have passed";
 
 /// A rollout as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +57,10 @@ impl Rollout {
 
     fn state(&self) -> &'static str {
         match (&self.stage, &self.wait) {
-            (Stage::Running, Wait::Nobody { .. } | Wait::TooFew { .. }) => "waiting",
+            (
+                Stage::Running,
+                Wait::Nobody { .. } | Wait::TooFew { .. } | Wait::Full { .. } | Wait::CutOff,
+            ) => "waiting",
             (Stage::Running, _) => "running",
             (Stage::Paused { .. }, _) => "paused",
             (Stage::Halted { .. }, _) => "halted",
@@ -103,12 +109,15 @@ impl Rollout {
         };
         let phase = self.phases.get(self.open).map_or("", |phase| phase.name.as_str());
         match (&self.stage, &self.wait) {
-            (Stage::Done, _) => "all phases have passed".to_owned(),
+            (Stage::Done, _) => self.how_it_ended(),
             (Stage::RolledBack { words } | Stage::Halted { words }, _) => format!("{words}{back}"),
             (Stage::Paused { words }, _) => words.clone(),
             (Stage::Running, Wait::Nothing | Wait::Back { .. }) => format!("{phase} goes on"),
             (Stage::Running, Wait::Reports { missing, of }) => {
                 format!("{missing} of {of} of {phase} not reported yet")
+            }
+            (Stage::Running, Wait::CutOff) => {
+                format!("{phase} waits: no engine answers, so that no time counts")
             }
             (Stage::Running, Wait::Soak { left }) => {
                 let seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
@@ -118,12 +127,46 @@ impl Rollout {
             (Stage::Running, Wait::TooFew { have, need, because }) => {
                 format!("{phase} waits: {have} have succeeded, {need} are needed; {because}")
             }
-            (Stage::Running, Wait::Nobody { because }) => format!("{phase} waits: {because}"),
+            (Stage::Running, Wait::Nobody { because } | Wait::Full { because }) => {
+                format!("{phase} waits: {because}")
+            }
         }
     }
 }
 
+impl Rollout {
+    /// Whom the end left behind, and why.
+    fn how_it_ended(&self) -> String {
+        let of = |is_so: &dyn Fn(&DeviceId, &Member) -> bool| -> Vec<DeviceId> {
+            let members = self.members.iter().filter(|(device, member)| is_so(device, member));
+            members.map(|(device, _)| device.clone()).collect()
+        };
+        let waits = |member: &Member| member.place == Place::Waiting;
+        let failed = of(&|_, member| matches!(member.place, Place::Failed { .. }));
+        let marked = of(&|device, member| waits(member) && self.is_marked(device, member));
+        let away = of(&|device, member| waits(member) && !self.is_marked(device, member));
+        let on_the_way = of(&|_, member| matches!(member.place, Place::Admitted { .. }));
+        let mut words = ALL_PASSED.to_owned();
+        let parts = [
+            ("; failed: ", failed),
+            ("; not tried again, as it failed before: ", marked),
+            ("; to come when they can: ", away),
+            ("; on the way: ", on_the_way),
+        ];
+        for (word, devices) in parts.into_iter().filter(|(_, devices)| !devices.is_empty()) {
+            words.push_str(word);
+            words.push_str(&named(&devices));
+        }
+        words
+    }
+}
+
 impl Standing {
+    /// Whether there is nothing to say of it: all phases have passed, and nobody was left behind.
+    pub fn is_over_and_well(&self) -> bool {
+        self.state == "done" && self.reason == ALL_PASSED
+    }
+
     /// The shape of `"rollout"` in answers of the API and of `hoist status`.
     pub fn to_json(&self) -> Json {
         let Self { from, to, state, phase, phases, reason } = self;

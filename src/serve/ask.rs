@@ -49,7 +49,10 @@ pub enum AskError {
     /// The token would be read on the way.
     InTheClear,
     /// It wants the token.
-    NeedsToken,
+    NeedsToken {
+        /// Whether one was shown.
+        shown: bool,
+    },
     /// It can't be reached, or breaks off; why.
     Unreachable(String),
     /// It answers, and refuses; its words.
@@ -61,7 +64,12 @@ impl fmt::Display for AskError {
         match self {
             Self::Address(words) => write!(f, "{words}"),
             Self::InTheClear => write!(f, "a token would be read on the way: write https://"),
-            Self::NeedsToken => write!(f, "it asks for the token, and what was shown is not it"),
+            Self::NeedsToken { shown: false } => {
+                write!(f, "it asks for a token, and none was shown")
+            }
+            Self::NeedsToken { shown: true } => {
+                write!(f, "it asks for the token, and what was shown is not it")
+            }
             Self::Unreachable(words) => write!(f, "{words}"),
             Self::Refused(status, words) => write!(f, "it answers {status}: {words}"),
         }
@@ -160,7 +168,7 @@ async fn talk(
         .map_err(|_| AskError::Unreachable("its answer is no text".to_owned()))?;
     match status {
         StatusCode::OK => Ok(text),
-        StatusCode::UNAUTHORIZED => Err(AskError::NeedsToken),
+        StatusCode::UNAUTHORIZED => Err(AskError::NeedsToken { shown: token.is_some() }),
         status => {
             let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
             let words = json.and_then(|json| Some(json["error"].as_str()?.to_owned()));

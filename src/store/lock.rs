@@ -5,7 +5,12 @@ use super::open::Store;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// So often a lock is tried that somebody has.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// The right to change devices. Whoever holds it is the only run on the store; dropping it frees the lock.
 #[derive(Debug)]
@@ -20,14 +25,16 @@ impl Store {
     /// # Errors
     /// The lock or the store can't be looked at.
     pub fn has_daemon(&self) -> Result<bool, StoreError> {
-        let mut file = self.lock_file()?;
+        // Shared, and for a moment: whoever begins to work just now waits that long for the lock.
+        let (mut file, path) = self.lock_file()?;
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => {
+                let pid = pid_in(&mut file);
                 let daemon = self.fleet_state(super::fleet_key::DAEMON)?;
-                Ok(holder(&mut file).is_some_and(|pid| daemon == Some(pid.to_string())))
+                Ok(pid.is_some_and(|pid| daemon.as_deref() == Some(pid.to_string().as_str())))
             }
-            Err(TryLockError::Error(source)) => Err(self.lock_failed(source)),
+            Err(TryLockError::Error(source)) => Err(StoreError::inaccessible(&path, source)),
         }
     }
 
@@ -36,52 +43,48 @@ impl Store {
     /// # Errors
     /// Another run has it.
     pub fn lock(&self) -> Result<RunLock, StoreError> {
-        let mut file = self.lock_file()?;
+        let (mut file, path) = self.lock_file()?;
+        let failed = |source| StoreError::inaccessible(&path, source);
         let mut tries = 0;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                // It may be somebody who only looks whether there is a daemon.
-                Err(TryLockError::WouldBlock) if tries < MORE_TRIES => {
+        while let Err(error) = file.try_lock() {
+            match error {
+                // Somebody may only look whether it is free.
+                TryLockError::WouldBlock if tries < TRIES => {
                     tries += 1;
                     std::thread::sleep(BETWEEN_TRIES);
                 }
-                Err(TryLockError::WouldBlock) => {
-                    let pid = holder(&mut file);
+                TryLockError::WouldBlock => {
+                    let pid = pid_in(&mut file);
                     return Err(StoreError::Locked { folder: self.folder().to_owned(), pid });
                 }
-                Err(TryLockError::Error(source)) => return Err(self.lock_failed(source)),
+                TryLockError::Error(source) => return Err(failed(source)),
             }
         }
         // Only for the words of others; the lock is the kernel's.
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|source| self.lock_failed(source))?;
+            .map_err(failed)?;
         self.survive_the_process()?;
         Ok(RunLock { _file: file })
     }
 
-    fn lock_file(&self) -> Result<File, StoreError> {
-        OpenOptions::new()
+    fn lock_file(&self) -> Result<(File, PathBuf), StoreError> {
+        let path = self.folder().join("lock");
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(self.folder().join("lock"))
-            .map_err(|source| self.lock_failed(source))
-    }
-
-    fn lock_failed(&self, source: std::io::Error) -> StoreError {
-        StoreError::inaccessible(&self.folder().join("lock"), source)
+            .open(&path)
+            .map_err(|source| StoreError::inaccessible(&path, source))?;
+        Ok((file, path))
     }
 }
 
-const MORE_TRIES: u32 = 10;
-const BETWEEN_TRIES: Duration = Duration::from_millis(20);
-
-fn holder(file: &mut File) -> Option<u32> {
+/// Whose lock it is, as its holder wrote.
+fn pid_in(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
@@ -105,21 +108,20 @@ mod tests {
     }
 
     #[test]
-    fn whoever_only_looks_keeps_no_run_out() {
+    fn looking_for_a_daemon_keeps_nobody_from_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
-        let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
+        let looks = std::sync::atomic::AtomicBool::new(true);
         std::thread::scope(|scope| {
-            let looking = Store::open(folder.path()).unwrap();
-            scope.spawn(move || {
-                while !is_done() {
-                    looking.has_daemon().unwrap();
+            scope.spawn(|| {
+                let other = Store::open(folder.path()).unwrap();
+                while looks.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = other.has_daemon().unwrap();
                 }
             });
-            let taken = (0..50).all(|_| store.lock().is_ok());
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
-            assert!(taken);
+            let taken: Vec<_> = (0..200).map(|_| store.lock().is_ok()).collect();
+            looks.store(false, std::sync::atomic::Ordering::Relaxed);
+            assert!(taken.iter().all(|taken| *taken));
         });
     }
 

@@ -87,7 +87,7 @@ impl Store {
             .map_err(|source| StoreError::inaccessible(&path, source))?;
         // Before anything is set: another program's database must stay as it is.
         schema::version(&connection).map_err(|error| schema_error(&path, error))?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
+        use_wal(&connection).map_err(sqlite)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
         let identity = random_bytes().map_err(|source| StoreError::inaccessible(&path, source))?;
         schema::migrate(&mut connection, |transaction| first_identity(transaction, &identity))
@@ -251,6 +251,29 @@ fn connect(path: &Path, how: OpenFlags) -> Result<Connection, StoreError> {
         })
 }
 
+/// The change to WAL needs the file for itself, and does not wait for it as statements do: of many that open a new store
+/// at the same moment all but one would be turned away.
+fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+    let mut left = BUSY;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && left > BETWEEN_TRIES => {
+                left -= BETWEEN_TRIES;
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+    )
+}
+
 /// The database in the store's folder.
 const FILE: &str = "state.db";
 
@@ -316,6 +339,24 @@ mod tests {
         store.set_fleet_state("accepted", None).unwrap();
         assert_eq!(store.fleet_state("accepted").unwrap(), None);
         assert_ne!(Store::open(&home.path().join("b")).unwrap().control(), control);
+    }
+
+    #[test]
+    fn many_open_a_new_store_at_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let barrier = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                let open = || {
+                    barrier.wait();
+                    Store::open(folder.path()).map(|store| store.control().to_owned())
+                };
+                let opened: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                let opened: std::collections::BTreeSet<String> =
+                    opened.into_iter().map(|open| open.join().unwrap().unwrap()).collect();
+                assert_eq!(opened.len(), 1, "one store");
+            });
+        }
     }
 
     #[test]

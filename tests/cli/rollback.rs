@@ -48,6 +48,29 @@ fn the_files_of_the_fleet_come_back_and_no_others() {
     assert!(dirty.stderr.contains("not committed"), "{}", dirty.stderr);
 }
 
+/// Just then one needs it.
+#[test]
+fn a_head_with_an_error_is_gone_back_from() {
+    let mut stage = Stage::new();
+    stage.git(&["tag", "good"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:9.0");
+    stage.commit("a change");
+    stage.put("deployments/base.toml", "target = 5\n");
+    stage.commit("a mistake");
+    stage.put("fleet.toml", "name = [\n");
+    stage.commit("and another");
+    let unasked = stage.quiet_hoist(&["rollback", "--to", "good"]);
+    assert!(unasked.stdout.contains("web:9.0"), "{}{}", unasked.stdout, unasked.stderr);
+    assert!(
+        unasked.stderr.contains("is not valid: what changes is shown against"),
+        "{}",
+        unasked.stderr
+    );
+    let answer = stage.quiet_hoist(&["rollback", "--to", "good", "--yes"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    stage.git(&["diff", "--exit-code", "good", "HEAD"]);
+}
+
 #[test]
 fn a_revision_with_an_error_is_not_gone_back_to() {
     let mut stage = Stage::loose();
@@ -69,19 +92,22 @@ fn a_revision_with_an_error_is_not_gone_back_to() {
 fn a_diff_says_who_is_in_which_phase_and_first_what_goes_at_once() {
     let mut stage = Stage::loose();
     let phases = "name = \"shop\"\n[rollout]\n[[rollout.phases]]\nname = \"floor one\"\ntarget = \"tags.floor = 1\"\n\
-                  [[rollout.phases]]\nshare = \"50%\"\n";
+                  [[rollout.phases]]\nname = \"some\"\nshare = \"25%\"\n";
     stage.put("fleet.toml", phases);
     stage.begin();
     stage.edit("deployments/base.toml", "meter:2.0", "meter:3.0");
     stage.commit("phased");
     let answer = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD"]);
     assert!(
-        answer.stdout.contains("in phases: 1 in floor one, 2 in later phases"),
+        answer.stdout.contains("in phases: 1 in floor one, 1 in some, 1 in rest"),
         "{}",
         answer.stdout
     );
     let json = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "json"]).json();
     assert_eq!(json["groups"][0]["phases"][0]["name"], "floor one");
+    // Which devices a share takes depends on the commit, and there is none yet.
+    let later = stage.quiet_hoist(&["diff", "HEAD~1"]).stdout;
+    assert!(later.contains("in phases: 1 in floor one, 2 in later phases"), "{later}");
     let urgent = "phased = false\nkind = \"layered\"";
     stage.edit("deployments/secure.toml", "kind = \"layered\"", urgent);
     stage.edit("deployments/secure.toml", "proxy:1.1", "proxy:1.2");

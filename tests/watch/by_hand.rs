@@ -36,6 +36,9 @@ fn orders_reach_a_running_daemon_and_wait_for_one_that_does_not_run() {
         done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]),
         "till-1: paused until `hoist resume`\n"
     );
+    let nothing = ["pause", "till-1", "--reason", "a slip", "--for", "0s", "--simulate"];
+    let said = hoist(&place, &nothing);
+    assert!(said.code == 1 && said.err.contains("the least is 1s"), "{}", said.err);
     let out = done(&place, &["pin", &first[..8], "--where", "deviceId = 'till-2'", "--for", "8h"]);
     assert!(out.starts_with("devices where deviceId = 'till-2': pinned to "), "{out}");
     place.commit(&[("deployments/base.toml", &base("2"))]);

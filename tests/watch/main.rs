@@ -16,6 +16,7 @@ mod notices;
 mod place;
 mod ports;
 mod remotes;
+mod rollout_commits;
 mod rollout_large;
 mod rollouts;
 mod rollouts_real;

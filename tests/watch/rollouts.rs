@@ -5,13 +5,13 @@ use crate::place::Place;
 use serde_json::Value as Json;
 use std::time::Duration;
 
-const DEVICES: &str = "[tags]\nenvironment = \"prod\"\n\
+pub(crate) const DEVICES: &str = "[tags]\nenvironment = \"prod\"\n\
     [[device]]\nid = \"canary-1\"\ntags.ring = \"canary\"\n[[device]]\nid = \"shop-1\"\n[[device]]\nid = \"shop-2\"\n\
     [[device]]\nid = \"shop-3\"\n";
-const ALL: [&str; 4] = ["canary-1", "shop-1", "shop-2", "shop-3"];
-const SHOPS: [&str; 3] = ["shop-1", "shop-2", "shop-3"];
+pub(crate) const ALL: [&str; 4] = ["canary-1", "shop-1", "shop-2", "shop-3"];
+pub(crate) const SHOPS: [&str; 3] = ["shop-1", "shop-2", "shop-3"];
 
-fn fleet(soak: &str) -> String {
+pub(crate) fn fleet(soak: &str) -> String {
     format!(
         "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n[guards]\nmax-devices-disrupted = \"100%\"\n\
          [rollout]\nsoak = \"{soak}\"\nmax-unavailable = 1\n\
@@ -19,16 +19,16 @@ fn fleet(soak: &str) -> String {
     )
 }
 
-fn base(image: &str, more: &str) -> String {
+pub(crate) fn base(image: &str, more: &str) -> String {
     format!(
         "target = \"tags.environment = 'prod'\"\npriority = 10\n[modules.web]\nimage = \"web:{image}\"\n{more}\n"
     )
 }
 
 /// The simulated engine refuses that, as a real one of four CPUs does.
-const REFUSED: &str = "cpus = 5";
+pub(crate) const REFUSED: &str = "cpus = 5";
 
-fn shop(soak: &str) -> Place {
+pub(crate) fn shop(soak: &str) -> Place {
     Place::new(&[
         ("fleet.toml", &fleet(soak)),
         ("devices/all.toml", DEVICES),
@@ -36,17 +36,17 @@ fn shop(soak: &str) -> Place {
     ])
 }
 
-fn all_have(place: &Place, devices: &[&str], text: &str) -> bool {
+pub(crate) fn all_have(place: &Place, devices: &[&str], text: &str) -> bool {
     devices.iter().all(|device| place.has(device, text))
 }
 
-fn in_force_has(place: &Place, device: &str, text: &str) -> bool {
+pub(crate) fn in_force_has(place: &Place, device: &str, text: &str) -> bool {
     let in_force = place.device(device).and_then(|stored| stored.in_force);
     in_force.is_some_and(|in_force| in_force.manifest.contains(text))
 }
 
 /// `hoist rollout status --format json`.
-fn rollout(place: &Place) -> Json {
+pub(crate) fn rollout(place: &Place) -> Json {
     let output = place
         .hoist(&["rollout", "status", "--simulate", "--format", "json", "-C"])
         .arg(place.fleet())
@@ -57,11 +57,11 @@ fn rollout(place: &Place) -> Json {
         .unwrap_or_default()
 }
 
-fn state(place: &Place) -> String {
+pub(crate) fn state(place: &Place) -> String {
     rollout(place)["state"].as_str().unwrap_or_default().to_owned()
 }
 
-fn order(place: &Place, order: &str) -> (bool, String) {
+pub(crate) fn order(place: &Place, order: &str) -> (bool, String) {
     let output = place
         .hoist(&["rollout", order, "--simulate", "-C"])
         .arg(place.fleet())
@@ -72,7 +72,7 @@ fn order(place: &Place, order: &str) -> (bool, String) {
     (output.status.success(), words)
 }
 
-fn actions(place: &Place) -> Vec<(String, String)> {
+pub(crate) fn actions(place: &Place) -> Vec<(String, String)> {
     let history = place.store().expect("a store").history(&Default::default()).expect("readable");
     history
         .into_iter()
@@ -301,81 +301,4 @@ fn a_revision_that_git_dropped_is_gone_back_to_all_the_same() {
     assert!(SHOPS.iter().all(|shop| in_force_has(&place, shop, "web:1")));
     assert!(order(&place, "abort").0);
     place.until("the canary is back", || in_force_has(&place, "canary-1", "web:1"));
-}
-
-#[test]
-fn whatever_the_cause_it_goes_in_phases() {
-    let place = shop("1s");
-    let _daemon = place.watch(&[]);
-    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
-    let narrow = "kind = \"layered\"\ntarget = \"tags.ring = 'none'\"\npriority = 60\n[modules.extra]\nimage = \"extra:1\"\n";
-    place.commit(&[("deployments/extra.toml", narrow)]);
-    let first_admitted_after = |from: usize| {
-        let actions = actions(&place);
-        let admitted: Vec<String> =
-            actions[from..].iter().filter(|(a, _)| a == "admit").map(|(_, d)| d.clone()).collect();
-        (admitted.first().cloned().unwrap_or_default(), admitted.len())
-    };
-    let other = |priority: i32| {
-        format!("target = \"*\"\npriority = {priority}\n[modules.web]\nimage = \"web:other\"\n")
-    };
-    type Change<'a> = (&'a str, Vec<(&'a str, String)>, &'a str);
-    let defaults = fleet("1s").replace("[defaults]\n", "[defaults]\nstop-timeout = \"3s\"\n");
-    let changes: [Change<'_>; 4] = [
-        ("an edit of [defaults]", vec![("fleet.toml", defaults)], "3s"),
-        (
-            "a widened target",
-            vec![("deployments/extra.toml", narrow.replace("tags.ring = 'none'", "*"))],
-            "extra:1",
-        ),
-        (
-            "an added deployment",
-            vec![("deployments/other.toml", other(1)), ("deployments/base.toml", base("5", ""))],
-            "web:5",
-        ),
-        ("a raised priority", vec![("deployments/other.toml", other(50))], "web:other"),
-    ];
-    for (what, files, text) in changes {
-        let before = actions(&place).len();
-        let files: Vec<(&str, &str)> =
-            files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-        place.commit(&files);
-        place.until(what, || all_have(&place, &ALL, text) && state(&place) == "done");
-        assert_eq!(first_admitted_after(before), ("canary-1".to_owned(), 4), "{what}");
-    }
-    let before = actions(&place).len();
-    std::fs::remove_file(place.fleet().join("deployments/other.toml")).expect("it is there");
-    let layer = narrow.replace("tags.ring = 'none'", "*").replace("extra:1", "extra:2");
-    place.commit(&[("deployments/base.toml", &base("6", "")), ("deployments/extra.toml", &layer)]);
-    place.until("a deleted deployment, a base and its layer", || {
-        all_have(&place, &ALL, "web:6")
-            && all_have(&place, &ALL, "extra:2")
-            && state(&place) == "done"
-    });
-    assert_eq!(first_admitted_after(before), ("canary-1".to_owned(), 4));
-}
-
-#[test]
-fn what_says_that_it_is_not_phased_goes_at_once() {
-    let place = shop("1h");
-    let _daemon = place.watch(&[]);
-    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
-    let urgent = format!("phased = false\n{}", base("2", ""));
-    place.commit(&[("deployments/base.toml", &urgent)]);
-    place.until("all", || all_have(&place, &ALL, "web:2"));
-}
-
-#[test]
-fn a_newer_commit_becomes_the_target_and_going_back_leads_to_what_was_proven() {
-    let place = shop("1h");
-    let _daemon = place.watch(&[]);
-    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
-    place.commit(&[("deployments/base.toml", &base("2", ""))]);
-    place.until("the canary", || place.has("canary-1", "web:2"));
-    let newer = place.commit(&[("deployments/base.toml", &base("3", ""))]);
-    place.until("the canary goes on", || place.has("canary-1", "web:3"));
-    assert_eq!(rollout(&place)["to"], newer.as_str());
-    assert!(all_have(&place, &SHOPS, "web:1"));
-    assert!(order(&place, "abort").0);
-    place.until("back to what all had", || all_have(&place, &ALL, "web:1"));
 }

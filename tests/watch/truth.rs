@@ -47,7 +47,7 @@ fn what_failed_is_not_in_force_and_history_says_what_failed() {
     assert_eq!(has.revision, second);
     place.until("the others", || place.has("till-2", "web:2"));
     let out = done(&place, &["history", "till-1"]);
-    assert!(out.contains("skipped because image web:2 failed: pull web:2"), "{out}");
+    assert!(out.contains("skipped because image web:2 failed: could not pull web:2"), "{out}");
     // It counts as failed for what was tried, and not as pending.
     let json = done(&place, &["status", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");

@@ -36,6 +36,7 @@ impl Daemon {
             || self.settles.take_if(|settles| *settles <= now).is_some();
         Consider {
             remote: Arc::clone(&self.remote),
+            reader: Arc::clone(&self.reader),
             fetched,
             signers: self.settings.signers.clone(),
             accepted: self.accepted.clone(),
@@ -143,10 +144,12 @@ impl Daemon {
         let now = self.clock.now();
         let id = loaded.revision.id.as_str();
         self.keep_names(&loaded)?;
-        if self.shared.store.fleet_state(fleet_key::ACCEPTED)?.as_deref() == Some(id) {
-            self.follow_facts(&loaded);
+        let counts = self.shared.store.fleet_state(fleet_key::ACCEPTED)?.as_deref() == Some(id);
+        if counts && !self.begins_anew {
+            self.follow_facts(&loaded)?;
         } else {
             self.accept_revision(&loaded, shape, found)?;
+            self.begins_anew = false;
             tracing::info!(revision = id, why, "accepted");
             self.note("accept", id, why)?;
         }
@@ -158,6 +161,7 @@ impl Daemon {
             self.others.insert(former.revision.id.clone(), Ok(Arc::clone(former)));
         }
         self.read_others();
+        self.join_by_facts(&loaded)?;
         let wanted = self.mine(&loaded);
         if wanted.is_empty() && !loaded.fleet.devices.is_empty() {
             let words =
@@ -197,11 +201,21 @@ impl Daemon {
         if renamed.is_empty() {
             return Ok(());
         }
+        let templates = loaded.templates();
         follow_names(&renamed, Arc::make_mut(&mut self.devices), &mut self.memories);
         for Renamed { former, device } in &renamed {
             self.shared.store.rename_device(former, device)?;
             if let Some(rollout) = &mut self.rollout {
                 rollout.rename(former, device);
+                // A manifest names its device: what failed there is the same under the new name.
+                if let (Some(Wants::Manifest(wanted)), Some(template)) =
+                    (loaded.wants.get(device), templates.get(device))
+                {
+                    rollout.mark_anew(device, wanted, template);
+                }
+            }
+            if self.progress.answered.remove(former) {
+                self.progress.answered.insert(device.clone());
             }
             if let Some(in_force) = self.progress.formers.remove(former) {
                 self.progress.formers.insert(device.clone(), in_force);
@@ -239,11 +253,13 @@ impl Daemon {
     pub(super) fn read_others(&mut self) {
         let Some(accepted) = self.accepted.clone() else { return };
         let pins = self.orders.pins.iter().map(|pin| pin.revision.clone());
+        let proven = self.unfinished().map(|rollout| rollout.from.clone());
         let wanted: BTreeSet<String> = self
             .behind
             .values()
             .map(|assignment| assignment.revision.clone())
             .chain(pins)
+            .chain(proven)
             .filter(|id| *id != accepted.revision.id)
             .collect();
         let facts = self.facts();

@@ -4,8 +4,9 @@
 //! beside the looks at devices. Not here: what the loop does with a revision that is let through.
 
 use super::judge::{Judgement, LetThrough, judge, what_is_in_force};
-use super::loaded::{LoadError, Loaded, load};
+use super::loaded::{LoadError, Loaded};
 use super::phases::Shape;
+use super::reading::Reader;
 use crate::model::{Facts, Timestamp};
 use crate::reconcile::facts::held_facts;
 use crate::reconcile::snapshot::HeldRevision;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 /// What a look needs.
 pub(super) struct Consider {
     pub(super) remote: Arc<Remote>,
+    pub(super) reader: Arc<Reader>,
     /// What came of a fetch; `None` if orders or facts are the reason to look, and a fetch may be under way.
     pub(super) fetched: Option<Result<Fetched, RemoteError>>,
     /// Keys whose signatures are accepted, if commits must be signed.
@@ -127,7 +129,7 @@ impl Consider {
         let facts = held_facts(&self.devices, self.now);
         let loaded = match (&self.accepted, is_accepted) {
             (Some(accepted), true) => accepted.with_facts(&facts),
-            _ => match load(self.remote.folder(), &candidate.id, &facts) {
+            (accepted, _) => match self.read(&candidate, &facts, accepted.as_deref()) {
                 Ok(loaded) => loaded,
                 Err(LoadError::Invalid(lines)) => {
                     return Verdict::Hold(self.hold(&candidate, lines, BTreeMap::new()));
@@ -151,6 +153,15 @@ impl Consider {
             reasons.push("because of what devices report, not of a commit".to_owned());
         }
         Verdict::Hold(self.hold(&candidate, reasons, judgement.numbers))
+    }
+
+    fn read(
+        &self,
+        candidate: &Revision,
+        facts: &Facts,
+        former: Option<&Loaded>,
+    ) -> Result<Loaded, LoadError> {
+        self.reader.load(self.remote.folder(), &candidate.id, facts, former)
     }
 
     fn judgement(&self, loaded: &Loaded, facts: &Facts) -> (Judgement, Shape) {

@@ -8,9 +8,10 @@ use super::WatchSettings;
 use super::clock::{Clock, Wall};
 use super::job::{Job, Shared};
 use super::listen::{Listeners, Told};
-use super::loaded::{LoadError, Loaded, load};
+use super::loaded::{LoadError, Loaded};
 use super::orders::Orders;
 use super::phases::Shape;
+use super::reading::Reader;
 use super::rollout::Progress;
 use super::schedule::Schedule;
 use crate::apply::CallOff;
@@ -34,6 +35,8 @@ pub(super) struct Daemon {
     pub(super) settings: WatchSettings,
     pub(super) shared: Arc<Shared>,
     pub(super) remote: Arc<Remote>,
+    /// Reads the revisions that the branch comes to.
+    pub(super) reader: Arc<Reader>,
     pub(super) clock: Clock,
     pub(super) schedule: Schedule,
     pub(super) listeners: Listeners,
@@ -52,6 +55,8 @@ pub(super) struct Daemon {
     /// The way to the accepted revision, if the fleet says that it has phases.
     pub(super) rollout: Option<Rollout>,
     pub(super) progress: Progress,
+    /// Whether what the store keeps of the rollout can't be read, so that it begins anew.
+    pub(super) begins_anew: bool,
     pub(super) orders: Orders,
     /// Devices on which nothing of ours was found, and that have nothing in force yet.
     pub(super) fresh: BTreeSet<DeviceId>,
@@ -107,6 +112,7 @@ impl Daemon {
             listeners: Listeners::default(),
             source,
             accepted: None,
+            reader: Arc::default(),
             others: BTreeMap::new(),
             held,
             devices: Arc::new(store.load_devices()?),
@@ -114,6 +120,7 @@ impl Daemon {
             behind: store.assignments()?,
             rollout: None,
             progress: Progress::default(),
+            begins_anew: false,
             orders: Orders::read(store, clock.now())?,
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
@@ -144,7 +151,7 @@ impl Daemon {
         };
         self.take_up_rollout()?;
         let facts = self.facts();
-        match load(self.remote.folder(), &revision, &facts) {
+        match self.reader.load(self.remote.folder(), &revision, &facts, None) {
             Ok(loaded) => {
                 let nothing = BTreeMap::new();
                 self.use_revision(

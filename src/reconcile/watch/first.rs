@@ -20,8 +20,9 @@ pub(super) async fn with_what_runs(
     settings: &WatchSettings,
 ) -> Consider {
     let Some(head) = input.find_head().await else { return input };
-    let (remote, id) = (Arc::clone(&input.remote), head.id);
-    let read = tokio::task::spawn_blocking(move || load(remote.folder(), &id, &Facts::none()));
+    let (remote, reader, id) = (Arc::clone(&input.remote), Arc::clone(&input.reader), head.id);
+    let read = move || reader.load(remote.folder(), &id, &Facts::none(), None);
+    let read = tokio::task::spawn_blocking(read);
     let Ok(Ok(head)) = read.await else { return input };
     let strangers: Vec<_> = head
         .fleet

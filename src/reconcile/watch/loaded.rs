@@ -6,8 +6,8 @@
 use crate::diagnostic::{Diagnostic, Level};
 use crate::fleet::Fleet;
 use crate::model::{Device, DeviceId, Facts, Hash, cohort_hash, manifest_hash};
-use crate::resolve::{Checked, Resolution, check, resolve};
-use crate::review::fleet_digest;
+use crate::resolve::{Checked, Resolution, ResolvedCohort, check, fill, resolve};
+use crate::review::{EqualCohorts, fleet_digest, have_equal_facts};
 use crate::source::{Repository, Revision};
 use crate::store::InForce;
 use std::collections::BTreeMap;
@@ -57,11 +57,24 @@ pub(super) fn load(folder: &Path, id: &str, facts: &Facts) -> Result<Loaded, Loa
     let repository = Repository::open(folder).map_err(unreadable)?;
     let revision = repository.resolve(id).map_err(unreadable)?;
     let tree = repository.read(&revision).map_err(unreadable)?;
-    let Checked { fleet, diagnostics } = check(&tree);
+    taken_up(revision, check(&tree), facts, None)
+}
+
+/// A revision that was looked at. What it wants of devices is taken from `former` where that wants the same.
+///
+/// # Errors
+/// Its files have errors.
+pub(super) fn taken_up(
+    revision: Revision,
+    checked: Checked,
+    facts: &Facts,
+    former: Option<&Loaded>,
+) -> Result<Loaded, LoadError> {
+    let Checked { fleet, diagnostics } = checked;
     match fleet {
         Some((fleet, by_files)) if !diagnostics.has_errors() => {
             let resolution = if facts.0.is_empty() { by_files } else { resolve(&fleet, facts) };
-            Ok(Loaded::of(revision, Arc::new(fleet), resolution))
+            Ok(Loaded::of(revision, Arc::new(fleet), resolution, former))
         }
         _ => {
             let errors = || diagnostics.iter().filter(|d| d.level == Level::Error);
@@ -76,16 +89,13 @@ pub(super) fn load(folder: &Path, id: &str, facts: &Facts) -> Result<Loaded, Loa
 }
 
 impl Loaded {
-    fn of(revision: Revision, fleet: Arc<Fleet>, resolution: Resolution) -> Self {
-        let wants = fleet.devices.keys().map(|id| {
-            let wants = match resolution.manifest(&fleet, id) {
-                Some(Ok(manifest)) => Wants::Manifest(manifest_hash(&manifest)),
-                Some(Err(_)) => Wants::Unfillable,
-                None => Wants::Retained,
-            };
-            (id.clone(), wants)
-        });
-        let wants = Arc::new(wants.collect());
+    fn of(
+        revision: Revision,
+        fleet: Arc<Fleet>,
+        resolution: Resolution,
+        former: Option<&Self>,
+    ) -> Self {
+        let wants = Arc::new(wants(&fleet, &resolution, former));
         let digest = fleet_digest(&fleet, &resolution);
         Self { revision, fleet, resolution: Arc::new(resolution), digest, wants }
     }
@@ -101,10 +111,20 @@ impl Loaded {
         templates
     }
 
+    /// Its devices, in order.
+    fn devices(&self) -> impl Iterator<Item = OfLoaded<'_>> {
+        let resolved = self.resolution.devices.values();
+        let all = self.fleet.devices.values().zip(resolved).zip(self.wants.values());
+        all.map(|((device, resolved), wants)| {
+            let cohort = resolved.cohort.map(|at| (at, &self.resolution.cohorts[at]));
+            OfLoaded { device, cohort, wants }
+        })
+    }
+
     /// The same with other facts.
     pub(super) fn with_facts(&self, facts: &Facts) -> Self {
         let resolution = resolve(&self.fleet, facts);
-        Self::of(self.revision.clone(), Arc::clone(&self.fleet), resolution)
+        Self::of(self.revision.clone(), Arc::clone(&self.fleet), resolution, Some(self))
     }
 
     /// The same revision, its devices reached as a newer one says: an address that is out of date reaches nobody,
@@ -126,6 +146,45 @@ impl Loaded {
         let devices = self.fleet.devices.iter().map(reached).collect();
         Self { fleet: Arc::new(Fleet { devices, ..Fleet::clone(&self.fleet) }), ..self.clone() }
     }
+}
+
+/// What a revision wants of each device. Where it says the same as a former one, and the facts that are filled in are
+/// the same, the manifest is the same and not made.
+fn wants(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    former: Option<&Loaded>,
+) -> BTreeMap<DeviceId, Wants> {
+    let mut equal = EqualCohorts::default();
+    let mut known = former.into_iter().flat_map(Loaded::devices).peekable();
+    let mut wants_of = |(id, device): (&DeviceId, &Arc<Device>), cohort: Option<usize>| {
+        let Some(at) = cohort else { return Wants::Retained };
+        let cohort = &resolution.cohorts[at];
+        while known.next_if(|known| known.device.id < *id).is_some() {}
+        let same = known.next_if(|known| known.device.id == *id).filter(|known| {
+            known.cohort.is_some_and(|(number, former)| {
+                equal.are_equal((number, former), (at, cohort))
+                    && have_equal_facts(cohort, known.device, device)
+            })
+        });
+        match same {
+            Some(same) => same.wants.clone(),
+            None => match fill(cohort, device) {
+                Ok(manifest) => Wants::Manifest(manifest_hash(&manifest)),
+                Err(_) => Wants::Unfillable,
+            },
+        }
+    };
+    let cohorts = resolution.devices.values().map(|device| device.cohort);
+    let all = fleet.devices.iter().zip(cohorts);
+    all.map(|(device, cohort)| (device.0.clone(), wants_of(device, cohort))).collect()
+}
+
+/// A device of a revision.
+struct OfLoaded<'l> {
+    device: &'l Device,
+    cohort: Option<(usize, &'l ResolvedCohort)>,
+    wants: &'l Wants,
 }
 
 /// What a device has at a revision that was found on it.

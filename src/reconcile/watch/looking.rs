@@ -67,10 +67,13 @@ impl Daemon {
         let moment = self.clock.moment();
         self.is_news = true;
         let mut ended = ended;
+        let is_outdated = self.progress.outdated.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
                 self.progress.answered.insert(device.clone());
-                self.progress.reported.insert(device.clone(), intended);
+                if !is_outdated {
+                    self.progress.reported.insert(device.clone(), intended);
+                }
                 self.progress.has_news = true;
                 let before = self.devices.get(&device);
                 if before.map(|d| d.status.code) != Some(stored.status.code) {
@@ -82,6 +85,9 @@ impl Daemon {
                 Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
                 if let Some(memory) = memory {
                     self.memories.insert(device.clone(), memory);
+                }
+                if is_outdated && let Some(memory) = self.memories.get_mut(&device) {
+                    memory.end_pauses();
                 }
                 self.trouble = None;
             }
@@ -123,6 +129,8 @@ impl Daemon {
     pub(super) fn take_found(&mut self, device: &DeviceId, found: Found) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.is_news = true;
+        // This was no look that says how it is at a revision.
+        self.progress.outdated.remove(device);
         let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
         let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
         let (ended, status) = match found {
@@ -185,7 +193,10 @@ impl Daemon {
                         memory.doubt_container(&event.container);
                     }
                 }
-                self.schedule.stir(device, moment);
+                match event.kind {
+                    EventKind::Died { .. } => self.schedule.stir_of_an_end(device, moment),
+                    _ => self.schedule.stir(device, moment),
+                }
             }
         }
     }

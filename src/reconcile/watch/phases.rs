@@ -9,7 +9,7 @@ use crate::language::{Subject, Truth};
 use crate::model::{DeploymentId, DeviceId, Hash, PhaseSettings};
 use crate::reconcile::facts::live_facts;
 use crate::review::{FleetDiff, edited_deployment, goes_at_once};
-use crate::rollout::{Candidate, Mark, Plan, Rollout, Stage};
+use crate::rollout::{Candidate, Mark, Plan, Rollout, Stage, TakesPart};
 use crate::store::{Assignment, StoreError, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +36,12 @@ impl Shape {
         }
         shape
     }
+
+    /// What the deployments by which devices change say of phases themselves.
+    fn tighter<'l>(&self, loaded: &'l Loaded) -> Vec<&'l PhaseSettings> {
+        let changed = self.changed.iter().filter_map(|id| loaded.fleet.deployments.get(id));
+        changed.map(|deployment| &deployment.rollout).collect()
+    }
 }
 
 /// What a newly accepted revision makes of the fleet.
@@ -58,6 +64,18 @@ enum At {
     Nothing,
 }
 
+/// What a new revision is to a device.
+enum Part {
+    /// Nothing to wait for: it has what is wanted, or gets it at once.
+    None,
+    /// Its deployments say that it changes at once.
+    AtOnce,
+    /// Nobody knows what it has.
+    Unknown,
+    /// It takes part; with the revision that it is at.
+    Takes(TakesPart, String),
+}
+
 impl Daemon {
     /// What accepting a revision means, with what was found on devices where the store was lost.
     pub(super) fn beginning(
@@ -72,45 +90,45 @@ impl Daemon {
             return Beginning { rollout: None, behind: Vec::new(), caught_up };
         };
         let templates = loaded.templates();
-        let proven: BTreeSet<Hash> = match &self.accepted {
-            Some(former) => former.templates().into_values().collect(),
-            None => BTreeSet::new(),
-        };
+        // Of a rollout that has not ended nothing is proven, whoever has it.
+        let proven: BTreeSet<Hash> = self
+            .proven()
+            .map(|proven| proven.templates().into_values().collect())
+            .unwrap_or_default();
         let phase_of = self.phase_of(loaded);
         let mut candidates = BTreeMap::new();
-        let mut behind = Vec::new();
+        let (mut behind, mut unphased, mut unknown) = (Vec::new(), BTreeSet::new(), Vec::new());
         for device in &mine {
             let Some(Wants::Manifest(wanted)) = loaded.wants.get(device) else { continue };
             let Some(template) = templates.get(device) else { continue };
-            let is_at = self.is_at(device, found);
-            let revision = match &is_at {
-                At::Revision(_, Wants::Manifest(has)) | At::Recorded(_, has) if has == wanted => {
-                    continue;
+            let is_proven = proven.contains(template);
+            let at_once = shape.at_once.contains(device);
+            let is_at = self.is_at(device, loaded, found);
+            match self.part_of(device, wanted, is_proven, at_once, is_at) {
+                Part::None => {}
+                Part::AtOnce => drop(unphased.insert(device.clone())),
+                Part::Unknown => unknown.push(device.clone()),
+                Part::Takes(TakesPart { back_to, is_moved, between }, at) => {
+                    candidates.insert(
+                        device.clone(),
+                        Candidate {
+                            phase: phase_of(device),
+                            back_to,
+                            wanted: wanted.clone(),
+                            template: template.clone(),
+                            is_moved,
+                            between,
+                        },
+                    );
+                    if !is_moved {
+                        behind.push(self.behind(device, at, &loaded.revision.short));
+                    }
                 }
-                At::Revision(revision, _) | At::Recorded(revision, _) => revision.clone(),
-                // A new device gets at once what others have already, or what is the first of all.
-                At::Nothing => match &self.accepted {
-                    Some(former) if !proven.contains(template) => former.revision.id.clone(),
-                    _ => continue,
-                },
-            };
-            if shape.at_once.contains(device) && !self.behind.contains_key(device) {
-                continue;
             }
-            candidates.insert(
-                device.clone(),
-                Candidate {
-                    phase: phase_of(device),
-                    back_to: self.last_proven(device).unwrap_or_else(|| revision.clone()),
-                    wanted: wanted.clone(),
-                    template: template.clone(),
-                    is_moved: false,
-                },
-            );
-            behind.push(self.behind(device, revision, &loaded.revision.short));
         }
         if self.accepted.is_none() && !candidates.is_empty() {
             self.add_those_ahead(loaded, &mine, found, &mut candidates);
+            behind.extend(self.add_unknown(loaded, unknown, &mut candidates));
         }
         let stays: BTreeSet<&DeviceId> =
             behind.iter().map(|assignment| &assignment.device).collect();
@@ -121,23 +139,55 @@ impl Daemon {
             // The last one stays to be seen.
             return Beginning { rollout: self.rollout.clone(), behind, caught_up };
         }
-        let tighter: Vec<&PhaseSettings> = shape
-            .changed
-            .iter()
-            .filter_map(|id| loaded.fleet.deployments.get(id))
-            .map(|deployment| &deployment.rollout)
-            .collect();
-        let from = self.accepted.as_ref().map(|former| former.revision.id.clone());
+        // So did those of a way that has not ended, unless they take part now.
+        let former = self.unfinished().into_iter().flat_map(|rollout| &rollout.unphased).cloned();
+        unphased
+            .extend(former.filter(|device| !candidates.contains_key(device)).collect::<Vec<_>>());
+        // Going back leads to what had gone through, whatever was under way since.
+        let from = self.unfinished().map(|rollout| rollout.from.clone());
+        let from = from.or_else(|| Some(self.accepted.as_ref()?.revision.id.clone()));
         let from = from.or_else(|| candidates.values().next().map(|c| c.back_to.clone()));
         let rollout = Rollout::begin(Plan {
             from: &from.unwrap_or_default(),
             to: &loaded.revision.id,
             settings,
-            tighter,
+            tighter: shape.tighter(loaded),
             candidates,
             marks: self.marks(),
+            disturbed: self.rollout.as_ref().map(Rollout::disturbed_now).unwrap_or_default(),
+            unphased,
         });
         Beginning { rollout: Some(rollout), behind, caught_up }
+    }
+
+    /// What a new revision is to a device that it wants something of.
+    fn part_of(
+        &self,
+        device: &DeviceId,
+        wanted: &Hash,
+        is_proven: bool,
+        at_once: bool,
+        is_at: At,
+    ) -> Part {
+        let (revision, has) = match is_at {
+            At::Revision(revision, wants) => (revision, wants == Wants::Manifest(wanted.clone())),
+            At::Recorded(revision, has) => (revision, has == *wanted),
+            // A new device gets at once what has gone through on others, or what is the first of all.
+            At::Nothing => match &self.accepted {
+                Some(former) if !is_proven => (former.revision.id.clone(), false),
+                Some(_) => return Part::None,
+                None => return Part::Unknown,
+            },
+        };
+        let former = self.rollout.as_ref();
+        let Some(part) = TakesPart::of(device, &revision, has, former) else { return Part::None };
+        let at_once = at_once && !self.behind.contains_key(device);
+        if at_once && !part.between && !part.is_moved {
+            return Part::AtOnce;
+        }
+        // What goes at once on top of what is not proven leaves that to be proven.
+        let is_moved = part.is_moved || at_once;
+        Part::Takes(TakesPart { is_moved, between: part.between && !is_moved, ..part }, revision)
     }
 
     /// Nothing waits here for devices that another control host looks after: where they would come first, that is told.
@@ -207,7 +257,7 @@ impl Daemon {
         }
     }
 
-    fn is_at(&self, device: &DeviceId, found: &StoredDevices) -> At {
+    fn is_at(&self, device: &DeviceId, head: &Loaded, found: &StoredDevices) -> At {
         let recorded = || {
             let in_force = found.get(device).or_else(|| self.devices.get(device));
             in_force.and_then(|stored| stored.in_force.as_ref())
@@ -219,27 +269,19 @@ impl Daemon {
             ),
             None => At::Nothing,
         };
+        let by_files = |revision: &str, loaded: &Loaded| match wants_of(loaded, device, head) {
+            Some(wants) => At::Revision(revision.to_owned(), wants.clone()),
+            None => At::Nothing,
+        };
         let Some(assignment) = self.behind.get(device) else {
             let Some(former) = &self.accepted else { return by_record(None) };
-            return match former.wants.get(device) {
-                Some(wants) => At::Revision(former.revision.id.clone(), wants.clone()),
-                None => At::Nothing,
-            };
+            return by_files(&former.revision.id, former);
         };
         let revision = &assignment.revision;
         match self.others.get(revision) {
-            Some(Ok(loaded)) => match loaded.wants.get(device) {
-                Some(wants) => At::Revision(revision.clone(), wants.clone()),
-                None => At::Nothing,
-            },
+            Some(Ok(loaded)) => by_files(revision, loaded),
             _ => by_record(Some(revision)),
         }
-    }
-
-    /// The last revision that a device had before a rollout that has not ended moved it.
-    fn last_proven(&self, device: &DeviceId) -> Option<String> {
-        let rollout = self.rollout.as_ref().filter(|rollout| rollout.stage != Stage::Done)?;
-        rollout.members.get(device).map(|member| member.back_to.clone())
     }
 
     pub(super) fn behind(&self, device: &DeviceId, revision: String, to: &str) -> Assignment {
@@ -260,13 +302,7 @@ impl Daemon {
         found: &StoredDevices,
         candidates: &mut BTreeMap<DeviceId, Candidate>,
     ) {
-        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for candidate in candidates.values() {
-            *count.entry(&candidate.back_to).or_default() += 1;
-        }
-        let most =
-            count.into_iter().max_by_key(|(_, n)| *n).map(|(revision, _)| revision.to_owned());
-        let Some(back_to) = most else { return };
+        let Some(back_to) = most_come_from(candidates) else { return };
         let templates = loaded.templates();
         let phase_of = self.phase_of(loaded);
         for device in mine
@@ -289,8 +325,59 @@ impl Daemon {
                 wanted: wanted.clone(),
                 template: template.clone(),
                 is_moved: true,
+                between: false,
             };
             candidates.insert(device, candidate);
         }
     }
+
+    /// After the store was lost, nobody knows what a device has that does not answer: it waits for its turn, too, and its
+    /// phase for it.
+    fn add_unknown(
+        &self,
+        loaded: &Loaded,
+        unknown: Vec<DeviceId>,
+        candidates: &mut BTreeMap<DeviceId, Candidate>,
+    ) -> Vec<Assignment> {
+        let Some(back_to) = most_come_from(candidates) else { return Vec::new() };
+        let templates = loaded.templates();
+        let phase_of = self.phase_of(loaded);
+        let mut behind = Vec::new();
+        for device in unknown {
+            let (Some(Wants::Manifest(wanted)), Some(template)) =
+                (loaded.wants.get(&device), templates.get(&device))
+            else {
+                continue;
+            };
+            behind.push(self.behind(&device, back_to.clone(), &loaded.revision.short));
+            let candidate = Candidate {
+                phase: phase_of(&device),
+                back_to: back_to.clone(),
+                wanted: wanted.clone(),
+                template: template.clone(),
+                is_moved: false,
+                between: false,
+            };
+            candidates.insert(device, candidate);
+        }
+        behind
+    }
+}
+
+/// The revision that most of those who take part go back to.
+fn most_come_from(candidates: &BTreeMap<DeviceId, Candidate>) -> Option<String> {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in candidates.values() {
+        *count.entry(&candidate.back_to).or_default() += 1;
+    }
+    count.into_iter().max_by_key(|(_, n)| *n).map(|(revision, _)| revision.to_owned())
+}
+
+/// What a revision wants of a device, also where it knows it by a former id.
+fn wants_of<'a>(loaded: &'a Loaded, device: &DeviceId, head: &Loaded) -> Option<&'a Wants> {
+    loaded.wants.get(device).or_else(|| {
+        let formers = &head.fleet.devices.get(device)?.formerly;
+        let formers = formers.iter().filter(|former| !head.fleet.devices.contains_key(*former));
+        formers.into_iter().find_map(|former| loaded.wants.get(former))
+    })
 }

@@ -4,13 +4,13 @@
 //! part ([`phases`](super::phases)), and the rules ([`crate::rollout`]).
 
 use super::daemon::Daemon;
-use super::loaded::{Loaded, Wants};
-use super::phases::Shape;
+use super::loaded::Loaded;
+use super::phases::{Beginning, Shape};
 use super::schedule::Moment;
-use crate::model::{DeviceId, Manifest, ModuleName, module_hashes};
-use crate::rollout::{Candidate, Decision, Member, Order, Place, Report, Rollout, Seen, Stage};
+use crate::model::DeviceId;
+use crate::rollout::{Decision, Member, Order, Rollout, Stage, Wait};
 use crate::store::{
-    Assignment, HistoryEntry, InForce, RolloutWrite, Store, StoreError, StoredDevice, StoredDevices,
+    Assignment, HistoryEntry, InForce, KeptRollout, RolloutWrite, Store, StoreError, StoredDevices,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,6 @@ const BETWEEN_STEPS: Moment = 200;
 const TICK: Moment = 1000;
 /// Counted time is written down this often: so much of it a crash may lose.
 const BETWEEN_WRITES: Moment = 15_000;
-/// The engine does not answer.
-const UNREACHABLE: u16 = 406;
-/// Codes that time alone does not mend: the engine refuses it, or it ran and failed.
-const FAILED: [u16; 2] = [422, 500];
 
 /// What the daemon keeps beside a rollout.
 #[derive(Default)]
@@ -32,12 +28,25 @@ pub(super) struct Progress {
     pub(super) reported: BTreeMap<DeviceId, String>,
     /// Devices whose engine answered the last look, since the daemon began.
     pub(super) answered: BTreeSet<DeviceId>,
+    /// Devices whose look under way began before they were moved: what it says is none of a new try.
+    pub(super) outdated: BTreeSet<DeviceId>,
     /// Whether something was seen since the last step.
     pub(super) has_news: bool,
     /// What devices had before they were moved.
     pub(super) formers: BTreeMap<DeviceId, InForce>,
     last_step: Option<Moment>,
     last_write: Moment,
+}
+
+/// What decisions mean for what is kept.
+#[derive(Default)]
+struct Decided {
+    behind: Vec<Assignment>,
+    caught_up: Vec<DeviceId>,
+    formers: Vec<(DeviceId, InForce)>,
+    looks: Vec<DeviceId>,
+    again: Vec<DeviceId>,
+    history: Vec<HistoryEntry>,
 }
 
 impl Daemon {
@@ -47,7 +56,25 @@ impl Daemon {
     /// The store can't be read.
     pub(super) fn take_up_rollout(&mut self) -> Result<(), StoreError> {
         self.progress.formers = self.shared.store.former_manifests()?;
-        self.rollout = kept_rollout(&self.shared.store)?;
+        let kept = self.shared.store.kept_rollout()?;
+        self.rollout = match read_kept(&kept) {
+            Ok(rollout) => rollout,
+            Err(words) => {
+                tracing::error!(error = words, "the rollout can't be read: it begins anew");
+                let entry = HistoryEntry {
+                    outcome: words,
+                    ..self.entry(
+                        None,
+                        "begin rollout anew",
+                        None,
+                        "what is kept of it can't be read",
+                    )
+                };
+                self.shared.store.append_history(&[entry])?;
+                self.begins_anew = true;
+                None
+            }
+        };
         Ok(())
     }
 
@@ -55,12 +82,10 @@ impl Daemon {
     pub(super) fn next_step(&self) -> Option<Moment> {
         let rollout = self.rollout.as_ref().filter(|_| self.accepted.is_some())?;
         let last = self.progress.last_step.unwrap_or(0);
-        match rollout.stage {
-            Stage::Done => None,
-            _ if self.progress.has_news => Some(last + BETWEEN_STEPS),
-            Stage::RolledBack { .. } => None,
-            Stage::Running | Stage::Paused { .. } | Stage::Halted { .. } => Some(last + TICK),
+        if self.progress.has_news && !rollout.is_settled() {
+            return Some(last + BETWEEN_STEPS);
         }
+        rollout.counts_time().then_some(last + TICK)
     }
 
     /// One step, if one is due.
@@ -73,12 +98,40 @@ impl Daemon {
             return Ok(());
         }
         let Some(mut next) = self.rollout.clone() else { return Ok(()) };
+        let is_first = self.progress.last_step.is_none();
         let passed = self.progress.last_step.map_or(0, |last| moment - last);
         self.progress.last_step = Some(moment);
+        if is_first && let Some(accepted) = self.accepted.clone() {
+            self.leave_out_those_of_others(&mut next, &accepted)?;
+        }
         self.progress.has_news = false;
         next.at = self.clock.now();
         let decisions = next.step(&self.seen(), passed);
-        self.go_with(next, &decisions, &[])
+        let gone = self.go_with(next, &decisions, &[]);
+        self.progress.has_news |= gone.is_err();
+        gone
+    }
+
+    /// The daemon before this one may have looked after other devices: nobody sees these here any more.
+    fn leave_out_those_of_others(
+        &mut self,
+        next: &mut Rollout,
+        accepted: &Loaded,
+    ) -> Result<(), StoreError> {
+        let mine = self.mine(accepted);
+        let all = next.members.len();
+        next.members.retain(|device, _| mine.contains(device));
+        if next.members.len() == all {
+            return Ok(());
+        }
+        self.shared.store.record_rollout(&RolloutWrite {
+            rollout: Some(&rollout_text(next)),
+            begins: true,
+            members: &members_that_differ(None, next),
+            ..RolloutWrite::default()
+        })?;
+        self.rollout = Some(next.clone());
+        Ok(())
     }
 
     /// Does what people want of it.
@@ -117,37 +170,8 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let moment = self.clock.moment();
         let mut next = next;
-        let (mut behind, mut caught_up, mut formers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut looks = Vec::new();
-        let mut history = told.to_vec();
-        for decision in decisions {
-            history.extend(self.told_of(decision, &next));
-            match decision {
-                Decision::Admit(device) => {
-                    caught_up.push(device.clone());
-                    if let Some(former) = self.former_of(device, &next) {
-                        formers.push((device.clone(), former));
-                    }
-                    let excused = self.excused(device);
-                    if let Some(member) = next.members.get_mut(device) {
-                        member.excused = excused;
-                    }
-                }
-                Decision::Back(device) => {
-                    let Some(member) = next.members.get(device) else { continue };
-                    let reason = "it was moved back".to_owned();
-                    let since = self.clock.now();
-                    let revision = member.back_to.clone();
-                    behind.push(Assignment { device: device.clone(), revision, since, reason });
-                }
-                Decision::Done => caught_up.extend(released(&next)),
-                Decision::Look(device) => looks.push(device.clone()),
-                Decision::Failed(..)
-                | Decision::Opened(_)
-                | Decision::Passed(..)
-                | Decision::Stopped(_) => {}
-            }
-        }
+        let Decided { behind, caught_up, formers, looks, again, history } =
+            self.decided(&mut next, decisions, told);
         let changes_much = !decisions.is_empty()
             || !told.is_empty()
             || self.rollout.as_ref().is_none_or(|former| says_something_else(former, &next));
@@ -172,25 +196,71 @@ impl Daemon {
             behind.iter().map(|a| a.device.clone()).chain(caught_up.iter().cloned()).collect();
         caught_up.iter().for_each(|device| drop(self.behind.remove(device)));
         self.behind.extend(behind.into_iter().map(|a| (a.device.clone(), a)));
-        for device in &moved {
+        for device in moved.iter().chain(&again) {
             // What failed there before was another try.
             if let Some(memory) = self.memories.get_mut(device) {
                 memory.end_pauses();
             }
         }
-        for device in moved.iter().chain(&looks) {
+        for device in moved.iter().chain(&again).chain(&looks) {
+            // A look that is under way began before that.
+            if self.schedule.is_looked_at(device) {
+                self.progress.outdated.insert(device.clone());
+            }
             self.progress.reported.remove(device);
             self.schedule.wake(device, moment);
         }
         if !moved.is_empty() {
             self.read_others();
-            self.progress.has_news = true;
         }
+        self.progress.has_news |= !moved.is_empty() || !again.is_empty();
         for entry in &history {
             let device = entry.device.as_ref().map_or("", |device| device.as_str());
             tracing::info!(device, action = entry.action, reason = entry.reason, "rollout");
         }
         Ok(())
+    }
+
+    /// What decisions mean for what is kept; the excused modules of who is let in are noted in `next`.
+    fn decided(
+        &self,
+        next: &mut Rollout,
+        decisions: &[Decision],
+        told: &[HistoryEntry],
+    ) -> Decided {
+        let mut decided = Decided { history: told.to_vec(), ..Decided::default() };
+        for decision in decisions {
+            decided.history.extend(self.told_of(decision, next));
+            match decision {
+                Decision::Admit(device) => {
+                    decided.caught_up.push(device.clone());
+                    if let Some(former) = self.former_of(device, next) {
+                        decided.formers.push((device.clone(), former));
+                    }
+                    let excused = self.excused(device);
+                    if let Some(member) = next.members.get_mut(device) {
+                        member.excused = excused;
+                    }
+                }
+                Decision::Back(device) => {
+                    let Some(member) = next.members.get(device) else { continue };
+                    decided.behind.push(Assignment {
+                        device: device.clone(),
+                        revision: member.back_to.clone(),
+                        since: self.clock.now(),
+                        reason: "it was moved back".to_owned(),
+                    });
+                }
+                Decision::Again(device) => decided.again.push(device.clone()),
+                Decision::Look(device) => decided.looks.push(device.clone()),
+                Decision::Done
+                | Decision::Failed(..)
+                | Decision::Opened(_)
+                | Decision::Passed(..)
+                | Decision::Stopped(_) => {}
+            }
+        }
+        decided
     }
 
     fn told_of(&self, decision: &Decision, rollout: &Rollout) -> Option<HistoryEntry> {
@@ -206,6 +276,9 @@ impl Daemon {
                 from: rollout.members.get(device).map(|member| member.back_to.clone()),
                 ..self.entry(Some(device), "admit", to, &format!("phase {}", phase_of(device)))
             },
+            Decision::Again(device) => {
+                self.entry(Some(device), "admit", to, &format!("phase {}, again", phase_of(device)))
+            }
             Decision::Back(device) => {
                 let back_to = rollout.members.get(device).map(|member| member.back_to.as_str());
                 let Stage::RolledBack { words } = &rollout.stage else { return None };
@@ -243,105 +316,6 @@ impl Daemon {
         (!has).then(|| InForce { revision: back_to.clone(), ..in_force.clone() })
     }
 
-    /// Modules that fail now and stay as they are: they say nothing of the change.
-    fn excused(&self, device: &DeviceId) -> BTreeSet<ModuleName> {
-        let manifest = |loaded: &Loaded| -> Option<Manifest> {
-            loaded.resolution.manifest(&loaded.fleet, device)?.ok()
-        };
-        let Some(stored) = self.devices.get(device) else { return BTreeSet::new() };
-        let before = self.at(device).and_then(|(loaded, recorded)| match recorded {
-            None => manifest(&loaded),
-            Some(_) => None,
-        });
-        let after = self.accepted.as_deref().and_then(manifest);
-        let (Some(before), Some(after)) = (before, after) else { return BTreeSet::new() };
-        let failing = stored.modules.iter().filter(|(_, standing)| standing.code >= 400);
-        let stays = |name: &ModuleName| {
-            let hashes = |of: &Manifest| Some(module_hashes(of.modules.get(name)?, &of.routes));
-            hashes(&before).is_some_and(|before| hashes(&after) == Some(before))
-        };
-        failing.map(|(name, _)| name.clone()).filter(stays).collect()
-    }
-
-    fn seen(&self) -> BTreeMap<DeviceId, Seen> {
-        let Some(accepted) = self.accepted.as_ref() else { return BTreeMap::new() };
-        let against = self.against(accepted);
-        let seen = |device: &DeviceId| {
-            let stored = self.devices.get(device);
-            let answered = self.progress.answered.contains(device) || self.was_good(device);
-            let pin =
-                self.orders.pin_of(device, &against).map(|pin| format!("pinned by {}", pin.who));
-            Seen {
-                reachable: answered
-                    && stored.is_some_and(|stored| stored.status.code != UNREACHABLE),
-                held: pin
-                    .or_else(|| self.orders.pause_of(device, &against))
-                    .or_else(|| unfillable(accepted, device)),
-                report: stored.and_then(|stored| self.report(device, stored)),
-            }
-        };
-        accepted.fleet.devices.keys().map(|device| (device.clone(), seen(device))).collect()
-    }
-
-    /// Whether a device that this daemon has not looked at yet was good when the one before ended: until the look says
-    /// otherwise it counts as such, and its phase does not pass.
-    fn was_good(&self, device: &DeviceId) -> bool {
-        let rollout = self.rollout.as_ref();
-        let member = rollout.and_then(|rollout| rollout.members.get(device));
-        member.is_some_and(|member| member.place == Place::Good)
-    }
-
-    fn report(&self, device: &DeviceId, stored: &StoredDevice) -> Option<Report> {
-        let rollout = self.rollout.as_ref()?;
-        let member = rollout.members.get(device)?;
-        let expected = match member.place {
-            Place::Waiting => return None,
-            Place::Back { .. } => &member.back_to,
-            Place::Admitted { .. } | Place::Good | Place::Failed { .. } => &rollout.to,
-        };
-        (self.progress.reported.get(device)? == expected).then(|| report_of(member, stored))
-    }
-
-    /// A device that was not known when the rollout began takes part as well.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub(super) fn enrol(&mut self, device: &DeviceId) -> Result<(), StoreError> {
-        let (Some(rollout), Some(accepted)) = (&self.rollout, self.accepted.clone()) else {
-            return Ok(());
-        };
-        let in_force = self.devices.get(device).and_then(|stored| stored.in_force.clone());
-        let wants = accepted.wants.get(device);
-        let (Some(in_force), Some(Wants::Manifest(wanted))) = (in_force, wants) else {
-            return Ok(());
-        };
-        let is_known = rollout.members.contains_key(device) || self.behind.contains_key(device);
-        if is_known || rollout.stage == Stage::Done || in_force.manifest_hash == *wanted {
-            return Ok(());
-        }
-        let Some(template) = accepted.templates().remove(device) else { return Ok(()) };
-        let mut next = rollout.clone();
-        let candidate = Candidate {
-            phase: self.phase_of(&accepted)(device),
-            back_to: in_force.revision.clone(),
-            wanted: wanted.clone(),
-            template,
-            is_moved: false,
-        };
-        next.enrol(device.clone(), candidate);
-        let behind = self.behind(device, in_force.revision, &accepted.revision.short);
-        self.shared.store.record_rollout(&RolloutWrite {
-            members: &members_that_differ(self.rollout.as_ref(), &next),
-            behind: std::slice::from_ref(&behind),
-            ..RolloutWrite::default()
-        })?;
-        self.behind.insert(device.clone(), behind);
-        self.rollout = Some(next);
-        self.progress.has_news = true;
-        self.read_others();
-        Ok(())
-    }
-
     /// From now on a revision counts: who is at once at it, who takes part in its rollout. Written in one go.
     ///
     /// # Errors
@@ -371,6 +345,11 @@ impl Daemon {
             return Ok(());
         }
         let beginning = self.beginning(loaded, shape, found);
+        self.begin(id, loaded, beginning)
+    }
+
+    /// Begins a rollout, and writes it down with the revision that counts from now on.
+    fn begin(&mut self, id: &str, loaded: &Loaded, beginning: Beginning) -> Result<(), StoreError> {
         let text = beginning.rollout.as_ref().map_or_else(|| "null".to_owned(), rollout_text);
         let members = beginning.rollout.as_ref().map(|rollout| members_that_differ(None, rollout));
         self.shared.store.record_rollout(&RolloutWrite {
@@ -388,70 +367,72 @@ impl Daemon {
             self.schedule.wake(device, moment);
         }
         self.behind.extend(beginning.behind.into_iter().map(|a| (a.device.clone(), a)));
+        // Who has it already says so as the new revision, and who is away from its work when it is back.
         if let Some(rollout) = &beginning.rollout {
-            self.tell_of_phases_elsewhere(loaded, rollout)?;
+            let moved = rollout.members.iter().filter(|(_, member)| member.is_moved());
+            for device in moved.map(|(device, _)| device).chain(&rollout.disturbed) {
+                self.schedule.wake(device, moment);
+            }
         }
         self.rollout = beginning.rollout;
         self.progress.reported.clear();
         self.progress.last_step = None;
         self.progress.has_news = true;
-        Ok(())
-    }
-
-    /// Facts changed what is wanted of devices that take part: that is what they should get.
-    pub(super) fn follow_facts(&mut self, loaded: &Loaded) {
-        let Some(rollout) = &mut self.rollout else { return };
-        let templates = loaded.templates();
-        for (device, member) in &mut rollout.members {
-            if let (Some(Wants::Manifest(wanted)), Some(template)) =
-                (loaded.wants.get(device), templates.get(device))
-            {
-                member.wanted = wanted.clone();
-                member.template = template.clone();
-            }
+        match self.rollout.clone() {
+            Some(rollout) => self.tell_of_phases_elsewhere(loaded, &rollout),
+            None => Ok(()),
         }
     }
 }
 
-/// The rollout that a store knows, or the last one; `None` where there was none, or it is another version's.
+/// The rollout that a store knows, or the last one; `None` where there was none, or it can't be read.
 ///
 /// # Errors
 /// The store can't be read.
 pub fn kept_rollout(store: &Store) -> Result<Option<Rollout>, StoreError> {
-    let kept = store.kept_rollout()?;
-    Ok(kept.rollout.and_then(|text| read_rollout(&text, &kept.members)))
+    Ok(read_kept(&store.kept_rollout()?).ok().flatten())
 }
 
-/// Reads what [`rollout_text`] and [`members_that_differ`] wrote; `None` where there is none, or it is another version's.
-fn read_rollout(text: &str, members: &BTreeMap<DeviceId, String>) -> Option<Rollout> {
-    let mut rollout: Option<Rollout> = serde_json::from_str(text).ok()?;
-    let members = members
-        .iter()
-        .map(|(device, text)| Some((device.clone(), serde_json::from_str(text).ok()?)))
-        .collect::<Option<BTreeMap<DeviceId, Member>>>()?;
-    if let Some(rollout) = &mut rollout {
-        rollout.members = members;
+/// Reads what [`rollout_text`] and [`members_that_differ`] wrote.
+///
+/// # Errors
+/// It is none of this version; in words.
+fn read_kept(kept: &KeptRollout) -> Result<Option<Rollout>, String> {
+    let Some(text) = &kept.rollout else { return Ok(None) };
+    let rollout: Option<Rollout> =
+        serde_json::from_str(text).map_err(|error| format!("the rollout: {error}"))?;
+    let Some(mut rollout) = rollout else { return Ok(None) };
+    for (device, text) in &kept.members {
+        let member: Member =
+            serde_json::from_str(text).map_err(|error| format!("device {device}: {error}"))?;
+        rollout.members.insert(device.clone(), member);
     }
-    rollout
+    Ok(Some(rollout))
 }
 
-/// Why the accepted revision has no manifest for a device, if it has none: that holds the device alone.
-fn unfillable(accepted: &Loaded, device: &DeviceId) -> Option<String> {
-    (accepted.wants.get(device) == Some(&Wants::Unfillable))
-        .then(|| "its manifest can't be filled".to_owned())
-}
-
-/// Whether people would read something else than how long it takes.
+/// Whether people would read something else than how much longer it takes.
 fn says_something_else(former: &Rollout, next: &Rollout) -> bool {
-    let waits = std::mem::discriminant(&former.wait) != std::mem::discriminant(&next.wait);
-    former.stage != next.stage || waits
+    let waits = match (&former.wait, &next.wait) {
+        (Wait::Soak { .. }, Wait::Soak { .. }) => false,
+        (former, next) => former != next,
+    };
+    let has_another_place = || {
+        let places = |of: &Rollout| -> Vec<_> {
+            of.members.values().map(|member| std::mem::discriminant(&member.place)).collect()
+        };
+        places(former) != places(next)
+    };
+    former.stage != next.stage || waits || has_another_place()
 }
 
 fn rollout_text(rollout: &Rollout) -> String {
     serde_json::json!(rollout).to_string()
 }
 
-fn members_that_differ(former: Option<&Rollout>, next: &Rollout) -> Vec<(DeviceId, String)> {
+pub(super) fn members_that_differ(
+    former: Option<&Rollout>,
+    next: &Rollout,
+) -> Vec<(DeviceId, String)> {
     let is_new = |(device, member): &(&DeviceId, &Member)| {
         former.is_none_or(|former| former.members.get(*device) != Some(*member))
     };
@@ -459,38 +440,4 @@ fn members_that_differ(former: Option<&Rollout>, next: &Rollout) -> Vec<(DeviceI
     members
         .map(|(device, member)| (device.clone(), serde_json::json!(member).to_string()))
         .collect()
-}
-
-/// Devices that were away or held and go to the new revision when they come back, as it is proven.
-fn released(rollout: &Rollout) -> Vec<DeviceId> {
-    let is_waiting = |(device, member): &(&DeviceId, &Member)| {
-        member.place == Place::Waiting && !rollout.is_marked(device, member)
-    };
-    rollout.members.iter().filter(is_waiting).map(|(device, _)| device.clone()).collect()
-}
-
-fn report_of(member: &Member, stored: &StoredDevice) -> Report {
-    let is_back = matches!(member.place, Place::Back { .. });
-    let counts = |name: &ModuleName| is_back || !member.excused.contains(name);
-    let trouble =
-        stored.modules.iter().filter(|(name, standing)| counts(name) && standing.code != 200);
-    let worst =
-        trouble.max_by_key(|(_, standing)| (FAILED.contains(&standing.code), standing.code));
-    let is_wanted = is_back
-        || stored.in_force.as_ref().is_some_and(|in_force| in_force.manifest_hash == member.wanted);
-    match worst {
-        Some((name, standing)) if FAILED.contains(&standing.code) => {
-            Report::Bad(format!("{name}: {}", standing.description))
-        }
-        Some((name, standing)) => Report::OnTheWay(format!("{name}: {}", standing.description)),
-        None if is_wanted
-            && (stored.status.code == 200 || is_back || !member.excused.is_empty()) =>
-        {
-            Report::Good
-        }
-        None if FAILED.contains(&stored.status.code) => {
-            Report::Bad(stored.status.description.clone())
-        }
-        None => Report::OnTheWay(stored.status.description.clone()),
-    }
 }

@@ -17,6 +17,9 @@ const FIRST_PAUSE: u64 = 5_000;
 const LONGEST_PAUSE: u64 = 300_000;
 /// Things happen in bursts: a look waits so long for the rest of one.
 const BURST: u64 = 150;
+/// After a container's end it is looked again after so long each: engines tell of an end before their list shows it, a busy
+/// one long before.
+const LATE_LOOKS: [u64; 2] = [1_000, 10_000];
 
 /// How a look ended, as far as the next one depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,8 @@ struct Entry {
     again: bool,
     /// When everything of it was looked at last.
     full: Option<Moment>,
+    /// So many of the late looks are still to come.
+    late: usize,
 }
 
 /// A device whose turn it is.
@@ -90,14 +95,27 @@ impl Schedule {
 
     /// The same for a device that is being looked at; one that waits for its turn goes on waiting.
     pub(super) fn wake_if_looked_at(&mut self, device: &DeviceId, now: Moment) {
-        if self.devices.get(device).is_some_and(|entry| entry.due.is_none()) {
+        if self.is_looked_at(device) {
             self.wake(device, now);
         }
+    }
+
+    /// Whether it is being looked at.
+    pub(super) fn is_looked_at(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(|entry| entry.due.is_none())
     }
 
     /// Its engine told of something: it is looked at when the burst is over.
     pub(super) fn stir(&mut self, device: &DeviceId, now: Moment) {
         self.hasten(device, now.saturating_add(BURST));
+    }
+
+    /// Its engine told that a container ended, which its list may not show yet.
+    pub(super) fn stir_of_an_end(&mut self, device: &DeviceId, now: Moment) {
+        self.stir(device, now);
+        if let Some(entry) = self.devices.get_mut(device) {
+            entry.late = LATE_LOOKS.len();
+        }
     }
 
     /// The devices whose turn it is, the longest due first, at most so many. Each is out of the queue until its look
@@ -145,6 +163,9 @@ impl Schedule {
                 pause.min(spread(resync, device, 0))
             }
         };
+        let late = LATE_LOOKS.get(LATE_LOOKS.len() - entry.late).copied();
+        entry.late = entry.late.saturating_sub(1);
+        let pause = late.map_or(pause, |late| pause.min(late));
         self.set_due(device, now.saturating_add(pause));
     }
 
@@ -258,6 +279,25 @@ mod tests {
         assert_eq!(due(&mut schedule, next), one("a", true));
         schedule.ended(&id("a"), Ended::After(Duration::from_secs(86_400)), next);
         assert!(schedule.next().unwrap() <= next + 300_000, "nothing waits longer than a resync");
+    }
+
+    #[test]
+    fn an_end_is_looked_for_until_a_busy_engine_shows_it() {
+        let mut schedule = with(&["a"]);
+        due(&mut schedule, 0);
+        schedule.ended(&id("a"), Ended::Quiet, 0);
+        schedule.stir_of_an_end(&id("a"), 1000);
+        let mut now = 1000;
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            let next = schedule.next().unwrap();
+            pauses.push(next - now);
+            now = next;
+            assert_eq!(due(&mut schedule, now).len(), 1);
+            schedule.ended(&id("a"), Ended::Quiet, now);
+        }
+        assert_eq!(pauses[..3], [BURST, 1_000, 10_000]);
+        assert!(pauses[3] > 200_000, "then it is quiet");
     }
 
     #[test]

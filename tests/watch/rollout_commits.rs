@@ -1,0 +1,230 @@
+//! What a commit is to a rollout, and a rollout to what comes to it: newer commits, new devices, orders after its end.
+
+use crate::rollouts::{
+    ALL, DEVICES, REFUSED, SHOPS, actions, all_have, base, fleet, in_force_has, order, rollout,
+    shop, state,
+};
+use serde_json::Value as Json;
+
+#[test]
+fn whatever_the_cause_it_goes_in_phases() {
+    let place = shop("1s");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    let narrow = "kind = \"layered\"\ntarget = \"tags.ring = 'none'\"\npriority = 60\n[modules.extra]\nimage = \"extra:1\"\n";
+    place.commit(&[("deployments/extra.toml", narrow)]);
+    let first_admitted_after = |from: usize| {
+        let actions = actions(&place);
+        let admitted: Vec<String> =
+            actions[from..].iter().filter(|(a, _)| a == "admit").map(|(_, d)| d.clone()).collect();
+        (admitted.first().cloned().unwrap_or_default(), admitted.len())
+    };
+    let other = |priority: i32| {
+        format!("target = \"*\"\npriority = {priority}\n[modules.web]\nimage = \"web:other\"\n")
+    };
+    type Change<'a> = (&'a str, Vec<(&'a str, String)>, &'a str);
+    let defaults = fleet("1s").replace("[defaults]\n", "[defaults]\nstop-timeout = \"3s\"\n");
+    let changes: [Change<'_>; 4] = [
+        ("an edit of [defaults]", vec![("fleet.toml", defaults)], "3s"),
+        (
+            "a widened target",
+            vec![("deployments/extra.toml", narrow.replace("tags.ring = 'none'", "*"))],
+            "extra:1",
+        ),
+        (
+            "an added deployment",
+            vec![("deployments/other.toml", other(1)), ("deployments/base.toml", base("5", ""))],
+            "web:5",
+        ),
+        ("a raised priority", vec![("deployments/other.toml", other(50))], "web:other"),
+    ];
+    for (what, files, text) in changes {
+        let before = actions(&place).len();
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        place.commit(&files);
+        place.until(what, || all_have(&place, &ALL, text) && state(&place) == "done");
+        assert_eq!(first_admitted_after(before), ("canary-1".to_owned(), 4), "{what}");
+    }
+    let before = actions(&place).len();
+    std::fs::remove_file(place.fleet().join("deployments/other.toml")).expect("it is there");
+    let layer = narrow.replace("tags.ring = 'none'", "*").replace("extra:1", "extra:2");
+    place.commit(&[("deployments/base.toml", &base("6", "")), ("deployments/extra.toml", &layer)]);
+    place.until("a deleted deployment, a base and its layer", || {
+        all_have(&place, &ALL, "web:6")
+            && all_have(&place, &ALL, "extra:2")
+            && state(&place) == "done"
+    });
+    assert_eq!(first_admitted_after(before), ("canary-1".to_owned(), 4));
+}
+
+#[test]
+fn what_says_that_it_is_not_phased_goes_at_once() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    let urgent = format!("phased = false\n{}", base("2", ""));
+    place.commit(&[("deployments/base.toml", &urgent)]);
+    place.until("all", || all_have(&place, &ALL, "web:2"));
+}
+
+#[test]
+fn a_newer_commit_becomes_the_target_and_going_back_leads_to_what_was_proven() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    let newer = place.commit(&[("deployments/base.toml", &base("3", ""))]);
+    place.until("the canary goes on", || place.has("canary-1", "web:3"));
+    assert_eq!(rollout(&place)["to"], newer.as_str());
+    assert!(all_have(&place, &SHOPS, "web:1"));
+    assert!(order(&place, "abort").0);
+    place.until("back to what all had", || all_have(&place, &ALL, "web:1"));
+}
+
+/// The canary has what the newer commit wants, and that is not proven by a commit on top of it.
+#[test]
+fn a_newer_commit_that_leaves_the_canary_as_it_is_waits_for_it_all_the_same() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    let layer = "kind = \"layered\"\ntarget = \"deviceId = 'shop-3'\"\npriority = 60\n[modules.extra]\nimage = \"extra:1\"\n";
+    let newer = place.commit(&[("deployments/extra.toml", layer)]);
+    place.until("it waits for the canary", || {
+        let shown = rollout(&place);
+        shown["to"] == newer.as_str()
+            && shown["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks until "))
+    });
+    assert!(all_have(&place, &SHOPS, "web:1"));
+    // What goes at once on top of that proves it as little.
+    let urgent = "kind = \"layered\"\nphased = false\ntarget = \"*\"\npriority = 70\n[modules.more]\nimage = \"more:1\"\n";
+    let newer = place.commit(&[("deployments/more.toml", urgent)]);
+    place.until("the canary has it at once", || place.has("canary-1", "more:1"));
+    place.until("and is waited for", || {
+        let shown = rollout(&place);
+        shown["to"] == newer.as_str()
+            && shown["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks until "))
+    });
+    assert!(SHOPS.iter().all(|shop| !in_force_has(&place, shop, "web:2")));
+    assert!(order(&place, "promote").0);
+    place.until("all", || all_have(&place, &ALL, "web:2") && place.has("shop-3", "extra:1"));
+}
+
+#[test]
+fn a_device_that_is_new_or_has_another_name_waits_for_its_turn() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    let devices = DEVICES
+        .replace("id = \"canary-1\"", "id = \"canary-a\"\nformerly = [\"canary-1\"]")
+        .replace("id = \"shop-1\"", "id = \"till-1\"\nformerly = [\"shop-1\"]")
+        + "[[device]]\nid = \"shop-4\"\n";
+    let newer = place.commit(&[("devices/all.toml", &devices)]);
+    place.until("the canary goes first, by its new name", || {
+        place.has("canary-a", "web:2")
+            && rollout(&place)["to"] == newer.as_str()
+            && rollout(&place)["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks "))
+    });
+    assert_eq!(rollout(&place)["phases"][1]["devices"], 4);
+    let waits = || {
+        assert!(in_force_has(&place, "till-1", "web:1"));
+        assert!(!in_force_has(&place, "shop-4", "web:2"));
+        assert!(in_force_has(&place, "shop-2", "web:1"));
+    };
+    waits();
+    // Another daemon knows it as well.
+    assert_eq!(daemon.stop(), 0);
+    let _daemon = place.watch(&[]);
+    place.until("it soaks on", || {
+        rollout(&place)["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks "))
+    });
+    waits();
+    assert!(order(&place, "abort").0);
+    place.until("the canary is back", || in_force_has(&place, "canary-a", "web:1"));
+    waits();
+    assert!(order(&place, "retry").0);
+    place.until("the canary again", || place.has("canary-a", "web:2"));
+    assert!(order(&place, "promote").0);
+    let all = ["canary-a", "till-1", "shop-2", "shop-3", "shop-4"];
+    place.until("all", || all_have(&place, &all, "web:2"));
+}
+
+#[test]
+fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
+    let place = shop("1s");
+    let halt = fleet("1s").replace("[rollout]\n", "[rollout]\non-failure = \"halt\"\n");
+    place.commit(&[("fleet.toml", &halt)]);
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", REFUSED))]);
+    place.until("it halts", || state(&place) == "halted");
+    let (done, words) = order(&place, "pause");
+    assert!(!done && words.contains("it halted because it failed"), "{words}");
+    let tries = |device: &str| {
+        let history =
+            place.store().expect("a store").history(&Default::default()).expect("readable");
+        let of_web = history.iter().filter(|entry| entry.module.is_some());
+        let here = of_web.filter(|e| e.device.as_ref().is_some_and(|d| d.as_str() == device));
+        here.filter(|entry| entry.outcome.contains("Range of CPUs")).count()
+    };
+    let before = tries("canary-1");
+    assert!(order(&place, "retry").0);
+    place.until("it was tried again", || tries("canary-1") > before && state(&place) == "halted");
+    assert!(SHOPS.iter().all(|shop| tries(shop) == 0));
+    assert!(order(&place, "promote").0);
+    place.until("the next phase opens, and fails", || {
+        SHOPS.iter().any(|shop| tries(shop) == 1) && state(&place) == "halted"
+    });
+}
+
+#[test]
+fn a_rollout_that_cannot_be_read_begins_anew() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    assert_eq!(daemon.stop(), 0);
+    let another_version = Some("{\"shape\": 9}");
+    place.store_to_write().set_fleet_state("rollout", another_version).expect("written");
+    let _daemon = place.watch(&[]);
+    place.until("it waits for the canary", || {
+        rollout(&place)["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks until "))
+    });
+    assert!(all_have(&place, &SHOPS, "web:1"));
+    assert!(actions(&place).iter().any(|(action, _)| action == "begin rollout anew"));
+    assert!(order(&place, "abort").0);
+    place.until("the canary goes back", || all_have(&place, &ALL, "web:1"));
+}
+
+/// Else the daemon would lead the devices back to what they waited at.
+#[test]
+fn an_apply_of_everything_ends_the_rollout() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    let to = place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    assert_eq!(daemon.stop(), 0);
+    let applied = place
+        .hoist(&["apply", "--simulate", "--yes", "-C"])
+        .arg(place.fleet())
+        .output()
+        .expect("it runs");
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    assert_eq!(place.accepted().as_ref(), Some(&to));
+    assert!(all_have(&place, &ALL, "web:2"));
+    assert_eq!(rollout(&place), Json::Null);
+    assert!(place.store().expect("a store").assignments().expect("readable").is_empty());
+    let before = actions(&place).len();
+    let _daemon = place.watch(&[]);
+    let head = place.commit(&[("README.md", "words")]);
+    place.until("the daemon goes on", || place.accepted().as_ref() == Some(&head));
+    assert!(all_have(&place, &ALL, "web:2"));
+    assert!(!actions(&place)[before..].iter().any(|(action, _)| action == "admit"));
+}
