@@ -207,7 +207,7 @@ fn group(device: &DeviceStatus) -> (char, &'static str, Tone) {
         _ if device.stale => ('◇', "stale", Tone::Quiet),
         200 => ('●', "as desired", Tone::Added),
         202 => ('◐', "on the way", Tone::Changed),
-        400 => ('✋', "held", Tone::Warning),
+        400 => ('‖', "held", Tone::Warning),
         406 => ('◌', "pending", Tone::Quiet),
         _ => ('✗', "failed", Tone::Removed),
     }

@@ -112,7 +112,8 @@ impl Daemon {
         gone
     }
 
-    /// The daemon before this one may have looked after other devices: nobody sees these here any more.
+    /// The daemon before this one may have looked after other devices: nobody sees these here any more, so what was let in of
+    /// them is another's to judge. Who waits or went back keeps its place for when it is looked after again.
     fn leave_out_those_of_others(
         &mut self,
         next: &mut Rollout,
@@ -120,7 +121,7 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let mine = self.mine(accepted);
         let all = next.members.len();
-        next.members.retain(|device, _| mine.contains(device));
+        next.members.retain(|device, member| mine.contains(device) || !member.is_moved());
         if next.members.len() == all {
             return Ok(());
         }
