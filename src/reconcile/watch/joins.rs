@@ -45,7 +45,7 @@ impl Daemon {
         if is_known && !waits || !is_known && has {
             return Ok(());
         }
-        let Some(template) = accepted.templates().remove(device) else { return Ok(()) };
+        let Some(template) = accepted.template_of(device) else { return Ok(()) };
         let mut next = rollout.clone();
         // Where it has what is wanted, it goes back to what the others came from.
         let former = next.members.get(device).map(|member| member.back_to.clone());

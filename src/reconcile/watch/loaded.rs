@@ -111,6 +111,12 @@ impl Loaded {
         templates
     }
 
+    /// The same of one device.
+    pub(super) fn template_of(&self, device: &DeviceId) -> Option<Hash> {
+        let cohort = &self.resolution.cohorts[self.resolution.devices.get(device)?.cohort?];
+        Some(cohort_hash(&cohort.modules, &cohort.routes))
+    }
+
     /// Its devices, in order.
     fn devices(&self) -> impl Iterator<Item = OfLoaded<'_>> {
         let resolved = self.resolution.devices.values();

@@ -34,6 +34,8 @@ pub(super) struct Progress {
     pub(super) has_news: bool,
     /// What devices had before they were moved.
     pub(super) formers: BTreeMap<DeviceId, InForce>,
+    /// Whether members that another daemon looks after were looked for, since the daemon began.
+    has_left_out: bool,
     last_step: Option<Moment>,
     last_write: Moment,
 }
@@ -98,11 +100,13 @@ impl Daemon {
             return Ok(());
         }
         let Some(mut next) = self.rollout.clone() else { return Ok(()) };
-        let is_first = self.progress.last_step.is_none();
         let passed = self.progress.last_step.map_or(0, |last| moment - last);
         self.progress.last_step = Some(moment);
-        if is_first && let Some(accepted) = self.accepted.clone() {
+        if !self.progress.has_left_out
+            && let Some(accepted) = self.accepted.clone()
+        {
             self.leave_out_those_of_others(&mut next, &accepted)?;
+            self.progress.has_left_out = true;
         }
         self.progress.has_news = false;
         next.at = self.clock.now();
