@@ -75,7 +75,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     }
     let reason = told.reason.clone();
     let order = order.as_str().to_owned();
-    store.order_rollout(&RolloutOrder { order: order.clone(), who: who(), reason, at: now() })?;
+    let told = RolloutOrder { id: 0, order: order.clone(), who: who(), reason, at: now() };
+    store.order_rollout(&told)?;
     print(&format!("{order}: told; `hoist rollout status` says how it stands\n"));
     Ok(Exit::Done)
 }

@@ -31,6 +31,8 @@ pub struct RolloutWrite<'a> {
     pub caught_up: &'a [DeviceId],
     /// What happened.
     pub history: &'a [HistoryEntry],
+    /// The order that is obeyed, or refused, with that, by its number: it is told no more.
+    pub obeyed: Option<i64>,
 }
 
 /// A rollout as it was written.
@@ -45,6 +47,8 @@ pub struct KeptRollout {
 /// What somebody wants of the rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutOrder {
+    /// Its number.
+    pub id: i64,
     /// `pause`, `resume`, `promote`, `abort`, `retry`.
     pub order: String,
     /// Who said so.
@@ -94,6 +98,9 @@ impl Store {
             let mut drop = t.prepare_cached("DELETE FROM assignments WHERE device = ?1")?;
             for device in write.caught_up {
                 drop.execute([device.as_str()])?;
+            }
+            if let Some(order) = write.obeyed {
+                t.execute("DELETE FROM rollout_orders WHERE id = ?1", [order])?;
             }
             append(t, write.history)
         })
@@ -154,7 +161,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn order_rollout(&self, order: &RolloutOrder) -> Result<(), StoreError> {
-        let RolloutOrder { order, who, reason, at } = order;
+        let RolloutOrder { id: _, order, who, reason, at } = order;
         self.write(|t| {
             t.execute(
                 "INSERT INTO rollout_orders (word, who, reason, at) VALUES (?1, ?2, ?3, ?4)",
@@ -165,31 +172,23 @@ impl Store {
         Ok(())
     }
 
-    /// What people want of the rollout, oldest first; it is told once.
+    /// What people want of the rollout, oldest first. Each is told until what became of it is written with its number.
     ///
     /// # Errors
-    /// The store can't be written.
-    pub fn take_rollout_orders(&self) -> Result<Vec<RolloutOrder>, StoreError> {
-        let read = |c: &Connection| {
-            c.prepare_cached("SELECT word, who, reason, at FROM rollout_orders ORDER BY id")?
+    /// The store can't be read.
+    pub fn rollout_orders(&self) -> Result<Vec<RolloutOrder>, StoreError> {
+        self.read(|c| {
+            c.prepare_cached("SELECT id, word, who, reason, at FROM rollout_orders ORDER BY id")?
                 .query_map([], |row| {
-                    let at = Timestamp { seconds: row.get(3)? };
                     Ok(RolloutOrder {
-                        order: row.get(0)?,
-                        who: row.get(1)?,
-                        reason: row.get(2)?,
-                        at,
+                        id: row.get(0)?,
+                        order: row.get(1)?,
+                        who: row.get(2)?,
+                        reason: row.get(3)?,
+                        at: Timestamp { seconds: row.get(4)? },
                     })
                 })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        if self.read(read)?.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.write(|t| {
-            let orders = read(t)?;
-            t.execute("DELETE FROM rollout_orders", [])?;
-            Ok(orders)
+                .collect()
         })
     }
 }
@@ -280,17 +279,25 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_told_once() {
+    fn an_order_is_told_until_it_is_written_what_became_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let order = RolloutOrder {
-            order: "pause".to_owned(),
-            who: "ada".to_owned(),
-            reason: "lunch".to_owned(),
-            at: Timestamp { seconds: 5 },
-        };
-        store.order_rollout(&order).unwrap();
-        assert_eq!(store.take_rollout_orders().unwrap(), [order]);
-        assert!(store.take_rollout_orders().unwrap().is_empty());
+        for word in ["pause", "resume"] {
+            let order = RolloutOrder {
+                id: 0,
+                order: word.to_owned(),
+                who: "ada".to_owned(),
+                reason: "lunch".to_owned(),
+                at: Timestamp { seconds: 5 },
+            };
+            store.order_rollout(&order).unwrap();
+        }
+        let told = store.rollout_orders().unwrap();
+        let words: Vec<&str> = told.iter().map(|told| told.order.as_str()).collect();
+        assert_eq!(words, ["pause", "resume"]);
+        assert_eq!(store.rollout_orders().unwrap(), told);
+        let obeyed = Some(told[0].id);
+        store.record_rollout(&RolloutWrite { obeyed, ..RolloutWrite::default() }).unwrap();
+        assert_eq!(store.rollout_orders().unwrap(), told[1..]);
     }
 }

@@ -18,6 +18,7 @@ mod ports;
 mod remotes;
 mod rollout_commits;
 mod rollout_large;
+mod rollout_orders;
 mod rollouts;
 mod rollouts_real;
 mod settings;

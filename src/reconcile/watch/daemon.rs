@@ -190,9 +190,8 @@ impl Daemon {
             self.schedule.wake(&wish.device, self.clock.moment());
             self.restarts.entry(wish.device.clone()).or_default().push(wish);
         }
-        self.obey_rollout_orders()?;
         self.progress.has_news = true;
-        let Some(accepted) = self.accepted.clone() else { return Ok(()) };
+        let Some(accepted) = self.accepted.clone() else { return self.obey_rollout_orders() };
         if former.pins != self.orders.pins {
             self.read_others();
         }
@@ -210,7 +209,7 @@ impl Daemon {
             .collect();
         let moment = self.clock.moment();
         changed.iter().for_each(|device| self.schedule.wake(device, moment));
-        Ok(())
+        self.obey_rollout_orders()
     }
 
     /// The wall's clock jumped: moments that lie ahead now would hold things up for as long as it jumped.

@@ -199,6 +199,8 @@ struct Loop {
 
 impl Loop {
     async fn run(mut self) {
+        // What was told to a daemon that ended before it did it.
+        self.with_store(Daemon::read_orders);
         loop {
             self.begin_what_is_due();
             self.publish();

@@ -10,7 +10,8 @@ use super::schedule::Moment;
 use crate::model::DeviceId;
 use crate::rollout::{Decision, Member, Order, Rollout, Stage, Wait};
 use crate::store::{
-    Assignment, HistoryEntry, InForce, KeptRollout, RolloutWrite, Store, StoreError, StoredDevices,
+    Assignment, HistoryEntry, InForce, KeptRollout, RolloutOrder, RolloutWrite, Store, StoreError,
+    StoredDevices,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,8 @@ pub(super) struct Progress {
     pub(super) has_news: bool,
     /// What devices had before they were moved.
     pub(super) formers: BTreeMap<DeviceId, InForce>,
+    /// When what somebody wants of the rollout is tried again: it could not be written down.
+    orders_again: Option<Moment>,
     /// Whether members that another daemon looks after were looked for, since the daemon began.
     has_left_out: bool,
     last_step: Option<Moment>,
@@ -80,8 +83,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// When the next step is due.
+    /// When the next step is due, or what people want of it.
     pub(super) fn next_step(&self) -> Option<Moment> {
+        self.progress.orders_again.into_iter().chain(self.next_by_itself()).min()
+    }
+
+    fn next_by_itself(&self) -> Option<Moment> {
         let rollout = self.rollout.as_ref().filter(|_| self.accepted.is_some())?;
         let last = self.progress.last_step.unwrap_or(0);
         if self.progress.has_news && !rollout.is_settled() {
@@ -96,7 +103,10 @@ impl Daemon {
     /// The store can't be written; nothing was done.
     pub(super) fn step_rollout(&mut self) -> Result<(), StoreError> {
         let moment = self.clock.moment();
-        if self.next_step().is_none_or(|next| next > moment) {
+        if self.progress.orders_again.is_some_and(|again| again <= moment) {
+            self.obey_rollout_orders()?;
+        }
+        if self.next_by_itself().is_none_or(|next| next > moment) {
             return Ok(());
         }
         let Some(mut next) = self.rollout.clone() else { return Ok(()) };
@@ -111,7 +121,7 @@ impl Daemon {
         self.progress.has_news = false;
         next.at = self.clock.now();
         let decisions = next.step(&self.seen(), passed);
-        let gone = self.go_with(next, &decisions, &[]);
+        let gone = self.go_with(next, &decisions, None);
         self.progress.has_news |= gone.is_err();
         gone
     }
@@ -139,30 +149,37 @@ impl Daemon {
         Ok(())
     }
 
-    /// Does what people want of it.
+    /// Does what people want of it. What can't be written down is not done yet, and stays told.
     ///
     /// # Errors
     /// The store can't be written.
     pub(super) fn obey_rollout_orders(&mut self) -> Result<(), StoreError> {
-        for told in self.shared.store.take_rollout_orders()? {
-            let words = format!("{} by {}: {}", told.order, told.who, told.reason);
-            let Some(order) = Order::parse(&told.order) else { continue };
+        self.progress.orders_again = Some(self.clock.moment() + TICK);
+        for told in self.shared.store.rollout_orders()? {
+            let RolloutOrder { id, order: word, who, reason, at: _ } = told;
+            let words = format!("{word} by {who}: {reason}");
             let mut next = self.rollout.clone();
-            let obeyed = match &mut next {
-                Some(rollout) => rollout.obey(order, &words).map_err(|error| error.words),
-                None => Err("there is no rollout".to_owned()),
+            let obeyed = match (Order::parse(&word), &mut next) {
+                (Some(order), Some(rollout)) => {
+                    rollout.obey(order, &words).map_err(|error| error.words)
+                }
+                (Some(_), None) => Err("there is no rollout".to_owned()),
+                (None, _) => Err("this version knows no such order".to_owned()),
             };
-            let entry = HistoryEntry {
-                who: told.who,
-                outcome: obeyed.as_ref().err().cloned().unwrap_or_else(|| "done".to_owned()),
-                ..self.entry(None, &format!("rollout {}", told.order), None, &told.reason)
-            };
+            let outcome = obeyed.as_ref().err().cloned().unwrap_or_else(|| "done".to_owned());
+            let action = format!("rollout {word}");
+            let entry = HistoryEntry { who, outcome, ..self.entry(None, &action, None, &reason) };
             match (obeyed, next) {
-                (Ok(decisions), Some(next)) => self.go_with(next, &decisions, &[entry])?,
-                _ => self.shared.store.append_history(&[entry])?,
+                (Ok(decisions), Some(next)) => self.go_with(next, &decisions, Some((id, entry)))?,
+                _ => self.shared.store.record_rollout(&RolloutWrite {
+                    history: &[entry],
+                    obeyed: Some(id),
+                    ..RolloutWrite::default()
+                })?,
             }
             self.progress.has_news = true;
         }
+        self.progress.orders_again = None;
         Ok(())
     }
 
@@ -171,14 +188,15 @@ impl Daemon {
         &mut self,
         next: Rollout,
         decisions: &[Decision],
-        told: &[HistoryEntry],
+        told: Option<(i64, HistoryEntry)>,
     ) -> Result<(), StoreError> {
         let moment = self.clock.moment();
         let mut next = next;
+        let (obeyed, told) = told.unzip();
         let Decided { behind, caught_up, formers, looks, again, history } =
             self.decided(&mut next, decisions, told);
         let changes_much = !decisions.is_empty()
-            || !told.is_empty()
+            || obeyed.is_some()
             || self.rollout.as_ref().is_none_or(|former| says_something_else(former, &next));
         if changes_much || moment >= self.progress.last_write + BETWEEN_WRITES {
             let members = members_that_differ(self.rollout.as_ref(), &next);
@@ -190,6 +208,7 @@ impl Daemon {
                 behind: &behind,
                 caught_up: &caught_up,
                 history: &history,
+                obeyed,
                 ..RolloutWrite::default()
             })?;
             self.progress.last_write = moment;
@@ -231,9 +250,10 @@ impl Daemon {
         &self,
         next: &mut Rollout,
         decisions: &[Decision],
-        told: &[HistoryEntry],
+        told: Option<HistoryEntry>,
     ) -> Decided {
-        let mut decided = Decided { history: told.to_vec(), ..Decided::default() };
+        let history = told.into_iter().collect();
+        let mut decided = Decided { history, ..Decided::default() };
         for decision in decisions {
             decided.history.extend(self.told_of(decision, next));
             match decision {
