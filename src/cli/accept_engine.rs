@@ -5,7 +5,8 @@ use super::exit::{Exit, Failure};
 use super::opened::device;
 use super::output::{count, print, say};
 use super::run::{
-    RunArguments, block_on, known_devices, lock, now, open_gate, open_revision, open_store, who,
+    RunArguments, block_on, keep_names, known_devices, lock, now, open_gate, open_revision,
+    open_store, who,
 };
 use crate::diagnostic::render::visible;
 use crate::model::{Device, Timestamp};
@@ -37,7 +38,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let store = open_store(global, &opened.fleet, arguments.simulate)?;
     let _lock = lock(&store)?;
     let (now, who) = (now(), who());
-    let (stored, _) = known_devices(&opened.fleet, &store, Some((&who, now)))?;
+    let ((stored, _), renamed) = known_devices(&opened.fleet, &store)?;
     let reached = match stored.get(arguments.id.as_str()) {
         Some(left) if !opened.fleet.devices.contains_key(arguments.id.as_str()) => {
             device_from_store(left).map_err(Failure::new)?
@@ -53,6 +54,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         }
     };
     let before = stored.get(&reached.id).and_then(|d| d.engine_id.clone());
+    keep_names(&store, &renamed, &who, now)?;
     accept(&store, &stored, &reached, &look, &who, now)?;
     let was = match before.filter(|before| *before != look.report.id) {
         Some(before) => format!(", before {before}"),

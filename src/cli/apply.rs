@@ -3,7 +3,9 @@
 use super::exit::{Exit, Failure};
 use super::output::{count, print, print_json_line, say};
 use super::progress::Progress;
-use super::run::{APPLIED, Adopt, Intent, RunArguments, block_on, prepare, tripped, who};
+use super::run::{
+    APPLIED, Adopt, Intent, RunArguments, block_on, keep_names, prepare, tripped, who,
+};
 use super::{Format, Global, calling_off};
 use crate::apply::{Event, Outcome};
 use crate::diagnostic::render::visible;
@@ -97,6 +99,7 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
     };
     let call_off = calling_off::listen();
     let paces = Paces::new(&prepared.fleet, arguments.pulls_per.as_ref(), call_off.clone());
+    keep_names(&prepared.store, &prepared.renamed, &who(), prepared.now)?;
     let ran = run_and_record(&RunInput {
         fleet: &prepared.fleet,
         survey: &prepared.survey,

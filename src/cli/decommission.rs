@@ -5,7 +5,8 @@ use super::exit::{Exit, Failure};
 use super::opened::Opened;
 use super::output::{count, print, say};
 use super::run::{
-    RunArguments, block_on, known_devices, lock, now, open_gate, open_revision, open_store, who,
+    RunArguments, block_on, keep_names, known_devices, lock, now, open_gate, open_revision,
+    open_store, who,
 };
 use super::{Global, calling_off};
 use crate::apply::{Event, Outcome, Pace};
@@ -53,7 +54,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let store = open_store(global, &opened.fleet, arguments.simulate)?;
     let _lock = lock(&store)?;
     let (now, who) = (now(), who());
-    let (stored, memories) = known_devices(&opened.fleet, &store, Some((&who, now)))?;
+    let ((stored, memories), renamed) = known_devices(&opened.fleet, &store)?;
     let Some(known) = stored.get(arguments.id.as_str()) else {
         return Err(unknown(&arguments.id, &stored, &opened));
     };
@@ -78,6 +79,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         say("nothing was removed");
         return Ok(Exit::Changes);
     }
+    keep_names(&store, &renamed, &who, now)?;
     let events = |event: Event<'_>| {
         if let Event::WorkEnded { work, outcome } = event {
             show(&leaving, work, outcome);

@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let fleet = &opened.fleet;
     let device = device(fleet, &arguments.id)?;
     let gate = open_gate(global, &store, arguments.simulate)?;
-    let (stored, memories) = known_devices(fleet, &store, None)?;
+    let ((stored, memories), _) = known_devices(fleet, &store)?;
     let facts = held_facts(&stored, now());
     let paused = paused_devices(&store, fleet, &stored, now())?;
     let resolution = resolve(fleet, &facts);

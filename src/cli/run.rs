@@ -56,6 +56,8 @@ pub(super) struct Prepared {
     pub(super) fleet: Fleet,
     pub(super) store: Store,
     pub(super) stored: StoredDevices,
+    /// Devices that the store knows by former ids.
+    pub(super) renamed: Vec<Renamed>,
     pub(super) survey: Survey,
     pub(super) guards: Vec<GuardVerdict>,
     pub(super) now: Timestamp,
@@ -182,32 +184,43 @@ pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
 /// What is recorded and what is remembered of devices.
 pub(super) type KnownDevices = (StoredDevices, BTreeMap<DeviceId, DeviceMemory>);
 
-/// What the store knows, by the ids that devices have now; with `keep` it is from now on kept by these.
+/// What the store knows, by the ids that devices have now, and which have another than there.
 pub(super) fn known_devices(
     fleet: &Fleet,
     store: &Store,
-    keep: Option<(&str, Timestamp)>,
-) -> Result<KnownDevices, Failure> {
+) -> Result<(KnownDevices, Vec<Renamed>), Failure> {
     let (mut stored, mut memories) = (store.load_devices()?, store.memories()?);
     let renamed = renamed(fleet, &stored);
     follow_names(&renamed, &mut stored, &mut memories);
-    if let Some((who, at)) = keep {
-        for Renamed { former, device } in &renamed {
-            store.rename_device(former, device)?;
-            store.append_history(&[HistoryEntry {
-                at,
-                who: who.to_owned(),
-                device: Some(device.clone()),
-                from: None,
-                to: None,
-                action: "rename".to_owned(),
-                module: None,
-                reason: format!("it was {former}"),
-                outcome: "done".to_owned(),
-            }])?;
-        }
+    Ok(((stored, memories), renamed))
+}
+
+/// Keeps what is known of devices by the ids that they have now. Not before it is sure that something is done: a fleet that
+/// nobody agreed to changes no names.
+pub(super) fn keep_names(
+    store: &Store,
+    renamed: &[Renamed],
+    who: &str,
+    at: Timestamp,
+) -> Result<(), Failure> {
+    if renamed.is_empty() {
+        return Ok(());
     }
-    Ok((stored, memories))
+    let ids: Vec<(DeviceId, DeviceId)> =
+        renamed.iter().map(|r| (r.former.clone(), r.device.clone())).collect();
+    let entry = |Renamed { former, device }: &Renamed| HistoryEntry {
+        at,
+        who: who.to_owned(),
+        device: Some(device.clone()),
+        from: None,
+        to: None,
+        action: "rename".to_owned(),
+        module: None,
+        reason: format!("it was {former}"),
+        outcome: "done".to_owned(),
+    };
+    store.rename_devices(&ids, &renamed.iter().map(entry).collect::<Vec<_>>())?;
+    Ok(())
 }
 
 /// The way to the engines that a command may go.
@@ -255,9 +268,8 @@ pub(super) async fn prepare(
     let gate = open_gate(global, &store, arguments.simulate)?;
     // Before anything is looked at: a plan made while another run works would be stale.
     let lock = intent.runs.then(|| lock(&store)).transpose()?;
-    let (now, who) = (now(), who());
-    let keep = intent.runs.then_some((who.as_str(), now));
-    let (stored, mut memories) = known_devices(&opened.fleet, &store, keep)?;
+    let now = now();
+    let ((stored, mut memories), renamed) = known_devices(&opened.fleet, &store)?;
     if arguments.retry {
         memories.values_mut().for_each(DeviceMemory::end_pauses);
     }
@@ -303,6 +315,7 @@ pub(super) async fn prepare(
         fleet: opened.fleet,
         store,
         stored,
+        renamed,
         survey: made,
         guards,
         now,

@@ -141,7 +141,7 @@ fn stamp(folder: &Path) -> Vec<Option<(u64, SystemTime)>> {
 fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Failure> {
     let now = now();
     let (opened, store) = open(global, arguments.simulate)?;
-    let (stored, _) = known_devices(&opened.fleet, &store, None)?;
+    let ((stored, _), _) = known_devices(&opened.fleet, &store)?;
     let resolution = resolve(&opened.fleet, &held_facts(&stored, now));
     let mut beside = Beside::read(&store, now)?;
     let only = match only(&opened.fleet, &resolution, &live_facts(&stored), arguments)? {

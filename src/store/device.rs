@@ -1,7 +1,7 @@
 //! What is in force on each device, and how it was last seen.
 
 use super::error::StoreError;
-use super::history::HistoryEntry;
+use super::history::{HistoryEntry, append};
 use super::open::Store;
 use super::stored::{
     EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
@@ -140,32 +140,19 @@ impl Store {
         })
     }
 
-    /// Gives what is recorded and remembered of a device to its new id. Where that is recorded already, the
-    /// former one is forgotten. History keeps the former id.
+    /// Gives what is recorded and remembered of devices to their new ids, by former ids, all of it or nothing. Where the new
+    /// one is recorded already, the former one is forgotten. History keeps the former id.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn rename_device(&self, former: &DeviceId, id: &DeviceId) -> Result<(), StoreError> {
+    pub fn rename_devices(
+        &self,
+        renamed: &[(DeviceId, DeviceId)],
+        history: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
         self.write(|t| {
-            let known: bool = t.query_row(
-                "SELECT EXISTS (SELECT 1 FROM devices WHERE device = ?1)",
-                [id.as_str()],
-                |row| row.get(0),
-            )?;
-            for table in TABLES {
-                if known {
-                    t.execute(
-                        &format!("DELETE FROM {table} WHERE device = ?1"),
-                        [former.as_str()],
-                    )?;
-                } else {
-                    t.execute(
-                        &format!("UPDATE {table} SET device = ?2 WHERE device = ?1"),
-                        [former.as_str(), id.as_str()],
-                    )?;
-                }
-            }
-            super::orders::rename(t, former, id)
+            rename(t, renamed)?;
+            append(t, history)
         })
     }
 
@@ -440,6 +427,29 @@ fn held_text(facts: &ReportedFacts) -> String {
     Json::Array(rows).to_string()
 }
 
+/// Gives what is kept by former ids to the new ones.
+pub(super) fn rename(t: &Connection, renamed: &[(DeviceId, DeviceId)]) -> rusqlite::Result<()> {
+    for (former, id) in renamed {
+        let known: bool = t.query_row(
+            "SELECT EXISTS (SELECT 1 FROM devices WHERE device = ?1)",
+            [id.as_str()],
+            |row| row.get(0),
+        )?;
+        for table in TABLES {
+            if known {
+                t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [former.as_str()])?;
+            } else {
+                t.execute(
+                    &format!("UPDATE {table} SET device = ?2 WHERE device = ?1"),
+                    [former.as_str(), id.as_str()],
+                )?;
+            }
+        }
+        super::orders::rename(t, former, id)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,7 +526,7 @@ mod tests {
         };
         store.record_device(&old).unwrap();
         store.remember(&old.device, &memory).unwrap();
-        store.rename_device(&old.device, &new.device).unwrap();
+        store.rename_devices(&[(old.device.clone(), new.device.clone())], &[]).unwrap();
         assert_eq!(
             store.load_devices().unwrap(),
             [(new.device.clone(), Arc::new(new.clone()))].into()
@@ -524,7 +534,7 @@ mod tests {
         assert_eq!(store.memory(&new.device).unwrap(), memory);
         // Once more the new one is known: what is known of it stays.
         store.record_device(&device("old", 9)).unwrap();
-        store.rename_device(&old.device, &new.device).unwrap();
+        store.rename_devices(&[(old.device.clone(), new.device.clone())], &[]).unwrap();
         assert_eq!(store.load_devices().unwrap(), [(new.device.clone(), Arc::new(new))].into());
     }
 

@@ -541,7 +541,7 @@ mod tests {
         assert_eq!(left, [id("b")]);
         assert_eq!(store.fleet_state(fleet_key::ACCEPTED).unwrap().as_deref(), Some("new"));
         store.record_device(&crate::store::StoredDevice::unknown(id("b"), at(1))).unwrap();
-        store.rename_device(&id("b"), &id("c")).unwrap();
+        store.rename_devices(&[(id("b"), id("c"))], &[]).unwrap();
         assert_eq!(store.assignments().unwrap().into_keys().collect::<Vec<_>>(), [id("c")]);
     }
 }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 /// What a step of a rollout writes; what is empty is as it was.
 #[derive(Debug, Default)]
 pub struct RolloutWrite<'a> {
+    /// Devices that have another id from now on, by their former ones: what follows is by the new ids.
+    pub renamed: &'a [(DeviceId, DeviceId)],
     /// The revision that counts from now on.
     pub accept: Option<&'a str>,
     /// The rollout without its members, as JSON.
@@ -66,6 +68,7 @@ impl Store {
     /// The store can't be written.
     pub fn record_rollout(&self, write: &RolloutWrite<'_>) -> Result<(), StoreError> {
         self.write(|t| {
+            super::device::rename(t, write.renamed)?;
             let mut set = t.prepare_cached(
                 "INSERT INTO fleet_state VALUES (?1, ?2)
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -271,7 +274,7 @@ mod tests {
         let kept = store.kept_rollout().unwrap();
         assert_eq!((kept.rollout.as_deref(), kept.members.len()), (Some("{}"), 2));
         assert_eq!(store.former_manifests().unwrap(), formers.into());
-        store.rename_device(&id("a"), &id("c")).unwrap();
+        store.rename_devices(&[(id("a"), id("c"))], &[]).unwrap();
         assert_eq!(store.former_manifests().unwrap().get(&id("c")), Some(&former));
         store.record_rollout(&RolloutWrite { begins: true, ..RolloutWrite::default() }).unwrap();
         assert!(store.kept_rollout().unwrap().members.is_empty());

@@ -12,6 +12,7 @@ mod doctor;
 mod engines;
 mod fetches;
 pub(crate) mod http;
+mod names;
 mod notices;
 mod place;
 mod ports;

@@ -71,9 +71,10 @@ fn what_says_that_it_is_not_phased_goes_at_once() {
 #[test]
 fn a_newer_commit_becomes_the_target_and_going_back_leads_to_what_was_proven() {
     let place = shop("1h");
+    let first = place.head();
     let _daemon = place.watch(&[]);
     place.until("the first commit", || all_have(&place, &ALL, "web:1"));
-    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    let second = place.commit(&[("deployments/base.toml", &base("2", ""))]);
     place.until("the canary", || place.has("canary-1", "web:2"));
     let newer = place.commit(&[("deployments/base.toml", &base("3", ""))]);
     place.until("the canary goes on", || place.has("canary-1", "web:3"));
@@ -81,6 +82,14 @@ fn a_newer_commit_becomes_the_target_and_going_back_leads_to_what_was_proven() {
     assert!(all_have(&place, &SHOPS, "web:1"));
     assert!(order(&place, "abort").0);
     place.until("back to what all had", || all_have(&place, &ALL, "web:1"));
+    // What is told of each way names both of its ends.
+    let history = place.store().expect("a store").history(&Default::default()).expect("readable");
+    let of_the_canary = history.into_iter().filter(|entry| {
+        ["admit", "move back"].contains(&entry.action.as_str()) && entry.device.is_some()
+    });
+    let ways: Vec<_> = of_the_canary.map(|entry| (entry.from, entry.to)).collect();
+    let way = |from: &str, to: &str| (Some(from.to_owned()), Some(to.to_owned()));
+    assert_eq!(ways, [way(&first, &second), way(&second, &newer), way(&newer, &first)]);
 }
 
 /// The canary has what the newer commit wants, and that is not proven by a commit on top of it.

@@ -4,7 +4,7 @@ use crate::place::Place;
 use crate::rollouts::{ALL, actions, all_have, base, order, shop, state};
 
 /// Some of what the daemon writes can't be written.
-fn refuse(place: &Place, action: &str) {
+pub(crate) fn refuse(place: &Place, action: &str) {
     let words = format!(
         "CREATE TRIGGER full BEFORE INSERT ON history WHEN NEW.action = '{action}' \
          BEGIN SELECT RAISE(FAIL, 'no room'); END"
@@ -12,14 +12,14 @@ fn refuse(place: &Place, action: &str) {
     on_the_store(place, &words);
 }
 
-fn on_the_store(place: &Place, words: &str) {
+pub(crate) fn on_the_store(place: &Place, words: &str) {
     let file = place.state_folder().join("state.db");
     let store = rusqlite::Connection::open(file).expect("the store");
     store.busy_timeout(std::time::Duration::from_secs(30)).expect("set");
     store.execute_batch(words).expect(words);
 }
 
-fn log(place: &Place) -> String {
+pub(crate) fn log(place: &Place) -> String {
     std::fs::read_to_string(place.path("log")).unwrap_or_default()
 }
 

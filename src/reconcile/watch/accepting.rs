@@ -13,7 +13,6 @@ use crate::model::{DeviceId, Facts};
 use crate::reconcile::Paces;
 use crate::reconcile::facts::{held_facts, live_facts, next_settling};
 use crate::reconcile::record::note_departed;
-use crate::reconcile::renamed::{Renamed, follow_names, renamed};
 use crate::reconcile::snapshot::{HeldRevision, Trouble};
 use crate::source::{Fetched, RemoteError, RemoteErrorKind};
 use crate::store::{StoreError, StoredDevices, fleet_key};
@@ -143,15 +142,14 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let id = loaded.revision.id.as_str();
-        self.keep_names(&loaded)?;
         let counts = self.shared.store.fleet_state(fleet_key::ACCEPTED)?.as_deref() == Some(id);
         if counts && !self.begins_anew {
+            self.keep_names(&loaded)?;
             self.follow_facts(&loaded)?;
         } else {
-            self.accept_revision(&loaded, shape, found)?;
+            self.accept_by_new_names(&loaded, why, shape, found)?;
             self.begins_anew = false;
             tracing::info!(revision = id, why, "accepted");
-            self.note("accept", id, why)?;
         }
         note_departed(&loaded.fleet, &self.shared.store, &self.devices, now)?;
         self.move_unchanged(&loaded)?;
@@ -192,41 +190,6 @@ impl Daemon {
             self.call_off.clone(),
         ));
         self.settles = self.devices.values().filter_map(|d| next_settling(d, now)).min();
-        Ok(())
-    }
-
-    /// Devices that have another id now keep what is known of them.
-    pub(super) fn keep_names(&mut self, loaded: &Loaded) -> Result<(), StoreError> {
-        let renamed = renamed(&loaded.fleet, &self.devices);
-        if renamed.is_empty() {
-            return Ok(());
-        }
-        let templates = loaded.templates();
-        follow_names(&renamed, Arc::make_mut(&mut self.devices), &mut self.memories);
-        for Renamed { former, device } in &renamed {
-            self.shared.store.rename_device(former, device)?;
-            if let Some(rollout) = &mut self.rollout {
-                rollout.rename(former, device);
-                // A manifest names its device: what failed there is the same under the new name.
-                if let (Some(Wants::Manifest(wanted)), Some(template)) =
-                    (loaded.wants.get(device), templates.get(device))
-                {
-                    rollout.mark_anew(device, wanted, template);
-                }
-            }
-            if self.progress.answered.remove(former) {
-                self.progress.answered.insert(device.clone());
-            }
-            if let Some(in_force) = self.progress.formers.remove(former) {
-                self.progress.formers.insert(device.clone(), in_force);
-            }
-            if let Some(mut assignment) = self.behind.remove(former) {
-                assignment.device = device.clone();
-                self.behind.insert(device.clone(), assignment);
-            }
-            let entry = self.entry(Some(device), "rename", None, &format!("it was {former}"));
-            self.shared.store.append_history(&[entry])?;
-        }
         Ok(())
     }
 

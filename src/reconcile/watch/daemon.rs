@@ -58,6 +58,8 @@ pub(super) struct Daemon {
     /// Whether what the store keeps of the rollout can't be read, so that it begins anew.
     pub(super) begins_anew: bool,
     pub(super) orders: Orders,
+    /// Devices that are being looked at.
+    pub(super) under_way: BTreeSet<DeviceId>,
     /// Devices on which nothing of ours was found, and that have nothing in force yet.
     pub(super) fresh: BTreeSet<DeviceId>,
     /// Modules that somebody wants to be restarted, by device.
@@ -122,6 +124,7 @@ impl Daemon {
             progress: Progress::default(),
             begins_anew: false,
             orders: Orders::read(store, clock.now())?,
+            under_way: BTreeSet::new(),
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
             doubted: BTreeMap::new(),

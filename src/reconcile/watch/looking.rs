@@ -17,15 +17,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A device waits so long for the end of a look at it under its former id.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
 impl Daemon {
     /// What is to run now beside what runs already.
     pub(super) fn take_due(&mut self, at_most: usize) -> Vec<Task> {
         let moment = self.clock.moment();
         let turns = self.schedule.take_due(at_most, moment);
-        turns.into_iter().filter_map(|turn| self.task(turn)).collect()
+        let tasks = turns.into_iter().filter_map(|turn| {
+            let device = turn.device.clone();
+            let task = self.task(turn)?;
+            self.under_way.insert(device);
+            Some(task)
+        });
+        tasks.collect()
     }
 
-    pub(super) fn task(&mut self, Turn { device, full }: Turn) -> Option<Task> {
+    fn task(&mut self, Turn { device, full }: Turn) -> Option<Task> {
+        if self.is_looked_at_by_a_former_name(&device) {
+            self.schedule.ended(&device, Ended::After(BETWEEN_TRIES), self.clock.moment());
+            return None;
+        }
         let Some((loaded, recorded)) = self.at(&device) else {
             self.schedule.ended(&device, Ended::Again, self.clock.moment());
             return None;
@@ -106,6 +119,9 @@ impl Daemon {
             self.listeners.listen(&device, engine, fleets, self.tell.clone());
         }
         self.schedule.ended(&device, ended, moment);
+        if let Err(error) = self.end_look_at(&device) {
+            self.take_trouble(&error);
+        }
     }
 
     /// The store, or something else that everything needs, fails.
@@ -129,6 +145,7 @@ impl Daemon {
     pub(super) fn take_found(&mut self, device: &DeviceId, found: Found) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.is_news = true;
+        self.end_look_at(device)?;
         // This was no look that says how it is at a revision.
         self.progress.outdated.remove(device);
         let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));

@@ -18,6 +18,7 @@ mod judge;
 mod listen;
 mod loaded;
 mod looking;
+mod names;
 mod orders;
 mod phases;
 mod reading;

@@ -95,7 +95,12 @@ impl Against<'_> {
     fn is_in(&self, scope: &Scope, device: &DeviceId) -> bool {
         match scope {
             Scope::All => true,
-            Scope::Device(id) => id == device,
+            Scope::Device(id) if id == device => true,
+            // Of a device that has another id now, as long as that is not written down.
+            Scope::Device(id) if self.fleet.devices.contains_key(id) => false,
+            Scope::Device(id) => {
+                self.fleet.devices.get(device).is_some_and(|device| device.formerly.contains(id))
+            }
             Scope::Where(text) => {
                 let Some(device) = self.fleet.devices.get(device) else { return false };
                 // It was checked when it was given; what can't be read any more is about nobody.

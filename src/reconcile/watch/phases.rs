@@ -10,7 +10,7 @@ use crate::model::{DeploymentId, DeviceId, Hash, PhaseSettings};
 use crate::reconcile::facts::live_facts;
 use crate::review::{FleetDiff, edited_deployment, goes_at_once};
 use crate::rollout::{Candidate, Mark, Plan, Rollout, Stage, TakesPart};
-use crate::store::{Assignment, StoreError, StoredDevices};
+use crate::store::{Assignment, HistoryEntry, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -191,23 +191,16 @@ impl Daemon {
     }
 
     /// Nothing waits here for devices that another control host looks after: where they would come first, that is told.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub(super) fn tell_of_phases_elsewhere(
-        &self,
-        loaded: &Loaded,
-        rollout: &Rollout,
-    ) -> Result<(), StoreError> {
+    pub(super) fn phases_skipped(&self, loaded: &Loaded, rollout: &Rollout) -> Vec<HistoryEntry> {
         let id = loaded.revision.id.as_str();
-        for phase in self.phases_elsewhere(loaded, rollout) {
+        let told = |phase: String| {
             let words = format!(
                 "{phase}: its devices are another control host's; nothing waits for them here"
             );
             tracing::warn!(revision = id, "{words}");
-            self.note("skip phase", id, &words)?;
-        }
-        Ok(())
+            self.entry(None, "skip phase", Some(id), &words)
+        };
+        self.phases_elsewhere(loaded, rollout).into_iter().map(told).collect()
     }
 
     /// Phases with devices that change, of which none is looked after here.

@@ -5,6 +5,7 @@
 
 use super::daemon::Daemon;
 use super::loaded::Loaded;
+use super::names::NewNames;
 use super::phases::{Beginning, Shape};
 use super::schedule::Moment;
 use crate::model::DeviceId;
@@ -298,7 +299,7 @@ impl Daemon {
         };
         Some(match decision {
             Decision::Admit(device) => HistoryEntry {
-                from: rollout.members.get(device).map(|member| member.back_to.clone()),
+                from: self.is_now_at(device, rollout),
                 ..self.entry(Some(device), "admit", to, &format!("phase {}", phase_of(device)))
             },
             Decision::Again(device) => {
@@ -308,7 +309,7 @@ impl Daemon {
                 let back_to = rollout.members.get(device).map(|member| member.back_to.as_str());
                 let Stage::RolledBack { words } = &rollout.stage else { return None };
                 HistoryEntry {
-                    from: Some(rollout.to.clone()),
+                    from: self.is_now_at(device, rollout),
                     ..self.entry(Some(device), "move back", back_to, words)
                 }
             }
@@ -332,6 +333,14 @@ impl Daemon {
         })
     }
 
+    /// The revision that a device is at until a decision is done: where it was on its way from another rollout, that is not the
+    /// one that it would go back to.
+    fn is_now_at(&self, device: &DeviceId, rollout: &Rollout) -> Option<String> {
+        let has_something = self.devices.get(device)?.in_force.is_some();
+        let assigned = self.behind.get(device).map(|assignment| &assignment.revision);
+        has_something.then(|| assigned.unwrap_or(&rollout.to).clone())
+    }
+
     /// What a device has now, if that is what it would go back to: kept, as git may drop that revision.
     fn former_of(&self, device: &DeviceId, next: &Rollout) -> Option<InForce> {
         let in_force = self.devices.get(device)?.in_force.as_ref()?;
@@ -350,40 +359,56 @@ impl Daemon {
         loaded: &Loaded,
         shape: &Shape,
         found: &StoredDevices,
+        names: &NewNames,
     ) -> Result<(), StoreError> {
         let id = loaded.revision.id.as_str();
         if self.wants_the_same(loaded) {
             let Some(mut rollout) = self.rollout.clone() else { return Ok(()) };
             rollout.follow(id);
+            let text = rollout_text(&rollout);
+            self.shared.store.record_rollout(&RolloutWrite {
+                renamed: &names.ids,
+                accept: Some(id),
+                rollout: Some(&text),
+                history: &names.history,
+                ..RolloutWrite::default()
+            })?;
             for reported in self.progress.reported.values_mut() {
                 if self.accepted.as_ref().is_some_and(|former| former.revision.id == *reported) {
                     id.clone_into(reported);
                 }
             }
-            let text = rollout_text(&rollout);
-            self.shared.store.record_rollout(&RolloutWrite {
-                accept: Some(id),
-                rollout: Some(&text),
-                ..RolloutWrite::default()
-            })?;
             self.rollout = Some(rollout);
             return Ok(());
         }
         let beginning = self.beginning(loaded, shape, found);
-        self.begin(id, loaded, beginning)
+        self.begin(id, loaded, beginning, names)
     }
 
     /// Begins a rollout, and writes it down with the revision that counts from now on.
-    fn begin(&mut self, id: &str, loaded: &Loaded, beginning: Beginning) -> Result<(), StoreError> {
+    fn begin(
+        &mut self,
+        id: &str,
+        loaded: &Loaded,
+        beginning: Beginning,
+        names: &NewNames,
+    ) -> Result<(), StoreError> {
+        let skipped = match &beginning.rollout {
+            Some(rollout) => self.phases_skipped(loaded, rollout),
+            None => Vec::new(),
+        };
+        let history: Vec<HistoryEntry> = names.history.iter().cloned().chain(skipped).collect();
         let text = beginning.rollout.as_ref().map_or_else(|| "null".to_owned(), rollout_text);
         let members = beginning.rollout.as_ref().map(|rollout| members_that_differ(None, rollout));
         self.shared.store.record_rollout(&RolloutWrite {
+            renamed: &names.ids,
             accept: Some(id),
             rollout: Some(&text),
             begins: true,
             members: &members.unwrap_or_default(),
             behind: &beginning.behind,
             caught_up: &beginning.caught_up,
+            history: &history,
             ..RolloutWrite::default()
         })?;
         let moment = self.clock.moment();
@@ -403,10 +428,7 @@ impl Daemon {
         self.progress.reported.clear();
         self.progress.last_step = None;
         self.progress.has_news = true;
-        match self.rollout.clone() {
-            Some(rollout) => self.tell_of_phases_elsewhere(loaded, &rollout),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
