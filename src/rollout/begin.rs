@@ -117,6 +117,10 @@ impl Rollout {
     /// Somebody more takes part: a device that joins while it is under way.
     pub fn enrol(&mut self, device: DeviceId, candidate: Candidate) {
         let Candidate { phase, back_to, wanted, template, is_moved, between } = candidate;
+        if is_moved {
+            // From now on it counts as what it is here.
+            self.disturbed.remove(&device);
+        }
         let place = if is_moved { Place::Admitted { without: 0 } } else { Place::Waiting };
         // Whoever is there already belongs to the first phase that is not over, if to none by condition. Where everybody
         // else has a phase already, whoever comes is one of the rest.

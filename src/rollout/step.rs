@@ -108,7 +108,11 @@ impl Rollout {
                     self.stage = Stage::Halted { words };
                 }
             }
-            self.see_who_is_back(seen);
+            // What is seen now was said of what they had until now.
+            let is_on_the_way =
+                |member: &&Member| matches!(member.place, Place::Back { arrived: false });
+            let missing = self.members.values().filter(is_on_the_way).count();
+            self.wait = if missing == 0 { Wait::Nothing } else { Wait::Back { missing } };
             return decisions;
         }
         if self.stage == Stage::Running {

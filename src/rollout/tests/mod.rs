@@ -451,6 +451,55 @@ fn a_retry_forgets_nobody_who_is_on_the_way_back_and_tries_one_after_the_other()
     assert_eq!(admitted(&rollout.step(&seen, 0)), BTreeSet::from([id(0), id(2)]));
 }
 
+/// What a device says of the new revision at the moment at which it is moved back does not say that it is back.
+#[test]
+fn nobody_is_back_before_it_was_looked_at() {
+    let one = with(|s| s.max_unavailable = Some(Amount::Count(1)));
+    let mut rollout = begin(&declared(one, &[]), 4, 2);
+    let mut seen = all_good(4);
+    rollout.step(&seen, 0);
+    rollout.step(&seen, 0);
+    seen.get_mut(&id(1)).unwrap().report = bad("refused");
+    assert_eq!(back(&rollout.step(&seen, 0)).len(), 2);
+    assert_eq!(rollout.wait, Wait::Back { missing: 2 });
+    rollout.obey(Order::Retry, "by hand").unwrap();
+    for number in 0..2 {
+        let seen = seen.get_mut(&id(number)).unwrap();
+        (seen.report, seen.works) = (None, number > 0);
+    }
+    // The first is on its way back from what was good: it is the one that may be moved.
+    assert_eq!(admitted(&rollout.step(&seen, 0)), BTreeSet::from([id(0)]));
+}
+
+/// A device that failed twice over two commits and was let pass is not counted for the first of them.
+#[test]
+fn who_was_let_pass_is_not_counted_for_a_commit_before() {
+    let one = with(|s| {
+        s.max_unavailable = Some(Amount::Count(1));
+        s.max_failures = Some(Amount::Count(1));
+    });
+    let mut candidates: BTreeMap<DeviceId, Candidate> =
+        (0..3).map(|n| (id(n), candidate(n, 1, "v2"))).collect();
+    candidates.get_mut(&id(0)).unwrap().is_moved = true;
+    let mut rollout = Rollout::begin(Plan {
+        from: "old",
+        to: "new",
+        settings: &declared(one, &[]),
+        tighter: Vec::new(),
+        candidates,
+        marks: Vec::new(),
+        disturbed: BTreeSet::from([id(0)]),
+        unphased: BTreeSet::new(),
+    });
+    let mut seen = all_good(3);
+    let first = Seen { reachable: true, held: None, report: bad("it ends"), works: false };
+    seen.insert(id(0), first);
+    rollout.step(&seen, 0);
+    assert!(rollout.members.values().all(|m| m.place == Place::Waiting || m.is_moved()));
+    rollout.obey(Order::Promote, "by hand").unwrap();
+    assert_eq!(admitted(&rollout.step(&seen, 0)).len(), 1, "{:?}", rollout.standing());
+}
+
 #[test]
 fn a_retry_after_a_halt_tries_again_from_the_first_phase() {
     let halt = with(|s| s.on_failure = Some(OnFailure::Halt));

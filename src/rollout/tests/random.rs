@@ -81,6 +81,8 @@ struct World {
     passed: BTreeSet<usize>,
     /// Devices that joined this rollout after its phases were judged.
     late: BTreeSet<usize>,
+    /// What devices had that the end of the rollout before had left behind: they go back to that.
+    left: BTreeMap<usize, u32>,
 }
 
 fn name(number: usize) -> DeviceId {
@@ -110,6 +112,7 @@ impl World {
             next_content: 1,
             passed: BTreeSet::new(),
             late: BTreeSet::new(),
+            left: BTreeMap::new(),
         }
     }
 
@@ -222,6 +225,12 @@ impl World {
         }
         let former = self.rollout.as_ref();
         let is_over = former.is_none_or(|former| former.stage == Stage::Done);
+        if is_over {
+            let content = |(number, at): (&usize, &usize)| {
+                Some((*number, *self.revisions[*at].get(*number)?))
+            };
+            self.left = self.behind.iter().filter_map(content).collect();
+        }
         if !(candidates.is_empty() && is_over) {
             let rollout = Rollout::begin(Plan {
                 from: &self.proven().to_string(),
@@ -396,7 +405,8 @@ impl World {
         if matches!(rollout.stage, Stage::RolledBack { .. }) {
             for (number, device) in self.devices.iter().enumerate() {
                 let proven = self.revisions[self.proven()].get(number);
-                let is_there = proven.is_none_or(|proven| *proven == device.has);
+                let is_there = proven.is_none_or(|proven| *proven == device.has)
+                    || self.left.get(&number) == Some(&device.has);
                 prop_assert!(
                     is_there || !self.is_reachable(number),
                     "{} was left behind",
