@@ -12,6 +12,8 @@ mod doctor;
 mod engines;
 mod fetches;
 pub(crate) mod http;
+mod joins;
+
 mod names;
 mod notices;
 mod place;

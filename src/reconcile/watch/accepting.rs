@@ -5,7 +5,7 @@
 
 use super::consider::{Consider, Considered, Verdict};
 use super::daemon::Daemon;
-use super::loaded::{LoadError, Loaded, Wants, load};
+use super::loaded::{Loaded, Wants};
 use super::orders::Against;
 use super::phases::Shape;
 use crate::language::{Subject, Truth};
@@ -33,12 +33,16 @@ impl Daemon {
         let now = self.clock.now();
         let facts_changed = std::mem::take(&mut self.facts_changed)
             || self.settles.take_if(|settles| *settles <= now).is_some();
+        if facts_changed {
+            self.others_follow_facts();
+        }
         Consider {
             remote: Arc::clone(&self.remote),
             reader: Arc::clone(&self.reader),
             fetched,
             signers: self.settings.signers.clone(),
             accepted: self.accepted.clone(),
+            proven: self.proven(),
             held: self.held.clone(),
             approvals: self.orders.approvals.clone(),
             devices: Arc::clone(&self.devices),
@@ -108,8 +112,12 @@ impl Daemon {
                 }
                 self.set_held(Some(held))?;
             }
-            Verdict::Accept(loaded, shape) => {
+            Verdict::Accept { loaded, shape, proven } => {
                 self.set_held(None)?;
+                // With the facts of now, which are those of the revision that is let through.
+                self.put_others(
+                    proven.into_iter().map(|p| (p.revision.id.clone(), Ok(p))).collect(),
+                );
                 let subject = loaded.revision.subject.clone();
                 self.use_revision(loaded, &subject, &shape, &considered.devices)?;
             }
@@ -156,9 +164,10 @@ impl Daemon {
         // Not before it is written down: what can't be is tried again at the next look.
         let former = self.accepted.replace(Arc::clone(&loaded));
         if let Some(former) = &former {
-            self.others.insert(former.revision.id.clone(), Ok(Arc::clone(former)));
+            let id = former.revision.id.clone();
+            self.others.read.entry(id).or_insert_with(|| Ok(Arc::clone(former)));
         }
-        self.read_others();
+        self.keep_others(&loaded);
         self.join_by_facts(&loaded)?;
         let wanted = self.mine(&loaded);
         if wanted.is_empty() && !loaded.fleet.devices.is_empty() {
@@ -212,39 +221,6 @@ impl Daemon {
             .collect()
     }
 
-    /// Reads the revisions that devices are at besides the accepted one. Blocking, but rarely more than a few.
-    pub(super) fn read_others(&mut self) {
-        let Some(accepted) = self.accepted.clone() else { return };
-        let pins = self.orders.pins.iter().map(|pin| pin.revision.clone());
-        let proven = self.unfinished().map(|rollout| rollout.from.clone());
-        let wanted: BTreeSet<String> = self
-            .behind
-            .values()
-            .map(|assignment| assignment.revision.clone())
-            .chain(pins)
-            .chain(proven)
-            .filter(|id| *id != accepted.revision.id)
-            .collect();
-        let facts = self.facts();
-        let mut known = std::mem::take(&mut self.others);
-        self.others = wanted
-            .into_iter()
-            .map(|id| {
-                let loaded = match known.remove(&id) {
-                    Some(Ok(loaded)) => Ok(loaded.with_facts(&facts)),
-                    _ => load(self.remote.folder(), &id, &facts),
-                };
-                let loaded = loaded
-                    .map(|loaded| Arc::new(loaded.reached_as(&accepted.fleet)))
-                    .map_err(|error| match error {
-                        LoadError::Invalid(lines) => lines.join("; "),
-                        LoadError::Unreadable(words) => words,
-                    });
-                (id, loaded)
-            })
-            .collect();
-    }
-
     /// The revision that a device is at: what somebody pinned it to, what it was left at, else the accepted one.
     /// With it, why what is recorded counts instead, if git can't give that revision any more.
     pub(super) fn at(&self, device: &DeviceId) -> Option<(Arc<Loaded>, Option<String>)> {
@@ -253,7 +229,7 @@ impl Daemon {
         if *revision == accepted.revision.id {
             return Some((Arc::clone(accepted), None));
         }
-        match self.others.get(revision) {
+        match self.others.read.get(revision) {
             Some(Ok(loaded)) if loaded.fleet.devices.contains_key(device) => {
                 Some((Arc::clone(loaded), None))
             }

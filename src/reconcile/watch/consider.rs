@@ -25,6 +25,8 @@ pub(super) struct Consider {
     /// Keys whose signatures are accepted, if commits must be signed.
     pub(super) signers: Option<PathBuf>,
     pub(super) accepted: Option<Arc<Loaded>>,
+    /// What had gone through last.
+    pub(super) proven: Option<Arc<Loaded>>,
     /// The revision that was held last: it is not read again as long as nothing else has changed.
     pub(super) held: Option<HeldRevision>,
     pub(super) approvals: Vec<Approval>,
@@ -50,7 +52,12 @@ pub(super) enum Verdict {
     /// There is nothing new.
     Same,
     /// This counts from now on.
-    Accept(Arc<Loaded>, Shape),
+    Accept {
+        loaded: Arc<Loaded>,
+        shape: Shape,
+        /// What had gone through last, with the facts of now.
+        proven: Option<Arc<Loaded>>,
+    },
     /// This waits.
     Hold(HeldRevision),
 }
@@ -146,7 +153,10 @@ impl Consider {
         }
         let (judgement, shape) = self.judgement(&loaded, &facts);
         if judgement.lets_through() {
-            return Verdict::Accept(Arc::new(loaded), shape);
+            let phased = loaded.fleet.rollout.is_some();
+            let proven = self.proven.as_ref().filter(|_| phased && !facts.0.is_empty());
+            let proven = proven.map(|proven| Arc::new(proven.with_facts(&facts)));
+            return Verdict::Accept { loaded: Arc::new(loaded), shape, proven };
         }
         let mut reasons = judgement.reasons;
         if is_accepted {

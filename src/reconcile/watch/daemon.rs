@@ -10,6 +10,7 @@ use super::job::{Job, Shared};
 use super::listen::{Listeners, Told};
 use super::loaded::{LoadError, Loaded};
 use super::orders::Orders;
+use super::others::{Finder, OtherRevisions};
 use super::phases::Shape;
 use super::reading::Reader;
 use super::rollout::Progress;
@@ -46,7 +47,7 @@ pub(super) struct Daemon {
     pub(super) source: SourceStanding,
     pub(super) accepted: Option<Arc<Loaded>>,
     /// Revisions that devices are at besides the accepted one; the words of those that git can't give any more.
-    pub(super) others: BTreeMap<String, Result<Arc<Loaded>, String>>,
+    pub(super) others: OtherRevisions,
     pub(super) held: Option<HeldRevision>,
     pub(super) devices: Arc<StoredDevices>,
     pub(super) memories: BTreeMap<DeviceId, DeviceMemory>,
@@ -82,7 +83,7 @@ pub(super) enum Task {
     /// A look.
     Look(Box<Job>),
     /// A look for what it runs of ours, before anything else: the store does not know it.
-    Discover(DeviceId, Arc<Loaded>),
+    Discover(DeviceId, Arc<Loaded>, Arc<Finder>),
 }
 
 impl Daemon {
@@ -115,7 +116,7 @@ impl Daemon {
             source,
             accepted: None,
             reader: Arc::default(),
-            others: BTreeMap::new(),
+            others: OtherRevisions::default(),
             held,
             devices: Arc::new(store.load_devices()?),
             memories: store.memories()?,
@@ -157,12 +158,9 @@ impl Daemon {
         match self.reader.load(self.remote.folder(), &revision, &facts, None) {
             Ok(loaded) => {
                 let nothing = BTreeMap::new();
-                self.use_revision(
-                    Arc::new(loaded),
-                    "the daemon begins",
-                    &Shape::default(),
-                    &nothing,
-                )?;
+                let loaded = Arc::new(loaded);
+                self.read_others_now(&loaded);
+                self.use_revision(loaded, "the daemon begins", &Shape::default(), &nothing)?;
             }
             Err(LoadError::Invalid(lines)) => {
                 tracing::warn!(
@@ -195,9 +193,8 @@ impl Daemon {
         }
         self.progress.has_news = true;
         let Some(accepted) = self.accepted.clone() else { return self.obey_rollout_orders() };
-        if former.pins != self.orders.pins {
-            self.read_others();
-        }
+        let pinned: Vec<String> = self.orders.pins.iter().map(|pin| pin.revision.clone()).collect();
+        pinned.iter().for_each(|revision| self.want_other(revision));
         let against = self.against(&accepted);
         let of = |orders: &Orders, device: &DeviceId| {
             let pin = orders.pin_of(device, &against).map(|pin| pin.revision.clone());

@@ -96,9 +96,12 @@ impl Daemon {
         let Some(mut next) = self.rollout.clone().filter(|_| !joining.is_empty()) else {
             return Ok(());
         };
+        let moment = self.clock.moment();
         let mut behind = Vec::new();
         for (device, candidate) in joining {
             behind.push(self.behind(&device, candidate.back_to.clone(), &loaded.revision.short));
+            // What had gone through may want something else of it as well, with these facts.
+            self.schedule.wake(&device, moment);
             next.enrol(device, candidate);
         }
         self.take_in(Joining { next, behind, caught_up: Vec::new() })
@@ -108,7 +111,6 @@ impl Daemon {
         let (Some(rollout), Some(proven)) = (self.unfinished(), self.proven()) else {
             return Vec::new();
         };
-        let proven = proven.with_facts(&self.facts());
         let proven_templates: BTreeSet<Hash> = proven.templates().into_values().collect();
         let templates = loaded.templates();
         let phase_of = self.phase_of(loaded);
@@ -153,10 +155,10 @@ impl Daemon {
             ..RolloutWrite::default()
         })?;
         caught_up.iter().for_each(|device| drop(self.behind.remove(device)));
+        behind.iter().for_each(|assignment| self.want_other(&assignment.revision));
         self.behind.extend(behind.into_iter().map(|a| (a.device.clone(), a)));
         self.rollout = Some(next);
         self.progress.has_news = true;
-        self.read_others();
         Ok(())
     }
 
@@ -166,7 +168,7 @@ impl Daemon {
         let Some(rollout) = self.unfinished() else { return accepted.cloned() };
         match accepted {
             Some(accepted) if accepted.revision.id == rollout.from => Some(Arc::clone(accepted)),
-            _ => self.others.get(&rollout.from)?.as_ref().ok().cloned(),
+            _ => self.others.read.get(&rollout.from)?.as_ref().ok().cloned(),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::daemon::{Daemon, Task};
 use super::discover::Found;
-use super::first::newest_of;
 use super::job::{Job, Looked};
 use super::listen::Told;
-use super::loaded::{Loaded, in_force, load};
+use super::loaded::{Loaded, in_force};
 use super::schedule::{Ended, Turn};
 use crate::engine::EventKind;
 use crate::model::DeviceId;
@@ -17,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A device waits so long for the end of a look at it under its former id.
+/// A device waits so long for the end of a look at it under its former id, or for its revision to be read.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 impl Daemon {
@@ -35,7 +34,7 @@ impl Daemon {
     }
 
     fn task(&mut self, Turn { device, full }: Turn) -> Option<Task> {
-        if self.is_looked_at_by_a_former_name(&device) {
+        if self.is_looked_at_by_a_former_name(&device) || self.waits_for_its_revision(&device) {
             self.schedule.ended(&device, Ended::After(BETWEEN_TRIES), self.clock.moment());
             return None;
         }
@@ -43,12 +42,13 @@ impl Daemon {
             self.schedule.ended(&device, Ended::Again, self.clock.moment());
             return None;
         };
+        let accepted = self.accepted.clone()?;
         let mut stored = self.devices.get(&device).cloned();
         let has_record = stored.as_ref().is_some_and(|stored| stored.in_force.is_some());
         if !has_record && !self.fresh.contains(&device) {
-            return Some(Task::Discover(device, loaded));
+            let finder = self.finder(&accepted);
+            return Some(Task::Discover(device, loaded, finder));
         }
-        let accepted = self.accepted.clone()?;
         let intended = self.intended(&device, &accepted);
         if recorded.is_some()
             && let Some(former) = self.progress.formers.get(&device)
@@ -142,7 +142,12 @@ impl Daemon {
     ///
     /// # Errors
     /// The store can't be written.
-    pub(super) fn take_found(&mut self, device: &DeviceId, found: Found) -> Result<(), StoreError> {
+    pub(super) fn take_found(
+        &mut self,
+        device: &DeviceId,
+        found: Found,
+        newest: Option<Arc<Loaded>>,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.is_news = true;
         self.end_look_at(device)?;
@@ -156,8 +161,9 @@ impl Daemon {
                 self.fresh.insert(device.clone());
                 (Ended::After(Duration::ZERO), None)
             }
-            Found::Revisions(revisions) => match self.newest_known(&revisions) {
+            Found::Revisions(revisions) => match newest {
                 Some(loaded) => {
+                    self.found_other(&loaded);
                     stored.in_force = in_force(&loaded, device);
                     stored.last_contact = Some(now);
                     // What can't be told from that revision is made anew.
@@ -180,17 +186,6 @@ impl Daemon {
         self.enrol(device)?;
         self.schedule.ended(device, ended, self.clock.moment());
         Ok(())
-    }
-
-    /// Of these revisions the newest that the branch's history has and that can be read. Blocking.
-    pub(super) fn newest_known(&self, revisions: &BTreeSet<String>) -> Option<Arc<Loaded>> {
-        let accepted = self.accepted.as_ref()?;
-        let head = self.source.head.as_ref().unwrap_or(&accepted.revision.id);
-        let newest = newest_of(self.remote.folder(), revisions, head)?;
-        if newest == accepted.revision.id {
-            return Some(Arc::clone(accepted));
-        }
-        load(self.remote.folder(), &newest, &self.facts()).ok().map(Arc::new)
     }
 
     /// An engine tells something.

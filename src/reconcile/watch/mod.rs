@@ -20,6 +20,7 @@ mod loaded;
 mod looking;
 mod names;
 mod orders;
+mod others;
 mod phases;
 mod reading;
 mod reports;
@@ -45,6 +46,8 @@ use consider::{Considered, Verdict, consider};
 use daemon::{Daemon, Task};
 use discover::{Found, discover};
 use job::{Looked, Shared, look};
+use loaded::Loaded;
+use others::Others;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -121,7 +124,8 @@ const BETWEEN_CLOCK_LOOKS: Duration = Duration::from_secs(5);
 /// Something that ran beside the loop and has ended.
 enum Done {
     Looked(Box<Looked>),
-    Found(DeviceId, Found),
+    Found(DeviceId, Found, Option<Arc<Loaded>>),
+    Read(Others),
     Fetched(Result<Fetched, RemoteError>),
     Considered(Box<Considered>),
 }
@@ -159,6 +163,7 @@ pub async fn watch(settings: WatchSettings, parts: WatchParts) -> Result<(), Sto
         tasks: JoinSet::new(),
         looking: 0,
         considering: false,
+        reading: false,
         fetching: false,
         fetched: None,
         wants_source: true,
@@ -182,6 +187,8 @@ struct Loop {
     /// How many of the tasks are looks at devices.
     looking: usize,
     considering: bool,
+    /// Whether revisions are read that devices are at besides the accepted one.
+    reading: bool,
     fetching: bool,
     /// What came of a fetch and was not considered yet.
     fetched: Option<Result<Fetched, RemoteError>>,
@@ -266,6 +273,12 @@ impl Loop {
                 Done::Considered(Box::new(consider(input).await))
             });
         }
+        if !self.reading
+            && let Some(others) = self.daemon.take_others_to_read()
+        {
+            self.reading = true;
+            self.tasks.spawn_blocking(move || Done::Read(others.read()));
+        }
         let free = self.daemon.settings.side_by_side.saturating_sub(self.looking);
         for task in self.daemon.take_due(free) {
             self.looking += 1;
@@ -279,11 +292,19 @@ impl Loop {
                         span,
                     ));
                 }
-                Task::Discover(device, loaded) => {
+                Task::Discover(device, loaded, finder) => {
                     let fleet = Arc::clone(&loaded.fleet);
                     self.tasks.spawn(async move {
                         let (device, found) = discover(shared, fleet, device).await;
-                        Done::Found(device, found)
+                        let newest = match &found {
+                            Found::Revisions(revisions) => {
+                                let revisions = revisions.clone();
+                                let read = move || finder.newest_of(&revisions);
+                                tokio::task::spawn_blocking(read).await.ok().flatten()
+                            }
+                            Found::Nothing | Found::NoAnswer(_) => None,
+                        };
+                        Done::Found(device, found, newest)
                     });
                 }
             }
@@ -307,9 +328,13 @@ impl Loop {
                 self.looking = self.looking.saturating_sub(1);
                 self.daemon.take_looked(*looked);
             }
-            Ok(Done::Found(device, found)) => {
+            Ok(Done::Found(device, found, newest)) => {
                 self.looking = self.looking.saturating_sub(1);
-                self.with_store(|daemon| daemon.take_found(&device, found));
+                self.with_store(|daemon| daemon.take_found(&device, found, newest));
+            }
+            Ok(Done::Read(others)) => {
+                self.reading = false;
+                self.daemon.take_others(others);
             }
             Ok(Done::Fetched(fetched)) => {
                 self.fetching = false;
@@ -317,7 +342,7 @@ impl Loop {
             }
             Ok(Done::Considered(considered)) => {
                 self.considering = false;
-                let accepts = matches!(considered.verdict, Verdict::Accept(..));
+                let accepts = matches!(considered.verdict, Verdict::Accept { .. });
                 self.with_store(|daemon| daemon.take_considered(*considered));
                 // An approved revision went first; the head on top of it is next.
                 self.wants_judgement |= accepts && self.daemon.is_on_the_way_to_the_head();

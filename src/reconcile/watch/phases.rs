@@ -271,7 +271,7 @@ impl Daemon {
             return by_files(&former.revision.id, former);
         };
         let revision = &assignment.revision;
-        match self.others.get(revision) {
+        match self.others.read.get(revision) {
             Some(Ok(loaded)) => by_files(revision, loaded),
             _ => by_record(Some(revision)),
         }

@@ -96,7 +96,7 @@ impl Daemon {
             Err(_) => true,
         };
         self.progress.formers.contains_key(device)
-            || self.others.get(&member.back_to).is_none_or(knows_it)
+            || self.others.read.get(&member.back_to).is_none_or(knows_it)
     }
 }
 

@@ -220,6 +220,7 @@ impl Daemon {
         let moved: Vec<DeviceId> =
             behind.iter().map(|a| a.device.clone()).chain(caught_up.iter().cloned()).collect();
         caught_up.iter().for_each(|device| drop(self.behind.remove(device)));
+        behind.iter().for_each(|assignment| self.want_other(&assignment.revision));
         self.behind.extend(behind.into_iter().map(|a| (a.device.clone(), a)));
         for device in moved.iter().chain(&again) {
             // What failed there before was another try.
@@ -234,9 +235,6 @@ impl Daemon {
             }
             self.progress.reported.remove(device);
             self.schedule.wake(device, moment);
-        }
-        if !moved.is_empty() {
-            self.read_others();
         }
         self.progress.has_news |= !moved.is_empty() || !again.is_empty();
         for entry in &history {
