@@ -8,7 +8,7 @@ use super::fields::{
 use super::missing::missing_facts;
 use super::notices::notices;
 use super::pairs::{BothStates, EqualCohorts, Pairs, have_equal_facts};
-use super::phases::{AT_ONCE, name_phases};
+use super::phases::{AT_ONCE, Phases, has_shares};
 use super::setters::{name_setters, ranks};
 use super::side::{Filled, Member, Side, State};
 use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
@@ -22,20 +22,19 @@ use std::fmt::Write as _;
 /// Compares two sides.
 pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetDiff {
     let (before, after) = (base.members(), head.members());
-    let devices = devices_of((&base, &before), (&head, &after), options);
-    let mut groups = Grouping::default();
-    for pair in &devices {
-        groups.add(&base, &head, pair);
-    }
-    let mut groups = groups.into_groups();
+    let devices = devices_of((&base, &before), (&head, &after), options.only.as_ref());
+    let mut groups = grouped(base, head, &devices);
     let renamed: BTreeMap<&DeviceId, &DeviceId> =
         devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
-    let causes = Causes::new(base, head, &renamed);
     for group in &mut groups {
-        causes.name(group);
         name_setters(group, &base, &head, &renamed);
     }
-    name_phases(&mut groups, &base, &head, options.only.is_some());
+    // A share takes its devices from all that change, whoever looks.
+    let all = (options.only.is_some() && head.revision.is_some() && has_shares(&head))
+        .then(|| grouped(base, head, &devices_of((&base, &before), (&head, &after), None)));
+    let of_all = all.as_deref().or(options.only.is_none().then_some(&*groups));
+    let phases = Phases::new(&base, &head, of_all);
+    groups.iter_mut().for_each(|group| group.phases = phases.of(group));
     let notices = notices(&base, &head, &devices);
     let engines: BTreeSet<&str> = notices
         .iter()
@@ -71,6 +70,19 @@ pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetD
     }
 }
 
+/// Devices by what changes on them, with the causes.
+fn grouped<'a>(base: Side<'a>, head: Side<'a>, devices: &[Pair<'a>]) -> Vec<Group> {
+    let mut groups = Grouping::default();
+    for pair in devices {
+        groups.add(&base, &head, pair);
+    }
+    let mut groups = groups.into_groups();
+    let renamed = devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
+    let causes = Causes::new(base, head, &renamed);
+    groups.iter_mut().for_each(|group| causes.name(group));
+    groups
+}
+
 /// A device that is looked at: its id, and the one that it had at the base if that is another.
 pub(super) struct Pair<'a> {
     pub(super) id: &'a DeviceId,
@@ -89,7 +101,7 @@ impl<'a> Pair<'a> {
 fn devices_of<'a>(
     (base, before): (&Side<'a>, &[Member<'a>]),
     (head, after): (&Side<'a>, &[Member<'a>]),
-    options: &DiffOptions<'_>,
+    only: Option<&BTreeSet<DeviceId>>,
 ) -> Vec<Pair<'a>> {
     let mut pairs = Vec::with_capacity(after.len());
     let (mut olds, mut news) = (before.iter().peekable(), after.iter().peekable());
@@ -108,7 +120,7 @@ fn devices_of<'a>(
         pairs.push(Pair { id, former: None, before: before.copied(), after: after.copied() });
     }
     join_renamed(&mut pairs, base, head);
-    if let Some(only) = &options.only {
+    if let Some(only) = only {
         pairs.retain(|pair| only.contains(pair.id) || only.contains(pair.base_id()));
     }
     pairs

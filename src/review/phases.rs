@@ -7,53 +7,89 @@ use crate::model::{Deployment, DeploymentId, DeviceId};
 use crate::rollout::phases_of;
 use std::collections::BTreeMap;
 
-/// What a share takes, or the rest, where the head is no commit or not all devices are looked at: which devices a share takes
-/// depends on both.
+/// What shares take, and the rest, where nobody can know who that is: a share takes devices by the hash of their ids and the
+/// commit's, out of all that change.
 pub(super) const LATER: &str = "later phases";
 /// Without phases, because of `phased = false`.
 pub(super) const AT_ONCE: &str = "at once";
 /// Whoever is in no phase that is written.
 const REST: &str = "rest";
 
-/// Names the phases of all groups, with the number of devices in each.
-pub(super) fn name_phases(groups: &mut [Group], base: &Side<'_>, head: &Side<'_>, narrowed: bool) {
-    let Some((fleet, _)) = head.fleet else { return };
-    let Some(rollout) = &fleet.rollout else { return };
-    let phase_of = |device: &DeviceId| {
-        let device = fleet.devices.get(device)?;
-        let reported = head.facts.reported(device);
-        let subject = Subject { device, reported: &reported };
-        rollout.phases.iter().position(|phase| {
-            phase.target.as_ref().is_some_and(|t| t.evaluate(subject) == Truth::True)
-        })
-    };
-    let mut taking_part: BTreeMap<DeviceId, Option<usize>> = BTreeMap::new();
-    let mut phased: Vec<&mut Group> = Vec::new();
-    for group in groups.iter_mut().filter(|group| takes_part(group)) {
-        if goes_at_once(group, base.fleet.map(|(fleet, _)| fleet), fleet) {
-            group.phases.push((AT_ONCE.to_owned(), group.devices.len()));
-            continue;
-        }
-        taking_part.extend(group.devices.iter().map(|device| (device.clone(), phase_of(device))));
-        phased.push(group);
+/// Whether a phase takes a share of the devices.
+pub(super) fn has_shares(side: &Side<'_>) -> bool {
+    let rollout = side.fleet.and_then(|(fleet, _)| fleet.rollout.as_ref());
+    rollout.is_some_and(|rollout| rollout.phases.iter().any(|phase| phase.share.is_some()))
+}
+
+/// The phases of a head's fleet, and which devices are in which.
+pub(super) struct Phases<'a> {
+    base: Option<&'a Fleet>,
+    head: &'a Side<'a>,
+    fleet: Option<&'a Fleet>,
+    /// By device; `None` where nobody can know.
+    known: Option<BTreeMap<DeviceId, usize>>,
+}
+
+impl<'a> Phases<'a> {
+    /// Of all groups that change; `None` where only some were looked at.
+    pub(super) fn new(base: &Side<'a>, head: &'a Side<'a>, all: Option<&[Group]>) -> Self {
+        let fleet = head.fleet.map(|(fleet, _)| fleet);
+        let base = base.fleet.map(|(fleet, _)| fleet);
+        let mut phases = Self { base, head, fleet, known: None };
+        let (Some(rollout), Some(all)) = (fleet.and_then(|fleet| fleet.rollout.as_ref()), all)
+        else {
+            return phases;
+        };
+        let phased: Vec<&Group> =
+            all.iter().filter(|group| takes_part(group) && !phases.is_at_once(group)).collect();
+        // In one group it is the same how many a share takes, whoever they are.
+        let revision = head.revision.or((phased.len() == 1).then_some(""));
+        let devices = phased.into_iter().flat_map(|group| &group.devices);
+        let by_condition: BTreeMap<DeviceId, Option<usize>> =
+            devices.map(|device| (device.clone(), phases.by_condition(device))).collect();
+        phases.known = revision.map(|revision| phases_of(rollout, &by_condition, revision));
+        phases
     }
-    let known = head.revision.filter(|_| !narrowed);
-    let known = known.map(|revision| phases_of(rollout, &taking_part, revision));
-    let last = if known.is_some() { REST } else { LATER };
-    let names: Vec<&str> =
-        rollout.phases.iter().map(|phase| phase.name.as_str()).chain([last]).collect();
-    for group in phased {
+
+    /// In which phases a group's devices are, and how many.
+    pub(super) fn of(&self, group: &Group) -> Vec<(String, usize)> {
+        let Some(rollout) = self.fleet.and_then(|fleet| fleet.rollout.as_ref()) else {
+            return Vec::new();
+        };
+        if !takes_part(group) {
+            return Vec::new();
+        }
+        if self.is_at_once(group) {
+            return vec![(AT_ONCE.to_owned(), group.devices.len())];
+        }
+        let last = if self.known.is_some() || !has_shares(self.head) { REST } else { LATER };
+        let names: Vec<&str> =
+            rollout.phases.iter().map(|phase| phase.name.as_str()).chain([last]).collect();
         let mut counts = vec![0; names.len()];
         for device in &group.devices {
-            let by_condition = taking_part.get(device).copied().flatten();
-            let phase = match &known {
+            let phase = match &self.known {
                 Some(known) => known.get(device).copied(),
-                None => by_condition,
+                None => self.by_condition(device),
             };
             counts[phase.unwrap_or(names.len() - 1)] += 1;
         }
         let named = names.iter().map(|name| (*name).to_owned()).zip(counts);
-        group.phases = named.filter(|(_, devices)| *devices > 0).collect();
+        named.filter(|(_, devices)| *devices > 0).collect()
+    }
+
+    fn is_at_once(&self, group: &Group) -> bool {
+        self.fleet.is_some_and(|fleet| goes_at_once(group, self.base, fleet))
+    }
+
+    /// The phase whose condition a device meets.
+    fn by_condition(&self, device: &DeviceId) -> Option<usize> {
+        let fleet = self.fleet?;
+        let device = fleet.devices.get(device)?;
+        let reported = self.head.facts.reported(device);
+        let subject = Subject { device, reported: &reported };
+        fleet.rollout.as_ref()?.phases.iter().position(|phase| {
+            phase.target.as_ref().is_some_and(|t| t.evaluate(subject) == Truth::True)
+        })
     }
 }
 

@@ -198,6 +198,9 @@ pub(super) fn phases(group: &Group) -> Option<Phrase> {
                 let comma = if index == 0 { "" } else { "," };
                 phrase.push(words(format!("{comma} {devices} in ")));
                 phrase.push(Piece::Name(name.clone()));
+                if name == super::phases::LATER {
+                    phrase.push(words(" (who is in which, the commit's id decides)"));
+                }
             }
             Some(phrase)
         }

@@ -105,9 +105,26 @@ fn a_diff_says_who_is_in_which_phase_and_first_what_goes_at_once() {
     );
     let json = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "json"]).json();
     assert_eq!(json["groups"][0]["phases"][0]["name"], "floor one");
-    // Which devices a share takes depends on the commit, and there is none yet.
-    let later = stage.quiet_hoist(&["diff", "HEAD~1"]).stdout;
-    assert!(later.contains("in phases: 1 in floor one, 2 in later phases"), "{later}");
+    // Which devices a share takes depends on the commit, and there is none yet; of one group it is known how many.
+    let one_group = stage.quiet_hoist(&["diff", "HEAD~1"]).stdout;
+    assert!(one_group.contains("in phases: 1 in floor one, 1 in some, 1 in rest"), "{one_group}");
+    let narrowed = ["diff", "HEAD~1", "--where", "NOT deviceId = 'nobody'"];
+    let later = stage.quiet_hoist(&narrowed).stdout;
+    let honest =
+        "in phases: 1 in floor one, 2 in later phases (who is in which, the commit's id decides)";
+    assert!(later.contains(honest), "{later}");
+    // Of a commit it is known whoever looks.
+    let phase_of = |device: &str| {
+        let json = ["diff", "HEAD~1", "HEAD", "--device", device, "--format", "json"];
+        let json = stage.quiet_hoist(&json).json();
+        json["groups"][0]["phases"][0]["name"].as_str().unwrap_or_default().to_owned()
+    };
+    let devices = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "json"]).json();
+    let devices = devices["groups"][0]["devices"].as_array().expect("a list").clone();
+    let mut phases: Vec<String> =
+        devices.iter().map(|device| phase_of(device.as_str().expect("an id"))).collect();
+    phases.sort_unstable();
+    assert_eq!(phases, ["floor one", "rest", "some"]);
     let urgent = "phased = false\nkind = \"layered\"";
     stage.edit("deployments/secure.toml", "kind = \"layered\"", urgent);
     stage.edit("deployments/secure.toml", "proxy:1.1", "proxy:1.2");
