@@ -7,6 +7,7 @@ mod testbed;
 mod adverse;
 mod browser;
 mod by_hand;
+mod copies;
 mod disk;
 mod doctor;
 mod engines;

@@ -71,6 +71,7 @@ impl Daemon {
                 }
                 if self.source.head.as_ref() != Some(&fetched.head.id) {
                     self.shared.store.set_fleet_state(fleet_key::HEAD, Some(&fetched.head.id))?;
+                    self.wake_what_is_of_no_known_revision();
                 }
                 self.source.head = Some(fetched.head.id);
                 self.source.fetched = Some(now);
@@ -123,6 +124,15 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// What runs on a device may be of a commit that was not fetched yet.
+    fn wake_what_is_of_no_known_revision(&mut self) {
+        let moment = self.clock.moment();
+        self.others.forget_finder();
+        for (device, _) in self.devices.iter().filter(|(_, stored)| stored.in_force.is_none()) {
+            self.schedule.wake(device, moment);
+        }
     }
 
     /// Whether a revision counts that is not the newest, and nothing holds that one yet.

@@ -28,6 +28,13 @@ pub(super) struct OtherRevisions {
     finder: Option<Arc<Finder>>,
 }
 
+impl OtherRevisions {
+    /// What is found on devices is looked for in another history, or with other facts.
+    pub(super) fn forget_finder(&mut self) {
+        self.finder = None;
+    }
+}
+
 /// What reading them needs.
 pub(super) struct ReadOthers {
     remote: Arc<Remote>,
@@ -112,7 +119,7 @@ impl Daemon {
             *loaded = Arc::new(loaded.reached_as(&accepted.fleet));
         }
         self.others.is_due |= wanted.iter().any(|id| !matches!(read.get(id), Some(Ok(_))));
-        self.others.finder = None;
+        self.others.forget_finder();
     }
 
     /// Some device is at this revision from now on.
@@ -125,7 +132,7 @@ impl Daemon {
     /// What devices report changed what revisions want of them.
     pub(super) fn others_follow_facts(&mut self) {
         self.others.is_outdated = true;
-        self.others.finder = None;
+        self.others.forget_finder();
     }
 
     /// What is to be read beside the loop, if anything is.
