@@ -155,6 +155,12 @@ impl Rollout {
         self.members.get(device).is_some_and(|member| member.place == Place::Waiting)
     }
 
+    /// A newer commit, of which nobody takes part, after the end: of those that were to come later only these are behind still.
+    pub fn wait_only_for(&mut self, behind: &BTreeSet<&DeviceId>) {
+        let waits = |member: &Member| member.place == Place::Waiting;
+        self.members.retain(|device, member| !waits(member) || behind.contains(device));
+    }
+
     /// A newer commit that wants the same of all devices.
     pub fn follow(&mut self, to: &str) {
         self.to = to.to_owned();

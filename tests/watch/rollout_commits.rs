@@ -1,5 +1,6 @@
 //! What a commit is to a rollout, and a rollout to what comes to it: newer commits, new devices, orders after its end.
 
+use crate::by_hand::done;
 use crate::rollouts::{
     ALL, DEVICES, REFUSED, SHOPS, actions, all_have, base, fleet, in_force_has, order, rollout,
     shop, state,
@@ -209,6 +210,36 @@ fn a_rollout_that_cannot_be_read_begins_anew() {
     assert!(actions(&place).iter().any(|(action, _)| action == "begin rollout anew"));
     assert!(order(&place, "abort").0);
     place.until("the canary goes back", || all_have(&place, &ALL, "web:1"));
+}
+
+/// What was to come later, and is not wanted any more, does not come.
+#[test]
+fn who_was_to_come_later_is_forgotten_by_a_commit_that_wants_what_it_has() {
+    let place = shop("1s");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    done(&place, &["pause", "shop-3", "--reason", "serviced"]);
+    let layer = |target: &str| {
+        format!(
+            "kind = \"layered\"\ntarget = \"{target}\"\npriority = 60\n[modules.extra]\nimage = \"extra:1\"\n"
+        )
+    };
+    let both = layer("deviceId = 'shop-2' OR deviceId = 'shop-3'");
+    place.commit(&[("deployments/extra.toml", &both)]);
+    let reason = || rollout(&place)["reason"].as_str().unwrap_or_default().to_owned();
+    place.until("the end", || state(&place) == "done");
+    assert_eq!(reason(), "all phases have passed; to come when they can: shop-3");
+    let one = place.commit(&[("deployments/extra.toml", &layer("deviceId = 'shop-2'"))]);
+    place.until("it counts", || place.accepted().as_ref() == Some(&one));
+    assert_eq!(reason(), "all phases have passed");
+    done(&place, &["resume", "shop-3"]);
+    place.until("it is looked at", || {
+        let in_force = place.device("shop-3").and_then(|stored| stored.in_force);
+        place.has("shop-3", "web:1") && in_force.is_some_and(|f| f.revision == one)
+    });
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let of_it = ("admit".to_owned(), "shop-3".to_owned());
+    assert!(!actions(&place).contains(&of_it) && !in_force_has(&place, "shop-3", "extra"));
 }
 
 /// Else the daemon would lead the devices back to what they waited at.

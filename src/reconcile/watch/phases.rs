@@ -137,7 +137,9 @@ impl Daemon {
         let is_over = self.rollout.as_ref().is_none_or(|rollout| rollout.stage == Stage::Done);
         if candidates.is_empty() && is_over {
             // The last one stays to be seen.
-            return Beginning { rollout: self.rollout.clone(), behind, caught_up };
+            let mut rollout = self.rollout.clone();
+            rollout.iter_mut().for_each(|rollout| rollout.wait_only_for(&stays));
+            return Beginning { rollout, behind, caught_up };
         }
         // So did those of a way that has not ended, unless they take part now.
         let former = self.unfinished().into_iter().flat_map(|rollout| &rollout.unphased).cloned();

@@ -245,6 +245,10 @@ impl World {
             self.rollout = Some(rollout);
             self.passed.clear();
             self.late.clear();
+        } else if let Some(rollout) = &mut self.rollout {
+            let stay: BTreeSet<&DeviceId> =
+                behind.keys().map(|number| &self.devices[*number].id).collect();
+            rollout.wait_only_for(&stay);
         }
         self.behind = behind;
         self.accepted = to;
