@@ -8,7 +8,7 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::plan::short_revision;
 use crate::reconcile::kept_rollout;
-use crate::rollout::{Order, Place, Rollout, Standing};
+use crate::rollout::{Order, Place, Rollout, Stage, Standing};
 use crate::store::RolloutOrder;
 use serde_json::json;
 
@@ -95,6 +95,12 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
             (Some(rollout), Some(standing)) => {
                 print(&lines(standing));
                 print(&failures(rollout));
+                let goes_on = !matches!(rollout.stage, Stage::Done | Stage::RolledBack { .. });
+                if goes_on && !store.has_daemon().unwrap_or(true) {
+                    print(
+                        "  no daemon works on this store: nothing goes on until `hoist watch` does\n",
+                    );
+                }
             }
             _ => print(
                 "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n",

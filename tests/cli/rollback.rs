@@ -48,6 +48,42 @@ fn the_files_of_the_fleet_come_back_and_no_others() {
     assert!(dirty.stderr.contains("not committed"), "{}", dirty.stderr);
 }
 
+#[test]
+fn it_is_pushed_when_that_is_asked_and_a_push_that_fails_leaves_the_commit() {
+    let mut stage = Stage::new();
+    stage.git(&["tag", "good"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:9.0");
+    stage.commit("a change");
+    let alone = stage.quiet_hoist(&["rollback", "--to", "good", "--yes", "--push"]);
+    assert_eq!(alone.code, 1, "{}", alone.stdout);
+    assert!(alone.stderr.contains("git push: "), "{}", alone.stderr);
+    assert!(
+        alone.stderr.contains("the commit is made; push it when that works"),
+        "{}",
+        alone.stderr
+    );
+    stage.git(&["diff", "--exit-code", "good", "HEAD"]);
+
+    let remote = tempfile::tempdir().unwrap();
+    let there = remote.path().display().to_string();
+    stage.git(&["init", "--quiet", "--bare", &there]);
+    stage.git(&["remote", "add", "origin", &there]);
+    stage.git(&["push", "--quiet", "--set-upstream", "origin", "HEAD"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:8.0");
+    stage.commit("another");
+    stage.git(&["push", "--quiet"]);
+    let kept = stage.quiet_hoist(&["rollback", "--to", "good", "--yes"]);
+    assert_eq!(kept.code, 0, "{}", kept.stderr);
+    stage.git(&["diff", "--exit-code", "HEAD~1", "@{upstream}"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:7.0");
+    stage.commit("a third");
+    let pushed = stage.quiet_hoist(&["rollback", "--to", "good", "--yes", "--push"]);
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    assert!(pushed.stdout.ends_with("pushed\n"), "{}", pushed.stdout);
+    stage.git(&["fetch", "--quiet"]);
+    stage.git(&["diff", "--exit-code", "good", "@{upstream}"]);
+}
+
 /// Just then one needs it.
 #[test]
 fn a_head_with_an_error_is_gone_back_from() {

@@ -67,7 +67,7 @@ fn a_copy_from_mid_rollout_that_forgets_what_devices_have_leaves_them_where_they
         let in_force = place.device(device).and_then(|stored| stored.in_force);
         in_force.is_some_and(|in_force| in_force.revision == head)
     };
-    place.until("all are known again", || ALL.iter().all(|device| is_at_head(device)));
+    place.until("all are known again", || ALL.iter().all(is_at_head));
     place.until("the pause holds again", || {
         place.device("shop-3").is_some_and(|d| d.status.description.contains("serviced"))
     });

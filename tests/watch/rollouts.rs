@@ -171,9 +171,12 @@ fn people_pause_promote_abort_and_retry() {
     assert!(order(&place, "retry").0);
     place.until("the canary again", || place.has("canary-1", "web:2"));
     assert!(all_have(&place, &SHOPS, "web:1"));
+    let nothing_goes_on = "no daemon works on this store: nothing goes on until `hoist watch` does";
+    assert!(!order(&place, "status").1.contains(nothing_goes_on));
     assert_eq!(daemon.stop(), 0);
     let (done, words) = order(&place, "abort");
     assert!(!done && words.contains("no daemon"), "{words}");
+    assert!(order(&place, "status").1.contains(nothing_goes_on));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::reader::TableReader;
 use crate::diagnostic::Code;
 use crate::fleet::{Phase, Rollout};
 use crate::model::{OnFailure, PhaseSettings};
+use std::collections::BTreeSet;
 
 /// The fleet's rollout.
 pub(super) fn rollout(item: &Item<'_>) -> Option<Rollout> {
@@ -13,7 +14,11 @@ pub(super) fn rollout(item: &Item<'_>) -> Option<Rollout> {
     let phases = reader
         .take("phases")
         .and_then(|item| item.list(" of tables: [[rollout.phases]]"))
-        .map(|items| items.enumerate().filter_map(|(i, item)| phase(i + 1, &item)).collect())
+        .map(|items| {
+            let mut names = BTreeSet::new();
+            let phases = items.enumerate();
+            phases.filter_map(|(i, item)| phase(i + 1, &item, &mut names)).collect()
+        })
         .unwrap_or_default();
     reader.finish();
     Some(Rollout { settings, phases, place: item.header_place() })
@@ -32,12 +37,24 @@ pub(super) fn tightening(item: &Item<'_>) -> Option<PhaseSettings> {
     Some(settings)
 }
 
-fn phase(number: usize, item: &Item<'_>) -> Option<Phase> {
+/// The phase that nobody writes.
+const REST: &str = "rest";
+
+/// A phase; `names` are those of the phases before it.
+fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option<Phase> {
     let mut reader = item.table("a phase")?;
-    let name = reader
-        .take("name")
-        .and_then(|item| item.text())
-        .map_or_else(|| format!("phase {number}"), str::to_owned);
+    let said = reader.take("name");
+    let name =
+        said.as_ref().and_then(Item::text).map_or_else(|| format!("phase {number}"), str::to_owned);
+    let place = said.as_ref().unwrap_or(item);
+    if name == REST {
+        let help = "a last phase with settings of its own has another name, and `share = \"100%\"`";
+        let words = "the phase of whoever is in no other has that name";
+        place.report(Code::BadValue, words, Some(help.into()));
+    }
+    if !names.insert(name.clone()) {
+        place.bad(format!("a phase before this one is named `{name}`"));
+    }
     let settings = settings(&mut reader);
     let target = reader.take("target");
     let share = reader.take("share");
