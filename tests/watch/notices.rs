@@ -12,19 +12,19 @@ use tokio_rustls::rustls;
 
 /// One request that came.
 #[derive(Clone)]
-struct Came {
+pub(crate) struct Came {
     head: String,
-    body: Json,
+    pub(crate) body: Json,
 }
 
 /// A webhook on this machine: answers with these statuses in turn, and with the last for ever.
-struct Hook {
-    address: SocketAddr,
+pub(crate) struct Hook {
+    pub(crate) address: SocketAddr,
     came: Arc<Mutex<Vec<Came>>>,
 }
 
 impl Hook {
-    fn open(statuses: &[&'static str]) -> Self {
+    pub(crate) fn open(statuses: &[&'static str]) -> Self {
         let statuses = statuses.to_vec();
         Self::serve(move |stream, n| read(stream, statuses[n.min(statuses.len() - 1)]))
     }
@@ -45,7 +45,7 @@ impl Hook {
         Self { address, came }
     }
 
-    fn came(&self) -> Vec<Came> {
+    pub(crate) fn came(&self) -> Vec<Came> {
         self.came.lock().expect("whole").clone()
     }
 

@@ -1,5 +1,6 @@
 //! Phases on real engines: a canary whose image crash-loops, and one whose engine falls silent.
 
+use crate::notices::Hook;
 use crate::place::Place;
 use crate::testbed::{Dockerd, dockerds, kill};
 use std::process::Command;
@@ -53,6 +54,24 @@ fn place(engines: &[Dockerd], timeout: &str) -> Place {
     place
 }
 
+/// How many devices the base targets, on how many it succeeds and fails, and how many do not have it.
+fn counts(place: &Place) -> [i64; 4] {
+    let output = place
+        .hoist(&["status", "--format", "json", "-C"])
+        .arg(place.fleet())
+        .output()
+        .expect("it runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    ["targeted", "success", "failure", "pending"]
+        .map(|key| json["deployments"][0][key].as_i64().unwrap_or(-1))
+}
+
+/// When the container of a module was made, as its engine says.
+fn made(engine: &Dockerd, module: &str) -> String {
+    let answer = engine.raw("GET", &format!("/containers/{module}/json"), None);
+    answer.json()["Created"].as_str().unwrap_or_default().to_owned()
+}
+
 fn status(place: &Place) -> (String, String) {
     let output = place
         .hoist(&["rollout", "status", "--format", "json", "-C"])
@@ -75,6 +94,10 @@ fn containers(engine: &Dockerd) -> Vec<String> {
 fn an_image_that_crash_loops_reaches_the_canary_alone_and_goes_back() {
     let Some(engines) = dockerds(3) else { return };
     let place = place(&engines, "1h");
+    let hook = Hook::open(&["200 OK"]);
+    let settings = std::fs::read_to_string(place.path("hoist.toml")).expect("a file");
+    let notify = format!("[notify.ops]\nurl = \"http://{}/\"\n", hook.address);
+    std::fs::write(place.path("hoist.toml"), settings + &notify).expect("a file");
     let daemon = place.watch(&["--resync", "1h"]);
     place.until("the first commit", || engines.iter().all(|engine| runs(engine, "1")));
     place.until("recorded", || (0..3).all(|n| place.has(&format!("till-{n}"), "web:1")));
@@ -90,6 +113,12 @@ fn an_image_that_crash_loops_reaches_the_canary_alone_and_goes_back() {
     place.until("the canary is as it was", || {
         runs(&engines[0], "1") && place.has("till-0", "web:1")
     });
+    place.until("it has what it had, and nobody what failed", || counts(&place) == [3, 0, 0, 3]);
+    let ends = |word: &str| {
+        let rollouts = hook.came().into_iter().filter(|one| one.body["event"] == "rollout");
+        rollouts.filter(|one| one.body.to_string().contains(word)).count()
+    };
+    place.until("it is told", || ends("is rolled back") == 1);
     // A commit that changes nothing here: what failed is not tried again.
     let again = place.commit(&[("notes.md", "words")]);
     place.until("accepted", || place.accepted().as_ref() == Some(&again));
@@ -103,6 +132,9 @@ fn an_image_that_crash_loops_reaches_the_canary_alone_and_goes_back() {
     place.commit(&[("deployments/base.toml", &base("2"))]);
     place.until("what is mended goes to all", || engines.iter().all(|engine| runs(engine, "2")));
     place.until("the end", || status(&place).0 == "done");
+    place.until("all have it", || counts(&place) == [3, 3, 0, 0]);
+    place.until("that is told as well", || ends("") == 2);
+    assert_eq!(ends("is rolled back"), 1);
     assert_eq!(daemon.stop(), 0);
     assert!(engines.iter().all(|engine| containers(engine).len() == 1));
 }
@@ -141,5 +173,55 @@ fn nobody_else_changes_where_the_canary_falls_silent_after_the_change_or_was_off
     assert_eq!(status(&place).1, "canary waits: 1 of 1 do not answer");
     std::thread::sleep(std::time::Duration::from_secs(5));
     assert!(unchanged());
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// Whatever makes devices change, the canary's engine has the new container, and it soaks, before another makes one.
+#[test]
+fn whatever_the_cause_the_canarys_engine_goes_first() {
+    let Some(engines) = dockerds(3) else { return };
+    let place = place(&engines, "1h");
+    let layer = |target: &str, tag: u32| {
+        format!(
+            "kind = \"layered\"\ntarget = \"{target}\"\npriority = 60\n[modules.extra]\nimage = \"web:{tag}\"\n\
+             image-pull-policy = \"never\"\n"
+        )
+    };
+    let other =
+        |priority: u32| base("2").replace("priority = 10", &format!("priority = {priority}"));
+    place.commit(&[("deployments/extra.toml", &layer("tags.ring = 'none'", 1))]);
+    let daemon = place.watch(&["--resync", "1h"]);
+    place.until("the first commit", || engines.iter().all(|engine| runs(engine, "1")));
+    place.until("recorded", || (0..3).all(|n| place.has(&format!("till-{n}"), "web:1")));
+    let defaults = fleet("1h").replace("stop-timeout = \"1s\"", "stop-timeout = \"2s\"");
+    type Change<'a> = (&'a str, Vec<(&'a str, String)>, &'a str);
+    let changes: [Change<'_>; 5] = [
+        ("an edit of [defaults]", vec![("fleet.toml", defaults)], "web"),
+        ("a widened target", vec![("deployments/extra.toml", layer("*", 1))], "extra"),
+        ("an added deployment", vec![("deployments/other.toml", other(20))], "web"),
+        (
+            "a raised priority",
+            vec![("deployments/base.toml", base("1").replace("10", "30"))],
+            "web",
+        ),
+        (
+            "a deleted deployment, a base and its layer",
+            vec![("deployments/base.toml", base("2")), ("deployments/extra.toml", layer("*", 2))],
+            "extra",
+        ),
+    ];
+    for (what, files, module) in changes {
+        let before: Vec<String> = engines.iter().map(|engine| made(engine, module)).collect();
+        if what.starts_with("a deleted") {
+            std::fs::remove_file(place.fleet().join("deployments/other.toml")).expect("there");
+        }
+        let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let to = place.commit(&files);
+        place.until(what, || place.accepted().as_ref() == Some(&to) && status(&place).0 == "done");
+        let after: Vec<String> = engines.iter().map(|engine| made(engine, module)).collect();
+        assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{what}");
+        assert!(after[1..].iter().all(|other| after[0] < *other), "{what}: {after:?}");
+    }
+    assert!(engines.iter().all(|engine| runs(engine, "2") && containers(engine).len() == 2));
     assert_eq!(daemon.stop(), 0);
 }
