@@ -92,7 +92,11 @@ fn network() -> Json {
 
 fn rollout() -> Json {
     let phase = table(rollout_settings().into_iter().chain([
-        ("name", "its name, in status and logs", not_empty()),
+        ("name", "its name, in status and logs; `rest` is that of whoever is in no other", {
+            let mut name = not_empty();
+            name["not"] = json!({"const": "rest"});
+            name
+        }),
         ("target", "which devices, by condition", code()),
         ("share", "how much of them: \"25%\"", {
             let mut share = share();
