@@ -279,6 +279,18 @@ impl<'a> Draft<'a> {
         self.input.owned.adopted.as_ref() == Some(&container.id)
     }
 
+    /// Takes down what is there. The engine may start a container that is down by itself, when it restarts
+    /// between the look and now, unless its policy was taken away before.
+    pub(super) fn take_down(&mut self, current: &ObservedContainer) {
+        self.out.steps.push(stop_policy(current));
+        let known = current.detail.as_ref().map(|detail| detail.restart_policy.as_str());
+        let policy = known.unwrap_or_else(|| wanted_policy(self.input.module));
+        let has_ended = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
+        if is_up(current) || has_ended && !matches!(policy, "no" | "") {
+            self.out.steps.push(self.stop(current));
+        }
+    }
+
     pub(super) fn tidy(&mut self, container: &ObservedContainer, reason: PlanReason) {
         self.out.steps.push(Step::Remove { container: id(container) });
         self.out.reasons.push(reason);
