@@ -183,7 +183,7 @@ impl Names {
             }
             (Step::Rename { container, name }, _) => {
                 let id = match container {
-                    ContainerRef::Id(id) => Some(id.clone()),
+                    ContainerRef::Id(id) | ContainerRef::Made { id, .. } => Some(id.clone()),
                     ContainerRef::Name(former) => known.remove(former),
                 };
                 if let Some(id) = id {
@@ -196,7 +196,7 @@ impl Names {
 
     fn id(&self, container: &ContainerRef) -> Option<String> {
         match container {
-            ContainerRef::Id(id) => Some(id.clone()),
+            ContainerRef::Id(id) | ContainerRef::Made { id, .. } => Some(id.clone()),
             ContainerRef::Name(name) => {
                 let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 let base = name.strip_prefix("hoist-new-").unwrap_or(name);
@@ -212,7 +212,7 @@ impl Names {
         {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(id) = known.get(name) {
-                *container = ContainerRef::Id(id.clone());
+                *container = ContainerRef::Made { name: name.clone(), id: id.clone() };
             }
         }
         step

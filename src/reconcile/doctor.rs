@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::help::help_of;
 use crate::engine::{EngineError, EngineHealth};
 use crate::model::{Device, EngineAddress, EngineReport, Timestamp};
-use crate::plan::{DevicePlan, DeviceState};
+use crate::plan::{Block, DevicePlan, DeviceState};
 use crate::store::StoredDevice;
 use std::time::Duration;
 
@@ -119,7 +119,15 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
     findings.extend(plan.held.as_ref().map(|words| Finding::bad("held", words, None)));
     for (module, block) in &plan.blocked {
         let words = format!("{} {}", block.code(), block);
-        findings.push(Finding::bad(module.as_str(), words, help_for(block.code())));
+        let help = match block {
+            // What failed is gone with its log, and what is there is the container before it.
+            Block::FailedBefore(failed) if failed.code == 500 => Some(
+                "what it wrote last stands there, if it wrote anything; `hoist apply --retry` tries it now"
+                    .to_owned(),
+            ),
+            block => help_for(block.code()),
+        };
+        findings.push(Finding::bad(module.as_str(), words, help));
     }
     for (module, standing) in stored.into_iter().flat_map(|stored| &stored.modules) {
         if standing.code >= 400 && !plan.blocked.contains_key(module) {
