@@ -283,8 +283,12 @@ impl<'a> Draft<'a> {
     /// between the look and now, unless its policy was taken away before.
     pub(super) fn take_down(&mut self, current: &ObservedContainer) {
         self.out.steps.push(stop_policy(current));
-        let known = current.detail.as_ref().map(|detail| detail.restart_policy.as_str());
-        let policy = known.unwrap_or_else(|| wanted_policy(self.input.module));
+        let known = self.input.memory.containers.get(&current.id);
+        let policy = match &current.detail {
+            Some(detail) => detail.restart_policy.as_str(),
+            None if known.is_some_and(|known| known.replaced_at.is_some()) => "no",
+            None => wanted_policy(self.input.module),
+        };
         let has_ended = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
         if is_up(current) || has_ended && !matches!(policy, "no" | "") {
             self.out.steps.push(self.stop(current));

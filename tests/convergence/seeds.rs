@@ -270,7 +270,8 @@ impl Story {
     fn revived(&self, seen: &Observation, manifest: &Manifest) -> BTreeSet<String> {
         let control = self.world.control();
         let is_revived = |c: &&ObservedContainer| {
-            let module = manifest.modules.get(c.name.as_str());
+            let name = c.labels.get(label::MODULE);
+            let module = name.and_then(|name| manifest.modules.get(name.as_str()));
             let wanted = module.is_some_and(|module| {
                 module.status == Status::Running && module.restart_policy != RestartPolicy::Never
             });
