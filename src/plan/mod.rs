@@ -248,6 +248,8 @@ pub enum PlanReason {
     },
     /// Its image's tag now names another image.
     TagMoved,
+    /// It was made when its device had this id, and knows it by that.
+    DeviceRenamed(String),
     /// A limit is taken away, which needs a new container.
     LimitLifted,
     /// Restart policy, memory or cpus differ.
@@ -302,6 +304,7 @@ impl fmt::Display for PlanReason {
                 id.get(..12).unwrap_or(id)
             ),
             Self::TagMoved => f.write_str("its tag now names another image"),
+            Self::DeviceRenamed(former) => write!(f, "its device was {former} when it was made"),
             Self::LimitLifted => f.write_str("a limit is taken away"),
             Self::SettingsDiffer => f.write_str("settings differ"),
             Self::TwinDiffers => f.write_str("twin differs"),

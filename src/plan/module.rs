@@ -39,6 +39,7 @@ impl<'a> Owned<'a> {
 pub(super) struct ModuleInput<'a> {
     pub(super) fleet: &'a FleetName,
     pub(super) device: &'a str,
+    pub(super) is_kept: bool,
     pub(super) revision: &'a str,
     pub(super) control: &'a str,
     pub(super) secrets: &'a BTreeMap<SecretName, Result<Hash, String>>,
@@ -315,6 +316,11 @@ impl<'a> Draft<'a> {
     fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
         if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
             return Some(PlanReason::SpecDiffers);
+        }
+        // Who it is stands in its environment. What is only kept as it is keeps that too.
+        let named = current.labels.get(label::DEVICE).map_or("", String::as_str);
+        if named != self.input.device && !self.input.is_kept {
+            return Some(PlanReason::DeviceRenamed(named.to_owned()));
         }
         if let Some(network) = self.remade_network(current) {
             return Some(PlanReason::NetworkRemade(network));

@@ -170,6 +170,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
                 device_formerly: &device.formerly,
                 manifest: manifest.clone(),
                 retained,
+                is_kept: retained || held.is_some(),
                 revision: input.revision,
                 control: input.control,
                 subnet: input.fleet.subnet.as_deref(),

@@ -131,6 +131,7 @@ impl World {
             device_formerly: &[],
             manifest: Some(Arc::clone(manifest)),
             retained: false,
+            is_kept: false,
             revision: "r",
             control: "c",
             subnet: None,
