@@ -201,6 +201,22 @@ fn help_for(code: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{DeviceId, Hash, ModuleName};
+    use crate::plan::FailedChange;
+
+    /// The log of what failed went with it; that of the container in its place says nothing of the failure.
+    #[test]
+    fn nobody_is_sent_to_the_log_of_a_container_that_works() {
+        let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
+        let spec = Hash::of_texts("a specification", []);
+        let reason = "it ended with code 3".to_owned();
+        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason };
+        let web = ModuleName::parse("web").unwrap();
+        plan.blocked.insert(web, Block::FailedBefore(failed));
+        let findings = modules(&plan, None);
+        let help = findings[0].help.clone().unwrap();
+        assert!(help.contains("apply --retry") && !help.contains("logs"), "{help}");
+    }
 
     #[test]
     fn clocks_may_differ_a_little() {
