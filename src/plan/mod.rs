@@ -406,9 +406,14 @@ impl fmt::Display for Block {
                         "container {name} ({id}) has the name and belongs to device \"{device}\" of fleet \
                          \"{fleet}\"; it is not touched"
                     ),
-                    None => write!(
+                    // Under a name that only Hoist gives it can't be taken over.
+                    None if name.starts_with("hoist-") => write!(
                         f,
                         "container {name} ({id}) is not Hoist's and has the name; it is not touched"
+                    ),
+                    None => write!(
+                        f,
+                        "container {name} ({id}) is not Hoist's and has the name; only `hoist adopt` touches it"
                     ),
                 }
             }
