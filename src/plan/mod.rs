@@ -278,6 +278,8 @@ pub enum PlanReason {
     LeftBehind,
     /// Its time as the previous container is over.
     KeptLongEnough,
+    /// The container that is replaced now takes its place as the previous one.
+    MakesWay,
     /// It works no longer, and the container before it did.
     GoesBack(String),
     /// They need each other's ports.
@@ -319,6 +321,7 @@ impl fmt::Display for PlanReason {
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::KeptLongEnough => f.write_str("kept long enough"),
+            Self::MakesWay => f.write_str("the previous container makes way for a newer one"),
             Self::GoesBack(words) => write!(f, "goes back to the previous container: {words}"),
             Self::TogetherWith(names) => {
                 let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();

@@ -67,7 +67,7 @@ impl Draft<'_> {
             || kept.is_some() && verdict.failing;
         if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.
-            self.tidy(kept, PlanReason::KeptLongEnough);
+            self.tidy(kept, PlanReason::MakesWay);
         }
         let target = ContainerRef::Name(new.clone());
         self.out.action = PlanAction::Replace;

@@ -52,6 +52,9 @@ fn the_previous_container_is_kept_stopped_and_then_goes() {
         world.wait(570);
         let plan = world.plan(&second).await;
         assert!(plan.works.is_empty(), "{:#?}", plan.works);
+        let next = lines(&world.plan(&web("web:3", KEPT)).await);
+        let why = "the previous container makes way for a newer one, specification differs";
+        assert_eq!(next, [format!("± web   replace   ({why})")]);
         world.wait(40);
         let pass = world.pass(&second, None).await;
         assert_eq!(lines(&pass.plan), ["- web   tidy   (kept long enough)"]);
