@@ -199,6 +199,8 @@ struct Loop {
 
 impl Loop {
     async fn run(mut self) {
+        // What was ordered while it began woke nobody.
+        self.take_wish(&Wish::Orders);
         loop {
             self.begin_what_is_due();
             self.publish();
