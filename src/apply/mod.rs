@@ -10,7 +10,7 @@ mod run;
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, EngineErrorKind};
 use crate::plan::RememberedContainer;
 use std::collections::BTreeMap;
 
@@ -58,19 +58,22 @@ pub enum Outcome {
 const TRIED: &str = "could not ";
 
 impl Outcome {
-    /// Why it failed, if it did: the step, unless the engine's words begin with it, and the error.
+    /// Why it failed, if it did.
     pub fn failure(&self) -> Option<String> {
         let Self::Failed { step, error, .. } = self else { return None };
-        Some(match error.message.starts_with(TRIED) {
-            true => error.to_string(),
-            false => format!("{step}: {error}"),
-        })
+        Some(failure_of(step, error))
     }
 
     /// Whether works that build on it may run.
     pub fn is_passed(&self) -> bool {
         matches!(self, Self::Passed { .. })
     }
+}
+
+/// The step and the error, or the error alone where it says what was tried, or how the module failed.
+fn failure_of(step: &str, error: &EngineError) -> String {
+    let says_all = error.message.starts_with(TRIED) || error.kind == EngineErrorKind::ModuleFailed;
+    if says_all { error.to_string() } else { format!("{step}: {error}") }
 }
 
 /// Something that happened while a plan runs.

@@ -1,6 +1,6 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
-use super::{DeviceRun, Event, Outcome, Pace};
+use super::{DeviceRun, Event, Outcome, Pace, failure_of};
 use crate::engine::{Engine, EngineError, SecretValues};
 use crate::plan::{
     ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, Undo, When, Work,
@@ -156,14 +156,15 @@ async fn undo(
     for (number, undo) in work.undo.iter().enumerate().filter(|(_, undo)| wanted(undo)) {
         let lacks = undo.needs.iter().any(|needed| trouble.contains_key(needed));
         let result = match lacks {
-            true => Err("not tried, because of what failed before".to_owned()),
+            true => Err(format!("{}: not tried, because of what failed before", undo.step)),
             false => {
                 let step = names.resolved(&undo.step);
-                engine.execute(&step, secrets).await.map_err(|error| error.to_string())
+                let result = engine.execute(&step, secrets).await;
+                result.map_err(|error| failure_of(&undo.step.to_string(), &error))
             }
         };
         if let Err(words) = result {
-            trouble.insert(number, format!("{}: {words}", undo.step));
+            trouble.insert(number, words);
         }
     }
     trouble.into_values().collect()
@@ -183,7 +184,7 @@ impl Names {
             }
             (Step::Rename { container, name }, _) => {
                 let id = match container {
-                    ContainerRef::Id(id) => Some(id.clone()),
+                    ContainerRef::Id(id) | ContainerRef::Made { id, .. } => Some(id.clone()),
                     ContainerRef::Name(former) => known.remove(former),
                 };
                 if let Some(id) = id {
@@ -196,7 +197,7 @@ impl Names {
 
     fn id(&self, container: &ContainerRef) -> Option<String> {
         match container {
-            ContainerRef::Id(id) => Some(id.clone()),
+            ContainerRef::Id(id) | ContainerRef::Made { id, .. } => Some(id.clone()),
             ContainerRef::Name(name) => {
                 let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 let base = name.strip_prefix("hoist-new-").unwrap_or(name);
@@ -212,7 +213,7 @@ impl Names {
         {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(id) = known.get(name) {
-                *container = ContainerRef::Id(id.clone());
+                *container = ContainerRef::Made { name: name.clone(), id: id.clone() };
             }
         }
         step

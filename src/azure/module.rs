@@ -386,12 +386,13 @@ impl Reading<'_, '_> {
             }
         }
         if !refused.is_empty() {
-            let mut names: Vec<String> = refused.keys().map(|key| format!("`{key}`")).collect();
-            if let Some(name) =
-                names.iter_mut().find(|name| name.eq_ignore_ascii_case("`HostConfig`"))
-            {
-                *name = "`HostConfig.RestartPolicy`".to_owned();
-            }
+            let named = refused.iter().flat_map(|(key, value)| match value {
+                Value::Table(host) if key == "HostConfig" => {
+                    host.keys().map(|key| format!("`HostConfig.{key}`")).collect()
+                }
+                _ => vec![format!("`{key}`")],
+            });
+            let names: Vec<String> = named.collect();
             let message = format!(
                 "{} in createOptions: Hoist sets this itself; kept in [azure], without effect",
                 names.join(", ")

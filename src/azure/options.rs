@@ -124,13 +124,19 @@ fn apply(from: &mut Table, option: &str, key: &str, read: fn(&Value) -> Said, na
     }
 }
 
-/// `Image`, `HostConfig.RestartPolicy` and labels that are Hoist's own.
+/// `Image`, what the host's part may not say, and labels that are Hoist's own.
 fn move_refused(split: &mut Split, host: Option<&mut Value>) {
     split.refused.extend(take(&mut split.rest, "Image"));
-    if let Some(Value::Table(host)) = host
-        && let Some((key, value)) = take(host, "RestartPolicy")
-    {
-        split.refused.insert("HostConfig".to_owned(), Value::Table(Table::from([(key, value)])));
+    if let Some(Value::Table(host)) = host {
+        let mut refused: Table = take(host, "RestartPolicy").into_iter().collect();
+        match take(host, "AutoRemove") {
+            Some((key, off @ Value::Bool(false))) => host.insert(key, off),
+            Some((key, value)) => refused.insert(key, value),
+            None => None,
+        };
+        if !refused.is_empty() {
+            split.refused.insert("HostConfig".to_owned(), Value::Table(refused));
+        }
     }
     if let Some((key, mut value)) = take(&mut split.rest, "Labels") {
         if let Value::Table(labels) = &mut value {

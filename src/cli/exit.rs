@@ -85,7 +85,7 @@ impl From<SourceError> for Failure {
 }
 
 /// What went wrong, and what the system says of it.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -362,7 +362,7 @@ pub(super) fn load_config(global: &Global) -> Result<Config, Failure> {
             super::output::say_diagnostics(global, problems);
             Failure::new(error.to_string())
         }
-        ConfigError::Unreadable { .. } => Failure::new(error.to_string()),
+        ConfigError::Unreadable { .. } => Failure::new(super::exit::with_cause(&error)),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Parsed before templates are filled, so that a tag cannot add a field.
 
+use super::observation::ENGINE_FILES;
 use super::settings::Protocol;
 use std::fmt;
 
@@ -141,6 +142,9 @@ impl Volume {
         if self.source.contains(':') || self.target.contains(':') {
             return Err("a `:` in a path of a volume".to_owned());
         }
+        if is_engine_files(&self.target) {
+            return Err(ENGINE_FILES_TAKEN.to_owned());
+        }
         Ok(())
     }
 
@@ -155,6 +159,15 @@ impl fmt::Display for Volume {
         write!(f, "{}:{}", self.source, self.target)?;
         f.write_str(if self.read_only { ":ro" } else { "" })
     }
+}
+
+/// What is said of a mount where a module's twin lies.
+pub const ENGINE_FILES_TAKEN: &str =
+    "`/run/hoist` is where a module finds its twin; nothing else can be put there";
+
+/// Whether a path in a module is that of the files that the engine holds for it, or below.
+pub fn is_engine_files(path: &str) -> bool {
+    std::path::Path::new(path).starts_with(ENGINE_FILES)
 }
 
 /// A device node of the device in a module, `/dev/x[:/dev/y[:rwm]]`.

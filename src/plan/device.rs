@@ -31,6 +31,8 @@ pub struct PlanInput<'a> {
     pub manifest: Option<Arc<Manifest>>,
     /// Whether no deployment targets it, so that what it has stays in force.
     pub retained: bool,
+    /// Whether the manifest is what was in force before, and not what the fleet's files say.
+    pub is_kept: bool,
     /// The revision, for the labels.
     pub revision: &'a str,
     /// Which control host's store this is.
@@ -265,6 +267,7 @@ fn decide_all<'a>(
         let decided = decide(&ModuleInput {
             fleet: input.fleet,
             device: input.device.as_str(),
+            is_kept: input.is_kept,
             revision: input.revision,
             control: input.control,
             secrets: input.secrets,

@@ -66,10 +66,7 @@ impl<'a> Draft<'a> {
         let policy = policy.unwrap_or_else(|| self.former_policy(old));
 
         let first = self.out.steps.len();
-        self.out.steps.push(stop_policy(current));
-        if is_up(current) {
-            self.out.steps.push(self.stop(current));
-        }
+        self.take_down(current);
         let changed_over = self.out.steps.len();
         self.out.steps.push(policy_of(old, &policy));
         self.out.steps.push(Step::Start { container: id(old) });

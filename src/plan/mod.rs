@@ -248,6 +248,8 @@ pub enum PlanReason {
     },
     /// Its image's tag now names another image.
     TagMoved,
+    /// It was made when its device had this id, and knows it by that.
+    DeviceRenamed(String),
     /// A limit is taken away, which needs a new container.
     LimitLifted,
     /// Restart policy, memory or cpus differ.
@@ -276,6 +278,8 @@ pub enum PlanReason {
     LeftBehind,
     /// Its time as the previous container is over.
     KeptLongEnough,
+    /// The container that is replaced now takes its place as the previous one.
+    MakesWay,
     /// It works no longer, and the container before it did.
     GoesBack(String),
     /// They need each other's ports.
@@ -302,6 +306,7 @@ impl fmt::Display for PlanReason {
                 id.get(..12).unwrap_or(id)
             ),
             Self::TagMoved => f.write_str("its tag now names another image"),
+            Self::DeviceRenamed(former) => write!(f, "its device was {former} when it was made"),
             Self::LimitLifted => f.write_str("a limit is taken away"),
             Self::SettingsDiffer => f.write_str("settings differ"),
             Self::TwinDiffers => f.write_str("twin differs"),
@@ -316,6 +321,7 @@ impl fmt::Display for PlanReason {
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::KeptLongEnough => f.write_str("kept long enough"),
+            Self::MakesWay => f.write_str("the previous container makes way for a newer one"),
             Self::GoesBack(words) => write!(f, "goes back to the previous container: {words}"),
             Self::TogetherWith(names) => {
                 let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
@@ -403,9 +409,14 @@ impl fmt::Display for Block {
                         "container {name} ({id}) has the name and belongs to device \"{device}\" of fleet \
                          \"{fleet}\"; it is not touched"
                     ),
-                    None => write!(
+                    // Under a name that only Hoist gives it can't be taken over.
+                    None if name.starts_with("hoist-") => write!(
                         f,
                         "container {name} ({id}) is not Hoist's and has the name; it is not touched"
+                    ),
+                    None => write!(
+                        f,
+                        "container {name} ({id}) is not Hoist's and has the name; only `hoist adopt` touches it"
                     ),
                 }
             }

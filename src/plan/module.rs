@@ -39,6 +39,7 @@ impl<'a> Owned<'a> {
 pub(super) struct ModuleInput<'a> {
     pub(super) fleet: &'a FleetName,
     pub(super) device: &'a str,
+    pub(super) is_kept: bool,
     pub(super) revision: &'a str,
     pub(super) control: &'a str,
     pub(super) secrets: &'a BTreeMap<SecretName, Result<Hash, String>>,
@@ -279,6 +280,22 @@ impl<'a> Draft<'a> {
         self.input.owned.adopted.as_ref() == Some(&container.id)
     }
 
+    /// Takes down what is there. The engine may start a container that is down by itself, when it restarts
+    /// between the look and now, unless its policy was taken away before.
+    pub(super) fn take_down(&mut self, current: &ObservedContainer) {
+        self.out.steps.push(stop_policy(current));
+        let known = self.input.memory.containers.get(&current.id);
+        let policy = match &current.detail {
+            Some(detail) => detail.restart_policy.as_str(),
+            None if known.is_some_and(|known| known.replaced_at.is_some()) => "no",
+            None => wanted_policy(self.input.module),
+        };
+        let has_ended = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
+        if is_up(current) || has_ended && !matches!(policy, "no" | "") {
+            self.out.steps.push(self.stop(current));
+        }
+    }
+
     pub(super) fn tidy(&mut self, container: &ObservedContainer, reason: PlanReason) {
         self.out.steps.push(Step::Remove { container: id(container) });
         self.out.reasons.push(reason);
@@ -299,6 +316,11 @@ impl<'a> Draft<'a> {
     fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
         if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
             return Some(PlanReason::SpecDiffers);
+        }
+        // Who it is stands in its environment. What is only kept as it is keeps that too.
+        let named = current.labels.get(label::DEVICE).map_or("", String::as_str);
+        if named != self.input.device && !self.input.is_kept {
+            return Some(PlanReason::DeviceRenamed(named.to_owned()));
         }
         if let Some(network) = self.remade_network(current) {
             return Some(PlanReason::NetworkRemade(network));

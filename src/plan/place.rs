@@ -5,7 +5,7 @@
 
 use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
-use super::module::{Draft, id, is_up, stop_policy};
+use super::module::{Draft, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
 use super::standing::judge;
@@ -67,7 +67,7 @@ impl Draft<'_> {
             || kept.is_some() && verdict.failing;
         if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.
-            self.tidy(kept, PlanReason::KeptLongEnough);
+            self.tidy(kept, PlanReason::MakesWay);
         }
         let target = ContainerRef::Name(new.clone());
         self.out.action = PlanAction::Replace;
@@ -78,11 +78,8 @@ impl Draft<'_> {
         let runs = !matches!(current.state, ContainerState::Created);
         let wanted = self.input.module.status == Status::Running;
         let policy_at = self.out.steps.len();
-        self.out.steps.push(stop_policy(current));
-        let stop_at = self.out.steps.len();
-        if is_up(current) {
-            self.out.steps.push(self.stop(current));
-        }
+        let stop_at = policy_at + 1;
+        self.take_down(current);
         let start_at = self.out.steps.len();
         if wanted {
             self.out.steps.push(Step::Start { container: target.clone() });

@@ -12,13 +12,21 @@ pub enum ContainerRef {
     Name(String),
     /// By id: one that was observed.
     Id(String),
+    /// By id: one that a run made or renamed. Words call it by the name that the plan has for it, as it may be
+    /// gone when somebody reads them.
+    Made {
+        /// The plan's name for it.
+        name: String,
+        /// The engine's id.
+        id: String,
+    },
 }
 
 impl ContainerRef {
     /// The name or id, as the engine takes it.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Name(text) | Self::Id(text) => text,
+            Self::Name(text) | Self::Id(text) | Self::Made { id: text, .. } => text,
         }
     }
 }
@@ -26,7 +34,7 @@ impl ContainerRef {
 impl fmt::Display for ContainerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => f.write_str(name),
+            Self::Name(name) | Self::Made { name, .. } => f.write_str(name),
             Self::Id(id) => f.write_str(id.get(..12).unwrap_or(id)),
         }
     }

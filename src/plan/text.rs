@@ -70,7 +70,9 @@ fn summary_line(plan: &Plan) -> String {
     } else if pending + held < devices || devices == 0 {
         parts.push(format!("nothing to do ({devices} device{plural})"));
     }
-    for (n, word) in [(pending, "pending"), (held, "held")] {
+    let blocked: usize = plan.devices.values().map(|device| device.blocked.len()).sum();
+    let modules = if blocked == 1 { "module blocked" } else { "modules blocked" };
+    for (n, word) in [(pending, "pending"), (held, "held"), (blocked, modules)] {
         if n > 0 {
             parts.push(format!("{n} {word}"));
         }

@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::help::help_of;
 use crate::engine::{EngineError, EngineHealth};
 use crate::model::{Device, EngineAddress, EngineReport, Timestamp};
-use crate::plan::{DevicePlan, DeviceState};
+use crate::plan::{Block, DevicePlan, DeviceState};
 use crate::store::StoredDevice;
 use std::time::Duration;
 
@@ -119,7 +119,15 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
     findings.extend(plan.held.as_ref().map(|words| Finding::bad("held", words, None)));
     for (module, block) in &plan.blocked {
         let words = format!("{} {}", block.code(), block);
-        findings.push(Finding::bad(module.as_str(), words, help_for(block.code())));
+        let help = match block {
+            // What failed is gone with its log, and what is there is the container before it.
+            Block::FailedBefore(failed) if failed.code == 500 => Some(
+                "what it wrote last stands there, if it wrote anything; `hoist apply --retry` tries it now"
+                    .to_owned(),
+            ),
+            block => help_for(block.code()),
+        };
+        findings.push(Finding::bad(module.as_str(), words, help));
     }
     for (module, standing) in stored.into_iter().flat_map(|stored| &stored.modules) {
         if standing.code >= 400 && !plan.blocked.contains_key(module) {
@@ -193,6 +201,22 @@ fn help_for(code: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{DeviceId, Hash, ModuleName};
+    use crate::plan::FailedChange;
+
+    /// The log of what failed went with it; that of the container in its place says nothing of the failure.
+    #[test]
+    fn nobody_is_sent_to_the_log_of_a_container_that_works() {
+        let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
+        let spec = Hash::of_texts("a specification", []);
+        let reason = "it ended with code 3".to_owned();
+        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason };
+        let web = ModuleName::parse("web").unwrap();
+        plan.blocked.insert(web, Block::FailedBefore(failed));
+        let findings = modules(&plan, None);
+        let help = findings[0].help.clone().unwrap();
+        assert!(help.contains("apply --retry") && !help.contains("logs"), "{help}");
+    }
 
     #[test]
     fn clocks_may_differ_a_little() {

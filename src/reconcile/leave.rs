@@ -17,7 +17,7 @@ use crate::plan::{
     Consent, DeviceMemory, DevicePlan, KnownEngine, PlanInput, Purpose, Step, plan_device,
 };
 use crate::store::{EngineAt, HistoryEntry, Store, StoreError, StoredDevice};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an engine says of itself and runs.
@@ -110,13 +110,15 @@ pub async fn survey_leaving(
     let wanted = Wanted { details: &details, networks_of, ..Wanted::list_only() };
     let observation = engine.observe(&wanted).await.map_err(words)?;
     let secrets = DeviceSecrets::default();
+    let formerly = former_ids(device, memory, &observation);
     let plan = plan_device(&PlanInput {
         fleet: &fleet.name,
         fleet_formerly: &fleet.formerly,
         device: &device.id,
-        device_formerly: &device.formerly,
+        device_formerly: &formerly,
         manifest: Some(manifest),
         retained: false,
+        is_kept: false,
         revision: "",
         control,
         subnet: None,
@@ -133,6 +135,15 @@ pub async fn survey_leaving(
         now: now.seconds,
     });
     Ok(Leaving { plan, engine })
+}
+
+/// The ids that a device had before, by the containers that the store remembers as its own: the file that named
+/// them is gone.
+fn former_ids(device: &Device, memory: &DeviceMemory, observation: &Observation) -> Vec<DeviceId> {
+    let known = observation.containers.iter().filter(|c| memory.containers.contains_key(&c.id));
+    let named = known.filter_map(|c| DeviceId::parse(c.labels.get(label::DEVICE)?).ok());
+    let former: BTreeSet<DeviceId> = named.filter(|id| *id != device.id).collect();
+    former.into_iter().collect()
 }
 
 /// Takes away what is ours, and forgets the device if that went well.

@@ -15,7 +15,7 @@ use crate::plan::{
 };
 use crate::resolve::Resolution;
 use crate::store::StoredDevices;
-use futures_util::future::join;
+use futures_util::future::try_join;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,6 +170,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
                 device_formerly: &device.formerly,
                 manifest: manifest.clone(),
                 retained,
+                is_kept: retained || held.is_some(),
                 revision: input.revision,
                 control: input.control,
                 subnet: input.fleet.subnet.as_deref(),
@@ -297,9 +298,9 @@ async fn observe(
         images: &[],
         network_ids: false,
     };
-    // Neither waits for the other: what an engine says of itself takes it longer than a list.
-    let (report, observation) = join(engine.facts(), engine.observe(&wanted)).await;
-    Ok((report?, observation?))
+    // Neither waits for the other: what an engine says of itself takes it longer than a list. Nor does a device whose
+    // one call failed hold up the others until the second fails too.
+    try_join(engine.facts(), engine.observe(&wanted)).await
 }
 
 /// The names of a fleet and of a device, present and former.

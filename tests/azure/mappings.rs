@@ -342,13 +342,14 @@ fn what_has_no_place_is_kept_and_comes_back() {
     let text = base(
         r#""cam": {"type": "docker", "status": "running", "restartPolicy": "always", "_comment": "x",
             "settings": {"image": "cam:1", "imagePullPolicy": "never",
-                         "createOptions": {"HostConfig": {"RestartPolicy": {"Name": "always"}}, "Image": "other"}}}"#,
+                         "createOptions": {"HostConfig": {"AutoRemove": true, "RestartPolicy": {"Name": "always"}}, "Image": "other"}}}"#,
     );
     let (file, imported) = imported(&text);
     for kept in [
         "_comment = \"x\"",
         "imagePullPolicy = \"never\"",
         "RestartPolicy",
+        "AutoRemove = true",
         "Image = \"other\"",
         "schemaVersion = \"1.1\"",
         "systemModules",
@@ -357,12 +358,15 @@ fn what_has_no_place_is_kept_and_comes_back() {
         let azure = &file[file.find("[azure").unwrap()..];
         assert!(azure.contains(kept), "{kept}: {azure}");
     }
+    let report = imported.report.text();
+    let both = "`HostConfig.AutoRemove`, `HostConfig.RestartPolicy`, `Image` in createOptions";
+    assert!(report.contains(both), "{report}");
     let json = exported(&imported).json;
     let agent = &json["modulesContent"]["$edgeAgent"]["properties.desired"];
     assert_eq!(agent["systemModules"]["edgeHub"]["settings"]["image"], "h:1");
     assert_eq!(
         agent["modules"]["cam"]["settings"]["createOptions"],
-        r#"{"HostConfig":{"RestartPolicy":{"Name":"always"}},"Image":"other"}"#
+        r#"{"HostConfig":{"AutoRemove":true,"RestartPolicy":{"Name":"always"}},"Image":"other"}"#
     );
 }
 

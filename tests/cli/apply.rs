@@ -169,3 +169,15 @@ fn pulls_take_turns_by_a_tag_or_the_mistake_is_said() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stdout.contains("\"subject\":\"web\""), "{}", answer.stdout);
 }
+
+#[test]
+fn a_control_file_that_is_not_there_is_told_with_the_reason() {
+    let stage = Stage::new();
+    let answer = stage.quiet_hoist(&["plan", "--simulate", "--config", "/no/such/hoist.toml"]);
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.stderr.contains("cannot read /no/such/hoist.toml: No such file"),
+        "{}",
+        answer.stderr
+    );
+}

@@ -9,7 +9,9 @@ mod passes;
 mod seeds;
 mod world;
 
-use hoist::plan::{ContainerRef, Step};
+use hoist::apply::Outcome;
+use hoist::engine::simulated::{Behaviour, CallKind, Fault};
+use hoist::plan::{ContainerRef, Step, StepKind};
 use proptest::prelude::*;
 use std::sync::Arc;
 use world::{Cut, World, manifest};
@@ -422,5 +424,25 @@ fn nothing_makes_room_for_an_image_that_is_not_to_be_had() {
         assert!(world.pass(&manifest(SECOND), None).await.failed());
         assert!(world.containers().await.contains(&delta));
         assert_eq!(stops(&world), 2, "alpha and beta: {:?}", world.control().changes());
+    });
+}
+
+#[test]
+fn what_could_not_be_taken_back_is_said_once() {
+    let of =
+        |image: &str| manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n"));
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&of("web:1"), None).await;
+        let control = world.control();
+        control.behave("web:2", Behaviour::BadCommand).unwrap();
+        control.fault_next(CallKind::Step(StepKind::Remove), Fault::Unreachable);
+        let pass = world.pass(&of("web:2"), None).await;
+        let undone = pass.outcomes.values().find_map(|outcome| match outcome {
+            Outcome::Failed { undo_failed, .. } => Some(undo_failed.clone()),
+            _ => None,
+        });
+        let first = undone.unwrap().remove(0);
+        insta::assert_snapshot!(first, @"could not remove hoist-new-web: the engine is not reached (simulated engine of d1)");
     });
 }

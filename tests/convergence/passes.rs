@@ -3,8 +3,8 @@
 
 use crate::block_on;
 use hoist::config::Config;
-use hoist::engine::FileForm;
-use hoist::engine::simulated::{Behaviour, Control, Simulated};
+use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault, Simulated};
+use hoist::engine::{Engine, FileForm};
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
 use hoist::reconcile::{
@@ -15,10 +15,13 @@ use hoist::resolve::resolve;
 use hoist::review::fleet_digest;
 use hoist::store::Store;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(crate) struct House {
     folder: tempfile::TempDir,
     files: BTreeMap<&'static str, String>,
+    /// Engines in place of those that lie in the folder.
+    given: BTreeMap<DeviceId, Arc<dyn Engine>>,
     pub(crate) now: i64,
 }
 
@@ -29,7 +32,8 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("engines")).unwrap();
         std::fs::write(folder.path().join("hoist.toml"), "").unwrap();
-        let mut house = Self { folder, files: BTreeMap::new(), now: 1_800_000_000 };
+        let (files, given) = (BTreeMap::new(), BTreeMap::new());
+        let mut house = Self { folder, files, given, now: 1_800_000_000 };
         house.write(
             "fleet.toml",
             "name = \"f\"\n[defaults]\nprobation = \"1s\"\n\
@@ -80,6 +84,7 @@ impl House {
         let config = Config::load(Some(&self.folder.path().join("hoist.toml"))).unwrap();
         let engines = self.folder.path().join("engines");
         let gate = Gate::new(config, Some(engines), store.hash_key().0);
+        let gate = gate.with_engines(self.given.clone());
         block_on(async {
             let survey = survey(&SurveyInput {
                 fleet: &fleet,
@@ -357,4 +362,19 @@ fn a_port_that_the_engine_forgot_to_free_is_told_with_what_helps() {
     control.restart_engine().unwrap();
     house.apply(3600);
     assert_eq!(house.words("d1").0, 200);
+}
+
+/// What is known to have failed is not waited for: the others of a run would wait as well.
+#[test]
+fn an_engine_that_answers_one_question_and_hangs_on_the_other_is_pending_at_once() {
+    for (fails, hangs) in [(CallKind::Facts, CallKind::List), (CallKind::List, CallKind::Facts)] {
+        let mut house = House::new();
+        let engine = Simulated::open(None, "d1").unwrap();
+        engine.control().fault_next(fails, Fault::Unreachable);
+        engine.control().fault_next(hangs, Fault::Hang);
+        house.given.insert(DeviceId::parse("d1").unwrap(), Arc::new(engine));
+        let ran = house.apply(0);
+        assert_eq!(ran["d1"].stored.status.code, 406);
+        assert_eq!(ran["d2"].stored.status.code, 200);
+    }
 }

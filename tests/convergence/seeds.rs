@@ -6,7 +6,9 @@
 use crate::block_on;
 use crate::world::{Cut, World, manifest};
 use hoist::engine::simulated::Behaviour;
-use hoist::model::{ContainerState, Manifest, Observation, RestartPolicy, Status, label};
+use hoist::model::{
+    ContainerState, Manifest, Observation, ObservedContainer, RestartPolicy, Status, label,
+};
 use hoist::plan::{Purpose, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -221,6 +223,7 @@ impl Story {
         let (manifest, _) = self.wish.manifest();
         let before = self.world.control().observed().unwrap();
         let working = self.working(&before, &manifest);
+        let revived = self.revived(&before, &manifest);
         let pass = match self.world.try_pass(&manifest, cut).await {
             Ok(pass) => pass,
             Err(error) => return self.tell(|| format!("not reached: {error}")),
@@ -236,7 +239,7 @@ impl Story {
         self.tell(|| format!("{:?}", lines(&after)));
         let seed = self.seed;
         assert_eq!(foreign(&after), self.foreign, "seed {seed}: something foreign was touched");
-        self.assert_stops(&before, &pass.plan);
+        self.assert_stops(&before, &revived, &pass.plan);
         if engine_works && !pass.was_cut {
             for module in working {
                 let is_up = after.containers.iter().any(|c| {
@@ -263,13 +266,34 @@ impl Story {
             .collect()
     }
 
-    /// What is down when a plan is made is not stopped by it.
-    fn assert_stops(&self, before: &Observation, plan: &hoist::plan::DevicePlan) {
+    /// What the engine starts when it restarts, or would if its policy were as it was written last.
+    fn revived(&self, seen: &Observation, manifest: &Manifest) -> BTreeSet<String> {
+        let control = self.world.control();
+        let is_revived = |c: &&ObservedContainer| {
+            let name = c.labels.get(label::MODULE);
+            let module = name.and_then(|name| manifest.modules.get(name.as_str()));
+            let wanted = module.is_some_and(|module| {
+                module.status == Status::Running && module.restart_policy != RestartPolicy::Never
+            });
+            wanted || control.restart_policy(&c.id).unwrap() != "no"
+        };
+        seen.containers.iter().filter(is_revived).map(|c| c.id.clone()).collect()
+    }
+
+    /// What is down when a plan is made is not stopped by it, unless the engine might start it meanwhile.
+    fn assert_stops(
+        &self,
+        before: &Observation,
+        revived: &BTreeSet<String>,
+        plan: &hoist::plan::DevicePlan,
+    ) {
         for step in plan.works.iter().flat_map(|work| &work.steps) {
             let Step::Stop { container, .. } = step else { continue };
             let seen = before.containers.iter().find(|c| c.id == container.as_str());
-            let down = seen.is_some_and(|c| {
-                matches!(c.state, ContainerState::Exited(_) | ContainerState::Created)
+            let down = seen.is_some_and(|c| match c.state {
+                ContainerState::Created => true,
+                ContainerState::Exited(_) => !revived.contains(&c.id),
+                _ => false,
             });
             assert!(!down, "seed {}: `{step}` stops what is down", self.seed);
         }

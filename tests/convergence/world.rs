@@ -131,6 +131,7 @@ impl World {
             device_formerly: &[],
             manifest: Some(Arc::clone(manifest)),
             retained: false,
+            is_kept: false,
             revision: "r",
             control: "c",
             subnet: None,
@@ -197,8 +198,8 @@ impl World {
         for work in &plan.works {
             match run.outcomes.get(&work.id) {
                 Some(Outcome::Passed { .. }) => self.memory.learn(work, None, self.now()),
-                Some(Outcome::Failed { step, error, .. }) => {
-                    let words = format!("{step}: {error}");
+                Some(failed @ Outcome::Failed { error, .. }) => {
+                    let words = failed.failure().unwrap();
                     self.memory.learn(work, Some((error.kind.code(), &words)), self.now());
                 }
                 _ => {}

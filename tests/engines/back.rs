@@ -34,7 +34,9 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
             "ends at once",
             format!("image = \"test/app:1\"\n{}\n{port}", sh("echo broken; exit 3")),
             500,
-            vec!["code 3", "its last words: broken"],
+            vec![
+                "app: hoist-new-app ends again and again, last with code 3; its last words: broken",
+            ],
         ),
         ("is unhealthy", health("\"CMD\", \"false\""), 500, vec!["unhealthy"]),
         (
@@ -55,7 +57,7 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
                 "image = \"test/app:1\"\ncommand = {OBEDIENT}\nports = [\"127.0.0.1:18321:80\"]"
             ),
             409,
-            vec!["address already in use"],
+            vec!["could not start hoist-new-app: ", "address already in use"],
         ),
         (
             "has an option that is refused",
@@ -77,7 +79,7 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
             "has a command that is not there",
             format!("image = \"test/app:1\"\ncommand = [\"/no/such/program\"]\n{port}"),
             422,
-            vec!["no such file"],
+            vec!["could not start hoist-new-app: ", "no such file"],
         ),
     ]
 }

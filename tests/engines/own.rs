@@ -63,7 +63,8 @@ fn a_foreign_container_is_taken_over_by_a_saved_plan_alone() {
     });
     let first = start_by_hand(&site, 1, "app", &more);
     let said = site.apply().expect(5);
-    assert!(said.stdout.contains("is not Hoist's and has the name"), "{}", said.stdout);
+    let words = "is not Hoist's and has the name; only `hoist adopt` touches it";
+    assert!(said.stdout.contains(words), "{}", said.stdout);
 
     let said = adopt(&site).expect(2);
     assert!(said.stdout.contains("takes over container"), "{}", said.stdout);

@@ -105,7 +105,7 @@ fn a_failed_change_leaves_the_module_that_worked() {
 }
 
 #[test]
-fn a_renamed_device_and_fleet_keep_their_containers() {
+fn a_renamed_fleet_keeps_its_containers_and_a_renamed_device_makes_them_again() {
     let Some(site) = Site::new(1) else { return };
     site.write("deployments/base.toml", &deployment("", 10, "app"));
     site.apply().expect(0);
@@ -116,12 +116,32 @@ fn a_renamed_device_and_fleet_keep_their_containers() {
     site.write("devices/lobby.toml", &device);
     let said = site.apply().expect(5);
     assert!(said.stdout.contains("formerly = [\"d1\"]"), "{}", said.stdout);
-    site.write("devices/lobby.toml", &format!("formerly = [\"d1\"]\n{device}"));
     let fleet = site.read("fleet.toml").replace("name = \"f\"", "name = \"g\"\nformerly = [\"f\"]");
     site.write("fleet.toml", &fleet);
+    site.delete("devices/lobby.toml");
+    site.write("devices/d1.toml", &device);
     site.apply().expect(0);
-    assert_eq!(site.engines[0].inspect("app")["Id"], before);
+    assert_eq!(site.engines[0].inspect("app")["Id"], before, "another name of the fleet");
+    site.delete("devices/d1.toml");
+    site.write("devices/lobby.toml", &format!("formerly = [\"d1\"]\n{device}"));
+    // A device's modules know its id, and `diff` says that they are made again.
+    let said = site.apply().expect(0);
+    assert!(said.stdout.contains("± app   replace   (its device was d1 when it was made)"));
+    let app = site.engines[0].inspect("app");
+    assert!(app["Config"]["Env"].to_string().contains("HOIST_DEVICE_ID=lobby"), "{app}");
     assert_eq!(site.device_status("lobby")["status"]["code"], 200);
+    site.apply().expect(0);
+    assert_eq!(site.engines[0].inspect("app")["Id"], app["Id"]);
+    // It leaves before its containers bear its last name: they are its own all the same.
+    site.delete("devices/lobby.toml");
+    site.write("devices/hall.toml", &format!("formerly = [\"lobby\"]\n{device}"));
+    site.hoist(&["pause", "hall", "--reason", "moves"]).expect(0);
+    site.apply().expect(4);
+    site.delete("devices/hall.toml");
+    site.apply().expect(0);
+    let said = site.hoist(&["decommission", "hall", "--worktree", "--yes"]).expect(0);
+    assert!(said.stdout.contains("- app   remove"), "{}", said.stdout);
+    assert_eq!(site.containers(1).len(), 0);
 }
 
 #[test]

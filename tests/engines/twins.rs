@@ -46,6 +46,7 @@ fn plan(manifest: Arc<Manifest>, observation: &Observation, memory: &DeviceMemor
         device_formerly: &[],
         manifest: Some(manifest),
         retained: false,
+        is_kept: false,
         revision: "r",
         control: "c",
         subnet: None,

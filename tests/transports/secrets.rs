@@ -91,6 +91,12 @@ fn a_secret_is_in_the_environment_and_nowhere_else() {
     control.write("fleet/deployments/base.toml", &deployment("test/chatty:1"));
     let said = control.hoist(&["apply", "--worktree", "--yes", "--format", "json"]).expect(5);
     assert!(said.stdout.contains("its last words"), "{}", said.stdout);
+    // So is what its health check says.
+    let health = "[modules.app.health]\ncommand = [\"CMD-SHELL\", \"echo told $TOKEN; exit 1\"]\n\
+                  interval = \"1s\"\nretries = 1\n";
+    control.write("fleet/deployments/base.toml", &(deployment("test/app:1") + health));
+    let said = control.hoist(&["apply", "--worktree", "--yes", "--format", "json"]).expect(5);
+    assert!(said.stdout.contains("is unhealthy: told …"), "{}", said.stdout);
     control.hoist(&["status", "--format", "json"]);
     control.hoist(&["diff", "--format", "json"]);
     control.hoist(&["manifest", "d1"]).expect(0);

@@ -141,3 +141,23 @@ fn a_paused_device_is_held_and_no_failure() {
     let said = hoist(&place, &["-C", &fleet, "plan", "--simulate"]);
     assert_eq!(said.code, 4, "{}{}", said.out, said.err);
 }
+
+/// As somebody does in the moment between a daemon's taking the store and its listening for orders.
+#[test]
+fn what_was_ordered_while_a_daemon_began_is_done() {
+    use hoist::model::{DeviceId, ModuleName};
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    daemon.stop();
+    let store = hoist::store::Store::open(&place.state_folder()).expect("a store");
+    let (device, module) = (DeviceId::parse("till-1"), ModuleName::parse("web"));
+    let (who, reason) = ("somebody".to_owned(), "it hung".to_owned());
+    let (device, module) = (device.expect("an id"), module.expect("a name"));
+    store.wish_restart(&hoist::store::RestartWish { device, module, who, reason }).expect("kept");
+    let _daemon = place.watch(&[]);
+    place.until("it is restarted", || {
+        let history = store.history(&Default::default()).expect("readable");
+        history.iter().any(|entry| entry.action == "restart" && entry.outcome == "done")
+    });
+}

@@ -141,7 +141,17 @@ fn a_device_that_is_new_or_has_another_name_waits_for_its_turn() {
             && rollout(&place)["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks "))
     });
     assert_eq!(rollout(&place)["phases"][1]["devices"], 4);
+    // A container knows its device by name: one is made anew when its turn has come, and not before.
+    let made_for = || {
+        let file = place.state_folder().join("engines/shop-1.json");
+        let engine =
+            hoist::engine::simulated::Simulated::open(Some(file), "till-1").expect("an engine");
+        let seen = engine.control().observed().expect("seen");
+        let web = seen.containers.into_iter().find(|c| c.name == "web").expect("a container");
+        web.labels[hoist::model::label::DEVICE].clone()
+    };
     let waits = || {
+        assert_eq!(made_for(), "shop-1");
         assert!(in_force_has(&place, "till-1", "web:1"));
         assert!(!in_force_has(&place, "shop-4", "web:2"));
         assert!(in_force_has(&place, "shop-2", "web:1"));
@@ -154,7 +164,8 @@ fn a_device_that_is_new_or_has_another_name_waits_for_its_turn() {
         rollout(&place)["reason"].as_str().is_some_and(|r| r.starts_with("canary soaks "))
     });
     waits();
-    assert!(order(&place, "abort").0);
+    // A daemon that just began may not have taken the store yet.
+    place.until("it is called off", || order(&place, "abort").0);
     place.until("the canary is back", || in_force_has(&place, "canary-a", "web:1"));
     waits();
     assert!(order(&place, "retry").0);
@@ -162,6 +173,7 @@ fn a_device_that_is_new_or_has_another_name_waits_for_its_turn() {
     assert!(order(&place, "promote").0);
     let all = ["canary-a", "till-1", "shop-2", "shop-3", "shop-4"];
     place.until("all", || all_have(&place, &all, "web:2"));
+    assert_eq!(made_for(), "till-1");
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl Docker {
             let (restarts, started) =
                 first.get_or_insert_with(|| (seen.restart_count, seen.state.started_at.clone()));
             let began_again = seen.restart_count > *restarts || seen.state.started_at != *started;
-            match judge(&seen, began_again, begun.elapsed() >= steady, may_end) {
+            let told = |text: &str| tidied(&secrets.masked(text));
+            match judge(&seen, began_again, begun.elapsed() >= steady, may_end, &told) {
                 Verdict::Good => return Ok(()),
                 Verdict::Failed(words) => {
                     let lines = self.last_lines(container, secrets).await;
@@ -129,7 +130,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn judge(seen: &Inspected, began_again: bool, long_enough: bool, may_end: bool) -> Verdict {
+/// `told` makes words fit to be shown of what the engine and a health check say.
+fn judge(
+    seen: &Inspected,
+    began_again: bool,
+    long_enough: bool,
+    may_end: bool,
+    told: &dyn Fn(&str) -> String,
+) -> Verdict {
     let state = &seen.state;
     let killed = if state.out_of_memory { " (killed for memory)" } else { "" };
     let ended =
@@ -140,7 +148,7 @@ fn judge(seen: &Inspected, began_again: bool, long_enough: bool, may_end: bool) 
         "restarting" => return ended("ends again and again, last"),
         "dead" | "removing" => return Verdict::Failed(format!("is {}", state.status)),
         "created" if !state.error.is_empty() => {
-            return Verdict::Failed(format!("did not start: {}", tidied(&state.error)));
+            return Verdict::Failed(format!("did not start: {}", told(&state.error)));
         }
         "created" => return Verdict::Failed("was never started".to_owned()),
         _ if began_again => {
@@ -155,7 +163,7 @@ fn judge(seen: &Inspected, began_again: bool, long_enough: bool, may_end: bool) 
         Some(("unhealthy", health)) => {
             let output = health.log.last().map_or("", |probe| probe.output.trim());
             let said =
-                if output.is_empty() { String::new() } else { format!(": {}", tidied(output)) };
+                if output.is_empty() { String::new() } else { format!(": {}", told(output)) };
             Verdict::Failed(format!("is unhealthy{said}"))
         }
         _ => Verdict::NotYet,

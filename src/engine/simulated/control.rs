@@ -441,4 +441,12 @@ impl Control {
     pub fn environment(&self, container: &str) -> Result<BTreeMap<String, String>, EngineError> {
         self.engine.look(|w| w.container(container).map(|c| c.env.clone()))?
     }
+
+    /// The restart policy of a container.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn restart_policy(&self, container: &str) -> Result<String, EngineError> {
+        self.engine.look(|w| w.container(container).map(|c| c.policy.clone()))?
+    }
 }

@@ -6,9 +6,9 @@ use super::item::Item;
 use super::reader::TableReader;
 use crate::diagnostic::{Code, Place};
 use crate::model::{
-    EnvValue, Gpus, HealthCheck, HostDevice, ImageReference, LogSettings, ModuleSettings,
-    NetworkMode, Port, PullPolicy, RestartPolicy, SecretName, Status, Template, Volume,
-    path_segment,
+    ENGINE_FILES_TAKEN, EnvValue, Gpus, HealthCheck, HostDevice, ImageReference, LogSettings,
+    ModuleSettings, NetworkMode, Port, PullPolicy, RestartPolicy, SecretName, Status, Template,
+    Volume, is_engine_files, path_segment,
 };
 use std::collections::BTreeMap;
 use toml::de::DeValue;
@@ -161,6 +161,10 @@ fn tmpfs(item: &Item<'_>) -> Option<String> {
     let path = item.plain()?;
     if !path.starts_with('/') {
         item.bad(format!("`{path}` is no absolute path"));
+        return None;
+    }
+    if is_engine_files(path.split(':').next().unwrap_or(path)) {
+        item.bad(ENGINE_FILES_TAKEN);
         return None;
     }
     Some(path.to_owned())

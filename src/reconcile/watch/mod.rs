@@ -207,8 +207,8 @@ struct Loop {
 
 impl Loop {
     async fn run(mut self) {
-        // What was told to a daemon that ended before it did it.
-        self.with_store(Daemon::read_orders);
+        // What was ordered while it began woke nobody, nor did what a daemon before it left undone.
+        self.take_wish(&Wish::Orders);
         loop {
             self.begin_what_is_due();
             self.publish();
