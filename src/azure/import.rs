@@ -352,7 +352,7 @@ fn rename_in_metrics(deployment: &mut Table, before: &str, after: &str) {
     let Some(Value::Table(metrics)) = deployment.get_mut("metrics") else { return };
     for query in metrics.values_mut() {
         if let Value::String(text) = query {
-            *text = text.replace(&format!("[[{before}]]"), &format!("[[{after}]]"));
+            *text = text.replace(&format!("[[{before}]]"), &format!("[[{after}]]")).into();
         }
     }
 }

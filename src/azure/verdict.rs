@@ -22,7 +22,7 @@ pub(super) fn reasons(name: &str, keys: &Table, routes: &BTreeMap<String, String
     }
     let sockets = ["workload.sock", "iotedge/workload", "/run/iotedge", "aziot/edged"];
     let socket = |text: &str| sockets.iter().any(|part| text.contains(part));
-    if ["volumes", "create-options"].iter().any(|key| any_text(keys.get(*key), &socket)) {
+    if ["volumes", "create-options"].iter().any(|key| any_text(keys.get(key), &socket)) {
         reasons.push("it binds the workload socket".to_owned());
     }
     let variables: Vec<String> = keys
@@ -40,7 +40,7 @@ pub(super) fn reasons(name: &str, keys: &Table, routes: &BTreeMap<String, String
         |text: &str| text.contains("IOTEDGE_") || text.contains("EdgeHubConnectionString");
     if ["command", "entrypoint", "create-options"]
         .iter()
-        .any(|key| any_text(keys.get(*key), &in_text))
+        .any(|key| any_text(keys.get(key), &in_text))
     {
         reasons.push("its command uses the SDK's variables".to_owned());
     }

@@ -3,9 +3,9 @@
 //! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
 //! again. Whatever depends on more than one file is done after that, in the order of their paths.
 
-use super::decode::{self, File, Texts};
+use super::decode::{self, File, Texts, Words};
 use super::paths::{Role, bytes, is_ours, near_misses, role, start_of};
-use super::side_by_side::side_by_side;
+use super::side_by_side::side_by_side_with;
 use super::unique::{unique_deployments, unique_devices};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
@@ -149,8 +149,9 @@ fn decode_all(
             }
         }
     }
-    let decoded =
-        side_by_side(new, WORTH_A_THREAD, |(at, path, bytes)| (at, Arc::new(decode(path, bytes))));
+    let decoded = side_by_side_with(new, WORTH_A_THREAD, |words, (at, path, bytes)| {
+        (at, Arc::new(decode(path, bytes, words)))
+    });
     for (at, decoded) in decoded {
         all[at].2 = decoded;
     }
@@ -158,7 +159,7 @@ fn decode_all(
 }
 
 /// Decodes one file.
-fn decode(path: &str, bytes: &[u8]) -> Decoded {
+fn decode(path: &str, bytes: &[u8], words: &mut Words) -> Decoded {
     let mut diagnostics = Diagnostics::new();
     let Some((file, role)) = text(path, bytes, &mut diagnostics).zip(role(path)) else {
         let may_lack_devices = !path.starts_with("deployments");
@@ -167,7 +168,7 @@ fn decode(path: &str, bytes: &[u8]) -> Decoded {
     let content = match role {
         Role::Fleet => decode::fleet(&file).map(|fleet| Content::Fleet(Box::new(fleet))),
         Role::Devices(stem) => Some(Content::Devices(
-            decode::devices(&file, stem)
+            decode::devices(&file, stem, words)
                 .devices
                 .into_iter()
                 .map(|(device, engine)| (Arc::new(device), engine))
@@ -502,7 +503,11 @@ env = { PROXY = "http://proxy:3128" }
             })
             .collect();
         for (path, bytes, decoded) in decode_all(list, Vec::new()) {
-            assert_eq!(format!("{decoded:?}"), format!("{:?}", decode(&path, &bytes)), "{path}");
+            assert_eq!(
+                format!("{decoded:?}"),
+                format!("{:?}", decode(&path, &bytes, &mut Words::default())),
+                "{path}"
+            );
         }
     }
 

@@ -169,7 +169,7 @@ impl<'a> Scalar<'a> {
             Self::Bool(value) => Value::Bool(value),
             Self::Integer(value) => Value::Integer(value),
             Self::Real(value) => Value::Float(value),
-            Self::Text(text) => Value::String(text.to_owned()),
+            Self::Text(text) => Value::from(text),
             Self::List(items) => Value::List(items.to_vec()),
             Self::Table(table) => Value::Table(table.clone()),
         })

@@ -6,7 +6,8 @@ use super::module::Module;
 use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
 use super::route::Route;
 use super::settings::{EnvValue, Gpus, HealthCheck, LogSettings};
-use super::value::{Table, Value};
+use super::table::{Table, Text};
+use super::value::Value;
 use std::collections::BTreeMap;
 
 /// The deployments that apply to a device; devices with the same ones form one cohort.
@@ -197,7 +198,7 @@ impl Written {
         }
     }
 
-    fn map(&mut self, key: &str, entries: impl Iterator<Item = (String, Value)>) {
+    fn map(&mut self, key: &str, entries: impl Iterator<Item = (impl Into<Text>, Value)>) {
         let table: Table = entries.collect();
         if !table.is_empty() {
             self.put(key, Some(Value::Table(table)));
