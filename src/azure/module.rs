@@ -380,8 +380,8 @@ impl Reading<'_, '_> {
             env.into_iter().partition(|(name, _)| is_variable(name));
         if !odd.is_empty() {
             let more = odd.iter().map(|(name, value)| Value::from(format!("{name}={value}")));
-            match rest.get_or_insert_with("Env", || Value::List(Vec::new())) {
-                Value::List(items) => items.extend(more),
+            match rest.get_or_insert_with("Env", || Vec::new().into()) {
+                Value::List(items) => *items = items.iter().cloned().chain(more).collect(),
                 _ => self.warn("`createOptions.Env` is no list", at),
             }
         }

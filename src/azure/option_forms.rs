@@ -29,7 +29,7 @@ pub(super) fn words(value: &Value) -> Said {
 /// The same; an empty list takes the image's away.
 pub(super) fn entrypoint(value: &Value) -> Said {
     match value {
-        Value::String(_) => Said::Native(Value::List(vec![value.clone()])),
+        Value::String(_) => Said::Native(vec![value.clone()].into()),
         Value::List(items) if items.iter().all(|item| item.as_str().is_some()) => {
             Said::Native(value.clone())
         }
@@ -159,11 +159,11 @@ pub(super) fn extra_hosts(value: &Value) -> Said {
 
 pub(super) fn gpus(value: &Value) -> Said {
     let Value::List(items) = value else { return Said::Opaque };
-    let [item] = items.as_slice() else {
+    let [item] = &**items else {
         return if items.is_empty() { Said::Nothing } else { Said::Opaque };
     };
     let Some(table) = item.as_table() else { return Said::Opaque };
-    let gpu = Value::List(vec![Value::List(vec!["gpu".into()])]);
+    let gpu = Value::from(vec![vec!["gpu".into()].into()]);
     let mut count = None;
     for (key, value) in table {
         let known = match key.to_ascii_lowercase().as_str() {

@@ -164,7 +164,7 @@ fn move_env(split: &mut Split) {
         }
     }
     if !odd.is_empty() {
-        split.rest.insert(key, Value::List(odd));
+        split.rest.insert(key, odd.into());
     }
 }
 
@@ -297,10 +297,10 @@ fn move_volumes(host: &mut Table, native: &mut Table) {
         }
     }
     if !left.is_empty() {
-        host.insert(key, Value::List(left));
+        host.insert(key, left.into());
     }
     if !volumes.is_empty() {
-        native.insert("volumes".to_owned(), Value::List(volumes));
+        native.insert("volumes".to_owned(), volumes.into());
     }
 }
 
@@ -354,9 +354,9 @@ fn named_networks(value: &Value, module: &str) -> Option<Vec<String>> {
     let only_named = |value: &Value| {
         value.as_table().is_some_and(|settings| {
             settings.iter().all(|(key, value)| {
-                let own = Value::List(vec![module.into()]);
+                let own = Value::from(vec![module.into()]);
                 key.eq_ignore_ascii_case("Aliases")
-                    && (*value == own || *value == Value::List(Vec::new()))
+                    && (*value == own || *value == Vec::new().into())
             })
         })
     };

@@ -113,11 +113,11 @@ mod tests {
             ("b", "FROM /* INTO BrokeredEndpoint('/modules/camera/inputs/i')"),
         ];
         assert_eq!(of(&[image], &routes), ["routes `a`, `b` name it"]);
-        let volumes = Value::List(vec!["/var/run/iotedge/workload.sock:/w.sock".into()]);
+        let volumes = Value::from(vec!["/var/run/iotedge/workload.sock:/w.sock".into()]);
         assert_eq!(of(&[("volumes", volumes)], &[]), ["it binds the workload socket"]);
         let env = Value::Table(Table::from([("IOTEDGE_DEVICEID".to_owned(), "x".into())]));
         assert_eq!(of(&[("env", env)], &[]), ["it uses the SDK's `IOTEDGE_DEVICEID`"]);
-        let command = Value::List(vec!["--hub=$EdgeHubConnectionString".into()]);
+        let command = Value::from(vec!["--hub=$EdgeHubConnectionString".into()]);
         assert_eq!(of(&[("command", command)], &[]), ["its command uses the SDK's variables"]);
         let image = Value::from("mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.0");
         assert_eq!(of(&[("image", image)], &[]), ["its image is one of Microsoft's for IoT Edge"]);

@@ -112,7 +112,7 @@ mod tests {
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
                 prop::collection::vec(("[a-z. \"]{0,6}", inner), 0..4)
                     .prop_map(|entries| Value::Table(entries.into_iter().collect())),
             ]

@@ -112,7 +112,7 @@ mod tests {
         ];
         leaf.prop_recursive(4, 24, 5, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
                 prop::collection::vec((text(), inner), 0..4)
                     .prop_map(|entries| Value::Table(entries.into_iter().collect())),
             ]
@@ -192,7 +192,7 @@ mod tests {
             ]);
             prop_assert_eq!(&read(&print_device(&device)), &device);
             let list = read(&print_device_list(&[device.clone(), device.clone()]));
-            let devices = Value::List(vec![Value::Table(device.clone()), Value::Table(device)]);
+            let devices = Value::from(vec![Value::Table(device.clone()), Value::Table(device)]);
             prop_assert_eq!(list.get("device"), Some(&devices));
         }
     }

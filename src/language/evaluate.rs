@@ -170,7 +170,7 @@ impl<'a> Scalar<'a> {
             Self::Integer(value) => Value::Integer(value),
             Self::Real(value) => Value::Float(value),
             Self::Text(text) => Value::from(text),
-            Self::List(items) => Value::List(items.to_vec()),
+            Self::List(items) => Value::List(items.into()),
             Self::Table(table) => Value::Table(table.clone()),
         })
     }

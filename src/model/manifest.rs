@@ -39,7 +39,7 @@ pub fn manifest_table(manifest: &Manifest) -> Table {
     table.insert("base".to_owned(), cohort.base.as_str().into());
     let layers: Vec<Value> = cohort.layers.iter().map(|l| l.as_str().into()).collect();
     if !layers.is_empty() {
-        table.insert("layers".to_owned(), Value::List(layers));
+        table.insert("layers".to_owned(), layers.into());
     }
     let modules: Table = modules
         .iter()

@@ -16,7 +16,7 @@ pub enum Value {
     /// Text.
     String(Text),
     /// A list.
-    List(Vec<Self>),
+    List(Box<[Self]>),
     /// A table.
     Table(Table),
 }
@@ -134,6 +134,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::String(text.into())
+    }
+}
+
+impl From<Vec<Self>> for Value {
+    fn from(items: Vec<Self>) -> Self {
+        Self::List(items.into())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::fleet::{FileTree, TreeChanges, TreeEntry};
 use git2::{ErrorClass, ObjectType, Oid, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// So many files are worth a thread of their own.
 const WORTH_A_THREAD: usize = 500;
@@ -86,7 +87,7 @@ pub(super) struct Objects<'r> {
 /// What differs between two trees.
 #[derive(Default)]
 struct Differing {
-    gone: BTreeSet<String>,
+    gone: BTreeSet<Arc<str>>,
     there: Collector<Listed>,
     doubtful: bool,
 }
@@ -222,7 +223,7 @@ impl<'r> Objects<'r> {
             }
             let is_file = |entry: &&git2::TreeEntry<'_>| entry.kind() != Some(ObjectType::Tree);
             if before.as_ref().is_some_and(|entry| is_file(&entry)) {
-                differing.gone.insert(inside);
+                differing.gone.insert(inside.as_str().into());
             }
             if let Some(entry) = after.as_ref().filter(is_file) {
                 self.list_entry(entry, path, &mut differing.there)?;
@@ -234,10 +235,10 @@ impl<'r> Objects<'r> {
     /// Reads what is listed, in its order.
     fn contents(
         &self,
-        listed: Vec<(String, Listed)>,
-    ) -> Result<Vec<(String, TreeEntry)>, SourceError> {
+        listed: Vec<(Arc<str>, Listed)>,
+    ) -> Result<Vec<(Arc<str>, TreeEntry)>, SourceError> {
         let odb = self.git.odb().map_err(|error| self.failed(&error))?;
-        let read = |(path, listed): (String, Listed)| match listed {
+        let read = |(path, listed): (Arc<str>, Listed)| match listed {
             Listed::Entry(entry) => Ok((path, entry)),
             Listed::Blob(id) => Ok((path, content(&odb, id)?)),
         };
@@ -253,5 +254,5 @@ pub(super) fn content(odb: &git2::Odb<'_>, id: Oid) -> Result<TreeEntry, git2::E
     if size as u64 > FileTree::LARGEST_FILE {
         return Ok(TreeEntry::TooLarge(size as u64));
     }
-    Ok(interest::file(odb.read(id)?.data()))
+    Ok(TreeEntry::of(odb.read(id)?.data()))
 }

@@ -13,7 +13,7 @@ fn value() -> impl Strategy<Value = Value> {
         (-3_i64..3).prop_map(Value::Integer),
         (-3_i64..3).prop_map(|n| Value::Float(n as f64)),
         "[a-c]{0,2}".prop_map(Value::from),
-        prop::collection::vec("[a-c]".prop_map(Value::from), 0..2).prop_map(Value::List),
+        prop::collection::vec("[a-c]".prop_map(Value::from), 0..2).prop_map(Value::from),
     ];
     leaf.prop_recursive(2, 12, 3, |inner| table(inner).prop_map(Value::Table))
 }
