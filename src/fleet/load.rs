@@ -20,7 +20,17 @@ const WORTH_A_THREAD: usize = 200;
 /// Files that were decoded before, with what they said. Kept from revision to revision, it saves decoding those
 /// that stay; what a load gives does not depend on it.
 #[derive(Debug, Default)]
-pub struct LoadCache(Vec<Known>);
+pub struct LoadCache {
+    files: Vec<Known>,
+    devices: Option<KnownDevices>,
+}
+
+/// All devices that were loaded, nothing wrong with any two of them.
+#[derive(Debug)]
+struct KnownDevices {
+    files: Vec<Arc<Decoded>>,
+    all: Arc<BTreeMap<DeviceId, Arc<Device>>>,
+}
 
 /// The path, the content and what it says.
 type Known = (Arc<str>, TreeEntry, Arc<Decoded>);
@@ -65,17 +75,17 @@ pub fn load(tree: &FileTree) -> Loaded {
 pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut found = Diagnostics::new();
     let mut fleet = None;
-    let mut devices = Vec::new();
+    let mut device_files = Vec::new();
     let mut deployments = Vec::new();
     let mut all_devices_read = true;
     let files = read(tree, &mut found);
     all_devices_read &= files.all_devices_read;
-    cache.0 = decode_all(files.contents, std::mem::take(&mut cache.0));
-    for (_, _, decoded) in &cache.0 {
+    cache.files = decode_all(files.contents, std::mem::take(&mut cache.files));
+    for (_, _, decoded) in &cache.files {
         match &decoded.content {
             Content::Nothing => {}
             Content::Fleet(decoded) => fleet = Some(Fleet::clone(decoded)),
-            Content::Devices(list) => devices.extend(list.iter().cloned()),
+            Content::Devices(_) => device_files.push(decoded),
             Content::Deployment(deployment) => deployments.push(Deployment::clone(deployment)),
         }
         all_devices_read &= !decoded.may_lack_devices;
@@ -88,10 +98,7 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
                 .help("run this in the folder of a fleet, or make one with `hoist init`"),
         );
     }
-    let devices: BTreeMap<DeviceId, Arc<Device>> = unique_devices(devices, &mut found)
-        .into_iter()
-        .map(|device| (device.id.clone(), device))
-        .collect();
+    let devices = all_devices(device_files, &mut cache.devices, &mut found);
     let deployments = unique_deployments(deployments, &mut found);
     check_named_devices(&deployments, &devices, all_devices_read, &mut found);
     let fleet = fleet.map(|fleet| Fleet {
@@ -100,6 +107,34 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
         ..fleet
     });
     Loaded { fleet, diagnostics: found }
+}
+
+/// The devices of all files.
+fn all_devices(
+    files: Vec<&Arc<Decoded>>,
+    known: &mut Option<KnownDevices>,
+    found: &mut Diagnostics,
+) -> Arc<BTreeMap<DeviceId, Arc<Device>>> {
+    if let Some(known) = known
+        && known.files.len() == files.len()
+        && known.files.iter().zip(&files).all(|(old, new)| Arc::ptr_eq(old, new))
+    {
+        return Arc::clone(&known.all);
+    }
+    let devices = files.iter().flat_map(|file| match &file.content {
+        Content::Devices(list) => list.iter().cloned(),
+        _ => Default::default(),
+    });
+    let before = found.len();
+    let unique = unique_devices(devices.collect(), found);
+    let all: BTreeMap<_, _> =
+        unique.into_iter().map(|device| (device.id.clone(), device)).collect();
+    let all = Arc::new(all);
+    *known = (found.len() == before).then(|| KnownDevices {
+        files: files.into_iter().cloned().collect(),
+        all: Arc::clone(&all),
+    });
+    all
 }
 
 /// The files that are decoded, in the order of their paths.

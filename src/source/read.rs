@@ -1,21 +1,16 @@
 //! The files of commits, out of the object database.
 //!
 //! Enters: a tree, or two. Leaves: the files that matter, or those that the second has otherwise than the first.
-//! What two trees have in common is not looked into. Trees are walked first; contents are read after that, by
-//! several threads.
+//! What two trees have in common is not looked into. Trees are walked first; contents are read after that.
 
 use super::error::SourceError;
 use super::interest::{self, Collector, Kind};
 use super::repository::{Repository, Revision};
-use crate::fleet::side_by_side;
 use crate::fleet::{FileTree, TreeChanges, TreeEntry};
 use git2::{ErrorClass, ObjectType, Oid, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-
-/// So many files are worth a thread of their own.
-const WORTH_A_THREAD: usize = 500;
 
 /// A file as a tree lists it.
 pub(super) enum Listed {
@@ -242,8 +237,8 @@ impl<'r> Objects<'r> {
             Listed::Entry(entry) => Ok((path, entry)),
             Listed::Blob(id) => Ok((path, content(&odb, id)?)),
         };
-        let read: Result<_, git2::Error> =
-            side_by_side(listed, WORTH_A_THREAD, read).into_iter().collect();
+        // One by one: threads would wait for each other, as libgit2 has one lock for all packs.
+        let read: Result<_, git2::Error> = listed.into_iter().map(read).collect();
         read.map_err(|error| self.failed(&error))
     }
 }
