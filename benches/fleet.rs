@@ -189,7 +189,7 @@ fn next_revision(scale: Scale, table: &mut Table) {
 fn beyond_loading(scale: Scale, table: &mut Table) {
     let devices = large(scale);
     let size = FleetSize { devices, deployments: 1000, devices_per_file: 500, seed: 1 };
-    let entry = |(path, text): (String, String)| (path, TreeEntry::File(text.into_bytes().into()));
+    let entry = |(path, text): (String, String)| (path.into(), TreeEntry::File(text.into()));
     let tree = FileTree(size.files().map(entry).collect());
     let mut fleet = None;
     let loading = timed(|| fleet = load(&tree).fleet);
@@ -231,7 +231,7 @@ fn inventory(scale: Scale, table: &mut Table) {
 /// The devices and their tags as an inventory.
 fn ansible_hosts(fleet: &Fleet) -> String {
     let mut text = "all:\n  hosts:\n".to_owned();
-    for (id, device) in &fleet.devices {
+    for (id, device) in &*fleet.devices {
         let tags = hoist::model::Value::Table(device.tags.clone()).to_json();
         text.push_str(&format!("    {id}: {tags}\n"));
     }
@@ -248,7 +248,7 @@ fn number(variable: &str) -> Option<u32> {
 
 fn fleet(devices: u32, deployments: u32) -> Fleet {
     let size = FleetSize { devices, deployments, devices_per_file: 1, seed: 1 };
-    let files = size.files().map(|(path, text)| (path, TreeEntry::File(text.into_bytes().into())));
+    let files = size.files().map(|(path, text)| (path.into(), TreeEntry::File(text.into())));
     load(&FileTree(files.collect())).fleet.expect("a made-up fleet is valid")
 }
 

@@ -58,12 +58,12 @@ fn round_trip<T: Display + PartialEq + Debug>(
 
 /// The same bytes as each kind of file of a fleet.
 pub(crate) fn fleet_file(bytes: &[u8]) {
-    let good = |text: &'static str| TreeEntry::File(text.as_bytes().into());
+    let good = |text: &'static str| TreeEntry::File(text.into());
     for path in ["fleet.toml", "devices/a.toml", "deployments/a.toml"] {
         let mut tree = FileTree::default();
-        tree.0.insert("fleet.toml".to_owned(), good("name = \"towers\"\n"));
-        tree.0.insert("devices/other.toml".to_owned(), good("[tags]\nx = 1\n"));
-        tree.0.insert(path.to_owned(), TreeEntry::File(bytes.into()));
+        tree.0.insert("fleet.toml".into(), good("name = \"towers\"\n"));
+        tree.0.insert("devices/other.toml".into(), good("[tags]\nx = 1\n"));
+        tree.0.insert(path.into(), TreeEntry::of(bytes));
         let loaded = load(&tree);
         loaded.diagnostics.iter().for_each(lies_in_its_file);
         let checked = check(&tree);

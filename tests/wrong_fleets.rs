@@ -66,11 +66,11 @@ fn add(folder: &Path, prefix: &str, tree: &mut FileTree) {
         let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
         let kind = entry.file_type().unwrap();
         if kind.is_symlink() {
-            tree.0.insert(path, TreeEntry::Link);
+            tree.0.insert(path.into(), TreeEntry::Link);
         } else if kind.is_dir() {
             add(&entry.path(), &format!("{path}/"), tree);
         } else {
-            tree.0.insert(path, TreeEntry::File(fs::read(entry.path()).unwrap().into()));
+            tree.0.insert(path.into(), TreeEntry::of(&fs::read(entry.path()).unwrap()));
         }
     }
 }

@@ -109,18 +109,8 @@ fn desired<'n>(
 
 /// Puts a value at a path of tables.
 pub(super) fn insert<S: AsRef<str>>(table: &mut Table, path: &[S], value: Option<Value>) {
-    let (Some((first, rest)), Some(value)) = (path.split_first(), value) else { return };
-    if rest.is_empty() {
-        table.insert(first.as_ref().to_owned(), value);
-        return;
-    }
-    let below =
-        table.entry(first.as_ref().to_owned()).or_insert_with(|| Value::Table(Table::new()));
-    if !matches!(below, Value::Table(_)) {
-        *below = Value::Table(Table::new());
-    }
-    if let Value::Table(below) = below {
-        insert(below, rest, Some(value));
+    if let Some(value) = value {
+        table.set_at(path, value);
     }
 }
 
@@ -234,7 +224,7 @@ impl Draft {
             if words == [word]
                 && let Some(text) = node.text()
             {
-                keys.entry(key.to_owned()).or_insert_with(|| text.to_ascii_lowercase().into());
+                keys.get_or_insert_with(key, || text.to_ascii_lowercase().into());
             }
         }
         let entry = self.modules.entry(name).or_default();
@@ -381,7 +371,7 @@ impl Draft {
             entry.insert("desired".to_owned(), Value::Table(whole));
         }
         if !parts.is_empty() {
-            entry.insert("desired-at".to_owned(), Value::Table(parts));
+            entry.insert("desired-at", Value::Table(parts.into_iter().collect()));
         }
     }
 

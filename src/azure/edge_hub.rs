@@ -34,8 +34,9 @@ impl Routes {
         for (before, after) in names.renamed_modules() {
             for route in self.found.values_mut() {
                 if let Some(Value::String(text)) = route.get_mut("route") {
-                    *text =
-                        text.replace(&format!("modules/{before}/"), &format!("modules/{after}/"));
+                    *text = text
+                        .replace(&format!("modules/{before}/"), &format!("modules/{after}/"))
+                        .into();
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::export_options::{chunks, create_options, in_chunks};
 use crate::fleet::Fleet;
 use crate::model::{
     EntryKind, EnvValue, ImageReference, Manifest, Module, ModuleName, PullPolicy, Route,
-    RouteName, Table, Value,
+    RouteName, Table, Text, Value,
 };
 use crate::resolve::{SetterKind, trace};
 use serde_json::{Map, Value as Json, json};
@@ -46,7 +46,7 @@ pub fn export(fleet: &Fleet, manifest: &Manifest) -> Result<Export, String> {
     }
     for (name, twin) in table_in(&kept.0, "twins") {
         let twin = json!({"properties.desired": twin.to_json()});
-        content.entry(name.clone()).or_insert(twin);
+        content.entry(name.to_string()).or_insert(twin);
     }
     if manifest.modules.values().any(|module| has_credentials(fleet, module)) {
         warnings.push(
@@ -80,26 +80,15 @@ fn kept(fleet: &Fleet, manifest: &Manifest) -> Kept {
     for deployment in ids.filter_map(|id| fleet.deployments.get(id)) {
         // What belonged to a module goes with it when a layer replaces it.
         if let Some(Value::Table(modules)) = all.get_mut("modules") {
-            let replaced = |name: &String| {
-                let entry = deployment.modules.get(name.as_str());
+            let replaced = |name: &str| {
+                let entry = deployment.modules.get(name);
                 entry.is_some_and(|entry| entry.kind == EntryKind::Whole)
             };
             modules.retain(|name, _| !replaced(name));
         }
-        lay_over(&mut all, &deployment.azure);
+        all.overlay(&deployment.azure);
     }
     Kept(all)
-}
-
-fn lay_over(below: &mut Table, above: &Table) {
-    for (key, value) in above {
-        match (below.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
-            _ => {
-                below.insert(key.clone(), value.clone());
-            }
-        }
-    }
 }
 
 impl Kept {
@@ -112,7 +101,7 @@ impl Kept {
     }
 }
 
-fn table_in<'t>(table: &'t Table, key: &str) -> impl Iterator<Item = (&'t String, &'t Value)> {
+fn table_in<'t>(table: &'t Table, key: &str) -> impl Iterator<Item = (&'t Text, &'t Value)> {
     table.get(key).and_then(Value::as_table).into_iter().flatten()
 }
 
@@ -257,28 +246,28 @@ fn system_module(
     }
     let mut left_out = Vec::new();
     for (key, value) in kept {
-        match (key.as_str(), value) {
+        match (&**key, value) {
             ("type" | "version", _) => {}
             ("imagePullPolicy", Value::String(_)) => {
-                out.insert(key.clone(), value.to_json());
+                out.insert(key.to_string(), value.to_json());
             }
             ("status" | "restartPolicy", Value::String(_)) if is_hub => {
-                out.insert(key.clone(), value.to_json());
+                out.insert(key.to_string(), value.to_json());
             }
             ("startupOrder", Value::Integer(_)) if is_hub => {
-                out.insert(key.clone(), value.to_json());
+                out.insert(key.to_string(), value.to_json());
             }
             ("env", Value::Table(env)) => {
                 let scalar = |value: &Value| !matches!(value, Value::Table(_) | Value::List(_));
                 let env: Map<String, Json> = env
                     .iter()
                     .filter_map(|(k, v)| {
-                        Some((k.clone(), v.as_table()?.get("value").filter(|v| scalar(v))?))
+                        Some((k.to_string(), v.as_table()?.get("value").filter(|v| scalar(v))?))
                     })
                     .map(|(k, v)| (k, json!({"value": v.to_json()})))
                     .collect();
                 if !env.is_empty() {
-                    out.insert(key.clone(), Json::Object(env));
+                    out.insert(key.to_string(), Json::Object(env));
                 }
             }
             ("settings", Value::Table(table)) => settings.extend(system_settings(name, table)?),
@@ -303,8 +292,8 @@ fn system_settings(name: &str, kept: &Table) -> Result<Map<String, Json>, String
     for (key, value) in kept {
         let low = key.to_ascii_lowercase();
         match value {
-            Value::String(text) if key == "image" => {
-                out.insert(key.clone(), text.as_str().into());
+            Value::String(text) if &**key == "image" => {
+                out.insert(key.to_string(), Json::from(&**text));
             }
             Value::String(text) if low.starts_with("createoptions") => {
                 parts.insert(low, text);

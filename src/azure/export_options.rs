@@ -63,7 +63,7 @@ struct Options(Map<String, Json>);
 
 impl Options {
     fn of(table: &Table) -> Self {
-        Self(table.iter().map(|(key, value)| (key.clone(), value.to_json())).collect())
+        Self(table.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect())
     }
 
     fn take(&mut self, key: &str) -> Option<Json> {

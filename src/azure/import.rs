@@ -300,7 +300,7 @@ impl Import<'_> {
             let text = print_fleet(&self.request.fleet_name, &self.registries);
             self.files.insert("fleet.toml".to_owned(), (text, "the fleet".to_owned()));
         }
-        for path in self.files.keys().filter(|path| self.existing.0.contains_key(*path)) {
+        for path in self.files.keys().filter(|path| self.existing.0.contains_key(path.as_str())) {
             self.mistakes.push(Mistake {
                 place: None,
                 message: format!("{path} is there already; nothing is overwritten"),
@@ -352,7 +352,7 @@ fn rename_in_metrics(deployment: &mut Table, before: &str, after: &str) {
     let Some(Value::Table(metrics)) = deployment.get_mut("metrics") else { return };
     for query in metrics.values_mut() {
         if let Value::String(text) = query {
-            *text = text.replace(&format!("[[{before}]]"), &format!("[[{after}]]"));
+            *text = text.replace(&format!("[[{before}]]"), &format!("[[{after}]]")).into();
         }
     }
 }
@@ -373,7 +373,7 @@ fn refusals(
 ) -> Vec<String> {
     let mut tree = existing.clone();
     for (path, text) in files {
-        tree.0.insert(path.clone(), TreeEntry::File(text.as_bytes().into()));
+        tree.0.insert(path.as_str().into(), TreeEntry::File(text.as_str().into()));
     }
     let checked = check(&tree);
     let errors = checked.diagnostics.into_iter().filter(|d| d.level == Level::Error);

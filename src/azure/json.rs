@@ -388,7 +388,7 @@ impl Node {
                 Ok(number) => Value::Integer(number),
                 Err(_) => Value::Float(text.parse().unwrap_or_default()),
             },
-            Json::Text(text) => Value::String(text.clone()),
+            Json::Text(text) => Value::from(text.as_str()),
             Json::List(items) => Value::List(items.iter().filter_map(Self::to_value).collect()),
             Json::Object(_) => Value::Table(self.to_table()),
         })

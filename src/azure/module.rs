@@ -210,8 +210,8 @@ impl Reading<'_, '_> {
                     let message =
                         format!("`env.{}` has no text as its value; kept in [azure]", member.key);
                     self.warn(message, member.at);
-                    let kept = self.out.azure.entry("env".to_owned());
-                    if let Value::Table(kept) = kept.or_insert_with(|| Value::Table(Table::new())) {
+                    let made = || Value::Table(Table::new());
+                    if let Value::Table(kept) = self.out.azure.get_or_insert_with("env", made) {
                         kept.extend(member.value.to_value().map(|v| (member.key.clone(), v)));
                     }
                     None
@@ -379,9 +379,9 @@ impl Reading<'_, '_> {
         let (env, odd): (BTreeMap<_, _>, BTreeMap<_, _>) =
             env.into_iter().partition(|(name, _)| is_variable(name));
         if !odd.is_empty() {
-            let more = odd.iter().map(|(name, value)| Value::String(format!("{name}={value}")));
-            match rest.entry("Env".to_owned()).or_insert_with(|| Value::List(Vec::new())) {
-                Value::List(items) => items.extend(more),
+            let more = odd.iter().map(|(name, value)| Value::from(format!("{name}={value}")));
+            match rest.get_or_insert_with("Env", || Vec::new().into()) {
+                Value::List(items) => *items = items.iter().cloned().chain(more).collect(),
                 _ => self.warn("`createOptions.Env` is no list", at),
             }
         }
@@ -442,7 +442,7 @@ pub(super) fn losses(node: &Node) -> Vec<(usize, &'static str)> {
 /// A value whose texts are templates that give them again.
 pub(super) fn templated(value: Value) -> Value {
     match value {
-        Value::String(text) => Value::String(template_text(&text)),
+        Value::String(text) => Value::from(template_text(&text)),
         Value::List(items) => Value::List(items.into_iter().map(templated).collect()),
         Value::Table(table) => {
             Value::Table(table.into_iter().map(|(k, v)| (k, templated(v))).collect())

@@ -1,6 +1,8 @@
 //! The native form of each create-option, where it has an exact one.
 
-use crate::model::{Duration, HostDevice, NetworkMode, Table, Value, format_bytes, format_cpus};
+use crate::model::{
+    Duration, HostDevice, NetworkMode, Table, Text, Value, format_bytes, format_cpus,
+};
 
 /// What becomes of one option.
 pub(super) enum Said {
@@ -27,7 +29,7 @@ pub(super) fn words(value: &Value) -> Said {
 /// The same; an empty list takes the image's away.
 pub(super) fn entrypoint(value: &Value) -> Said {
     match value {
-        Value::String(text) => Said::Native(Value::List(vec![text.as_str().into()])),
+        Value::String(_) => Said::Native(vec![value.clone()].into()),
         Value::List(items) if items.iter().all(|item| item.as_str().is_some()) => {
             Said::Native(value.clone())
         }
@@ -112,11 +114,11 @@ pub(super) fn tmpfs(value: &Value) -> Said {
     if table.is_empty() {
         return Said::Nothing;
     }
-    let one = |(path, options): (&String, &Value)| {
+    let one = |(path, options): (&Text, &Value)| {
         let options = options.as_str()?;
         let colon = if options.is_empty() { "" } else { ":" };
         let good = path.starts_with('/') && !path.contains(':');
-        good.then(|| Value::String(format!("{path}{colon}{options}")))
+        good.then(|| Value::from(format!("{path}{colon}{options}")))
     };
     said(table.iter().map(one).collect::<Option<_>>().map(Value::List))
 }
@@ -132,7 +134,7 @@ pub(super) fn devices(value: &Value) -> Said {
         let (host, container) = (text("PathOnHost")?, text("PathInContainer")?);
         let written = format!("{host}:{container}:{}", text("CgroupPermissions")?);
         let device = HostDevice::parse(&written).ok().filter(|_| table.len() == 3)?;
-        Some(Value::String(device.to_string()))
+        Some(Value::from(device.to_string()))
     };
     said(items.iter().map(one).collect::<Option<_>>().map(Value::List))
 }
@@ -157,11 +159,11 @@ pub(super) fn extra_hosts(value: &Value) -> Said {
 
 pub(super) fn gpus(value: &Value) -> Said {
     let Value::List(items) = value else { return Said::Opaque };
-    let [item] = items.as_slice() else {
+    let [item] = &**items else {
         return if items.is_empty() { Said::Nothing } else { Said::Opaque };
     };
     let Some(table) = item.as_table() else { return Said::Opaque };
-    let gpu = Value::List(vec![Value::List(vec!["gpu".into()])]);
+    let gpu = Value::from(vec![vec!["gpu".into()].into()]);
     let mut count = None;
     for (key, value) in table {
         let known = match key.to_ascii_lowercase().as_str() {
@@ -204,7 +206,7 @@ pub(super) fn log(value: &Value) -> Said {
         log.insert("driver".to_owned(), driver.into());
     }
     for (key, value) in config {
-        let native = match (key.as_str(), value) {
+        let native = match (&**key, value) {
             ("max-size", Value::String(size)) => {
                 let number = size.strip_suffix(['k', 'm', 'g']).unwrap_or(size);
                 number.parse::<u64>().is_ok_and(|n| n > 0).then(|| value.clone())
@@ -213,7 +215,7 @@ pub(super) fn log(value: &Value) -> Said {
             ("max-file", Value::String(files)) => files
                 .parse::<u32>()
                 .ok()
-                .filter(|n| *n > 0 && n.to_string() == *files)
+                .filter(|n| *n > 0 && n.to_string() == **files)
                 .map(|n| i64::from(n).into()),
             _ => None,
         };

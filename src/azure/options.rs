@@ -8,7 +8,7 @@ use super::option_forms::{
     Said, boolean, bytes, cpus, devices, entrypoint, extra_hosts, gpus, health, list, log,
     network_mode, seconds, text, tmpfs, truth, words,
 };
-use crate::model::{NetworkMode, Port, Table, Value, Volume, format_bytes};
+use crate::model::{NetworkMode, Port, Table, Text, Value, Volume, format_bytes};
 use std::collections::BTreeMap;
 
 /// What create-options are made of.
@@ -106,9 +106,10 @@ fn has_doubled(table: &Table) -> bool {
 }
 
 /// Takes a key in any letter case.
-fn take(table: &mut Table, key: &str) -> Option<(String, Value)> {
+fn take(table: &mut Table, key: &str) -> Option<(Text, Value)> {
     let written = table.keys().find(|k| k.eq_ignore_ascii_case(key))?.clone();
-    table.remove_entry(&written)
+    let value = table.remove(&written)?;
+    Some((written, value))
 }
 
 fn apply(from: &mut Table, option: &str, key: &str, read: fn(&Value) -> Said, native: &mut Table) {
@@ -140,7 +141,7 @@ fn move_refused(split: &mut Split, host: Option<&mut Value>) {
     }
     if let Some((key, mut value)) = take(&mut split.rest, "Labels") {
         if let Value::Table(labels) = &mut value {
-            let own = |label: &String| label.to_ascii_lowercase().starts_with("hoist.");
+            let own = |label: &str| label.to_ascii_lowercase().starts_with("hoist.");
             let (ours, theirs): (Table, Table) =
                 std::mem::take(labels).into_iter().partition(|(label, _)| own(label));
             *labels = theirs;
@@ -169,7 +170,7 @@ fn move_env(split: &mut Split) {
         }
     }
     if !odd.is_empty() {
-        split.rest.insert(key, Value::List(odd));
+        split.rest.insert(key, odd.into());
     }
 }
 
@@ -225,10 +226,8 @@ fn move_ports(host: &mut Table, top: &mut Table, native: &mut Table) {
         host.insert(key, Value::Table(left));
     }
     if !ports.is_empty() {
-        native.insert(
-            "ports".to_owned(),
-            Value::List(ports.into_iter().map(Value::String).collect()),
-        );
+        native
+            .insert("ports".to_owned(), Value::List(ports.into_iter().map(Value::from).collect()));
     }
 }
 
@@ -243,7 +242,7 @@ fn ports_of(port: &str, list: &Value) -> Option<Vec<String>> {
         let mut ip = String::new();
         for (key, value) in binding {
             let text = match value {
-                Value::String(text) => text.clone(),
+                Value::String(text) => text.to_string(),
                 Value::Integer(number) => number.to_string(),
                 _ => return None,
             };
@@ -295,7 +294,7 @@ fn move_volumes(host: &mut Table, native: &mut Table) {
     for item in items {
         let parsed = item.as_str().map(|text| (text, Volume::parse(text)));
         match parsed {
-            Some((_, Ok(volume))) => volumes.push(Value::String(volume.to_string())),
+            Some((_, Ok(volume))) => volumes.push(Value::from(volume.to_string())),
             // Refused by `validate` in its place, until it is filled.
             Some((text, Err(_))) if text.starts_with('$') || text.contains("${") => {
                 volumes.push(item);
@@ -304,10 +303,10 @@ fn move_volumes(host: &mut Table, native: &mut Table) {
         }
     }
     if !left.is_empty() {
-        host.insert(key, Value::List(left));
+        host.insert(key, left.into());
     }
     if !volumes.is_empty() {
-        native.insert("volumes".to_owned(), Value::List(volumes));
+        native.insert("volumes".to_owned(), volumes.into());
     }
 }
 
@@ -317,7 +316,7 @@ fn move_labels(split: &mut Split) {
         split.rest.insert(key, value);
         return;
     };
-    let plain = |(name, value): (&String, &Value)| !name.is_empty() && value.as_str().is_some();
+    let plain = |(name, value): (&Text, &Value)| !name.is_empty() && value.as_str().is_some();
     if labels.iter().all(plain) {
         if !labels.is_empty() {
             split.native.insert("labels".to_owned(), Value::Table(labels));
@@ -335,7 +334,7 @@ fn move_networks(split: &mut Split, mode: bool, host_says: bool, module: &str) {
         Some(names) if mode && names.iter().all(|name| NetworkMode::parse(name).is_some()) => {}
         Some(names) if !mode && !host_says && names.iter().all(|name| is_network(name)) => {
             if !names.is_empty() {
-                let names = names.into_iter().map(Value::String).collect();
+                let names = names.into_iter().map(Value::from).collect();
                 split.native.insert("networks".to_owned(), Value::List(names));
             }
         }
@@ -361,13 +360,13 @@ fn named_networks(value: &Value, module: &str) -> Option<Vec<String>> {
     let only_named = |value: &Value| {
         value.as_table().is_some_and(|settings| {
             settings.iter().all(|(key, value)| {
-                let own = Value::List(vec![module.into()]);
+                let own = Value::from(vec![module.into()]);
                 key.eq_ignore_ascii_case("Aliases")
-                    && (*value == own || *value == Value::List(Vec::new()))
+                    && (*value == own || *value == Vec::new().into())
             })
         })
     };
     let endpoints = endpoints.as_table()?;
     (table.len() == 1 && endpoints.values().all(only_named))
-        .then(|| endpoints.keys().cloned().collect())
+        .then(|| endpoints.keys().map(ToString::to_string).collect())
 }

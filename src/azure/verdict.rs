@@ -22,7 +22,7 @@ pub(super) fn reasons(name: &str, keys: &Table, routes: &BTreeMap<String, String
     }
     let sockets = ["workload.sock", "iotedge/workload", "/run/iotedge", "aziot/edged"];
     let socket = |text: &str| sockets.iter().any(|part| text.contains(part));
-    if ["volumes", "create-options"].iter().any(|key| any_text(keys.get(*key), &socket)) {
+    if ["volumes", "create-options"].iter().any(|key| any_text(keys.get(key), &socket)) {
         reasons.push("it binds the workload socket".to_owned());
     }
     let variables: Vec<String> = keys
@@ -40,7 +40,7 @@ pub(super) fn reasons(name: &str, keys: &Table, routes: &BTreeMap<String, String
         |text: &str| text.contains("IOTEDGE_") || text.contains("EdgeHubConnectionString");
     if ["command", "entrypoint", "create-options"]
         .iter()
-        .any(|key| any_text(keys.get(*key), &in_text))
+        .any(|key| any_text(keys.get(key), &in_text))
     {
         reasons.push("its command uses the SDK's variables".to_owned());
     }
@@ -113,11 +113,11 @@ mod tests {
             ("b", "FROM /* INTO BrokeredEndpoint('/modules/camera/inputs/i')"),
         ];
         assert_eq!(of(&[image], &routes), ["routes `a`, `b` name it"]);
-        let volumes = Value::List(vec!["/var/run/iotedge/workload.sock:/w.sock".into()]);
+        let volumes = Value::from(vec!["/var/run/iotedge/workload.sock:/w.sock".into()]);
         assert_eq!(of(&[("volumes", volumes)], &[]), ["it binds the workload socket"]);
         let env = Value::Table(Table::from([("IOTEDGE_DEVICEID".to_owned(), "x".into())]));
         assert_eq!(of(&[("env", env)], &[]), ["it uses the SDK's `IOTEDGE_DEVICEID`"]);
-        let command = Value::List(vec!["--hub=$EdgeHubConnectionString".into()]);
+        let command = Value::from(vec!["--hub=$EdgeHubConnectionString".into()]);
         assert_eq!(of(&[("command", command)], &[]), ["its command uses the SDK's variables"]);
         let image = Value::from("mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.0");
         assert_eq!(of(&[("image", image)], &[]), ["its image is one of Microsoft's for IoT Edge"]);

@@ -149,7 +149,11 @@ fn what_is_near(fields: &[FieldExplanation], path: &str) -> String {
     // A part of a table that is set whole.
     let inside = |field: &&FieldExplanation| path.starts_with(&format!("{}.", field.full_path()));
     if let Some(field) = fields.iter().find(inside) {
-        let keys = field.value.as_table().into_iter().flat_map(|table| table.keys().cloned());
+        let keys = field
+            .value
+            .as_table()
+            .into_iter()
+            .flat_map(|table| table.keys().map(ToString::to_string));
         let keys = listed(keys.collect());
         let whole = field.full_path();
         return match keys.as_str() {

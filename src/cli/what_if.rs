@@ -8,7 +8,7 @@ use super::output::say_diagnostics;
 use super::sides::FactsArguments;
 use crate::diagnostic::did_you_mean;
 use crate::fleet::{Fleet, Loaded, decode_tags, load};
-use crate::model::{Device, Facts, Table, Value};
+use crate::model::{Device, Facts, Value};
 use crate::resolve::{check, check_loaded};
 use crate::review::{DiffOptions, Side, diff};
 use std::sync::Arc;
@@ -48,9 +48,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
                 take_away(&mut edited, path)?;
             }
             for (path, value) in &set {
-                put(&mut edited.tags, path, value.clone());
+                edited.tags.set_at(path, value.clone());
             }
-            fleet.devices.insert(edited.id.clone(), Arc::new(edited));
+            Arc::make_mut(&mut fleet.devices).insert(edited.id.clone(), Arc::new(edited));
         }
     }
     let mut head = edited(global, loaded, &base)?;
@@ -101,11 +101,11 @@ fn path_of(tag: &str) -> Result<Vec<String>, Failure> {
         let mut entries = table.into_iter();
         match (entries.next(), entries.next()) {
             (Some((key, Value::Table(below))), None) => {
-                path.push(key);
+                path.push(key.to_string());
                 table = below;
             }
             (Some((key, Value::Integer(0))), None) => {
-                path.push(key);
+                path.push(key.to_string());
                 return Ok(path);
             }
             _ => return Err(wrong()),
@@ -121,7 +121,7 @@ fn tag_of(global: &Global, text: &str) -> Result<(Vec<String>, Value), Failure> 
     };
     let path = path_of(tag.trim())?;
     if value.trim().parse::<toml::Value>().is_err() {
-        return Ok((path, Value::String(value.to_owned())));
+        return Ok((path, Value::from(value)));
     }
     let table = decode_tags("--set", &format!("value = {value}")).map_err(|problems| {
         say_diagnostics(global, &problems);
@@ -130,41 +130,17 @@ fn tag_of(global: &Global, text: &str) -> Result<(Vec<String>, Value), Failure> 
     let mut values = table.into_iter();
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Ok((path, value)),
-        _ => Ok((path, Value::String(value.to_owned()))),
+        _ => Ok((path, Value::from(value))),
     }
-}
-
-fn put(table: &mut Table, path: &[String], value: Value) {
-    let Some((first, rest)) = path.split_first() else { return };
-    if rest.is_empty() {
-        table.insert(first.clone(), value);
-        return;
-    }
-    let mut below = match table.remove(first) {
-        Some(Value::Table(below)) => below,
-        _ => Table::new(),
-    };
-    put(&mut below, rest, value);
-    table.insert(first.clone(), Value::Table(below));
 }
 
 fn take_away(device: &mut Device, path: &[String]) -> Result<(), Failure> {
-    fn remove(table: &mut Table, path: &[String]) -> Option<Value> {
-        let (first, rest) = path.split_first()?;
-        if rest.is_empty() {
-            return table.remove(first);
-        }
-        match table.get_mut(first)? {
-            Value::Table(below) => remove(below, rest),
-            _ => None,
-        }
-    }
-    if remove(&mut device.tags, path).is_some() {
+    if device.tags.remove_at(path).is_some() {
         return Ok(());
     }
     let tag = path.join(".");
     let failure = Failure::new(format!("device `{}` has no tag `{tag}`", device.id));
-    Err(match did_you_mean(&tag, device.tags.keys().map(String::as_str)) {
+    Err(match did_you_mean(&tag, device.tags.keys().map(|key| &**key)) {
         Some(help) => failure.help(help),
         None => failure,
     })

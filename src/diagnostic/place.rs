@@ -7,14 +7,14 @@ use std::sync::Arc;
 #[derive(PartialEq, Eq)]
 pub struct Source {
     /// Path from the fleet folder, with `/`.
-    pub path: String,
+    pub path: Arc<str>,
     /// The whole text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl Source {
     /// A shared source.
-    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+    pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Arc<Self> {
         Arc::new(Self { path: path.into(), text: text.into() })
     }
 }

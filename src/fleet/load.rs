@@ -3,9 +3,9 @@
 //! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
 //! again. Whatever depends on more than one file is done after that, in the order of their paths.
 
-use super::decode::{self, File, Texts};
-use super::paths::{Role, bytes, is_ours, near_misses, role, start_of};
-use super::side_by_side::side_by_side;
+use super::decode::{self, File, Texts, Words};
+use super::paths::{Role, is_ours, is_readable, near_misses, role, start_of};
+use super::side_by_side::side_by_side_with;
 use super::unique::{unique_deployments, unique_devices};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
@@ -20,7 +20,20 @@ const WORTH_A_THREAD: usize = 200;
 /// Files that were decoded before, with what they said. Kept from revision to revision, it saves decoding those
 /// that stay; what a load gives does not depend on it.
 #[derive(Debug, Default)]
-pub struct LoadCache(Vec<(String, Arc<[u8]>, Arc<Decoded>)>);
+pub struct LoadCache {
+    files: Vec<Known>,
+    devices: Option<KnownDevices>,
+}
+
+/// All devices that were loaded, nothing wrong with any two of them.
+#[derive(Debug)]
+struct KnownDevices {
+    files: Vec<Arc<Decoded>>,
+    all: Arc<BTreeMap<DeviceId, Arc<Device>>>,
+}
+
+/// The path, the content and what it says.
+type Known = (Arc<str>, TreeEntry, Arc<Decoded>);
 
 /// What one file says, which depends on nothing but its path and content.
 #[derive(Debug, Default)]
@@ -48,7 +61,7 @@ pub fn fleet_name(tree: &FileTree) -> Option<FleetName> {
 /// The same, with the names that the fleet had before.
 pub fn fleet_names(tree: &FileTree) -> Option<(FleetName, Vec<FleetName>)> {
     const FILE: &str = "fleet.toml";
-    let only = FileTree([(FILE.to_owned(), tree.0.get(FILE)?.clone())].into());
+    let only = FileTree([(FILE.into(), tree.0.get(FILE)?.clone())].into());
     let fleet = load(&only).fleet?;
     (fleet.name.as_str() != "unnamed").then_some((fleet.name, fleet.formerly))
 }
@@ -62,17 +75,17 @@ pub fn load(tree: &FileTree) -> Loaded {
 pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut found = Diagnostics::new();
     let mut fleet = None;
-    let mut devices = Vec::new();
+    let mut device_files = Vec::new();
     let mut deployments = Vec::new();
     let mut all_devices_read = true;
     let files = read(tree, &mut found);
     all_devices_read &= files.all_devices_read;
-    cache.0 = decode_all(files.texts, std::mem::take(&mut cache.0));
-    for (_, _, decoded) in &cache.0 {
+    cache.files = decode_all(files.contents, std::mem::take(&mut cache.files));
+    for (_, _, decoded) in &cache.files {
         match &decoded.content {
             Content::Nothing => {}
             Content::Fleet(decoded) => fleet = Some(Fleet::clone(decoded)),
-            Content::Devices(list) => devices.extend(list.iter().cloned()),
+            Content::Devices(_) => device_files.push(decoded),
             Content::Deployment(deployment) => deployments.push(Deployment::clone(deployment)),
         }
         all_devices_read &= !decoded.may_lack_devices;
@@ -85,10 +98,7 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
                 .help("run this in the folder of a fleet, or make one with `hoist init`"),
         );
     }
-    let devices: BTreeMap<DeviceId, Arc<Device>> = unique_devices(devices, &mut found)
-        .into_iter()
-        .map(|device| (device.id.clone(), device))
-        .collect();
+    let devices = all_devices(device_files, &mut cache.devices, &mut found);
     let deployments = unique_deployments(deployments, &mut found);
     check_named_devices(&deployments, &devices, all_devices_read, &mut found);
     let fleet = fleet.map(|fleet| Fleet {
@@ -99,15 +109,43 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     Loaded { fleet, diagnostics: found }
 }
 
+/// The devices of all files.
+fn all_devices(
+    files: Vec<&Arc<Decoded>>,
+    known: &mut Option<KnownDevices>,
+    found: &mut Diagnostics,
+) -> Arc<BTreeMap<DeviceId, Arc<Device>>> {
+    if let Some(known) = known
+        && known.files.len() == files.len()
+        && known.files.iter().zip(&files).all(|(old, new)| Arc::ptr_eq(old, new))
+    {
+        return Arc::clone(&known.all);
+    }
+    let devices = files.iter().flat_map(|file| match &file.content {
+        Content::Devices(list) => list.iter().cloned(),
+        _ => Default::default(),
+    });
+    let before = found.len();
+    let unique = unique_devices(devices.collect(), found);
+    let all: BTreeMap<_, _> =
+        unique.into_iter().map(|device| (device.id.clone(), device)).collect();
+    let all = Arc::new(all);
+    *known = (found.len() == before).then(|| KnownDevices {
+        files: files.into_iter().cloned().collect(),
+        all: Arc::clone(&all),
+    });
+    all
+}
+
 /// The files that are decoded, in the order of their paths.
 struct Files<'a> {
-    texts: Vec<(&'a str, &'a Arc<[u8]>)>,
+    contents: Vec<(&'a Arc<str>, &'a TreeEntry)>,
     /// Whether none is missing that might hold devices.
     all_devices_read: bool,
 }
 
 fn read<'a>(tree: &'a FileTree, found: &mut Diagnostics) -> Files<'a> {
-    let mut files = Files { texts: Vec::with_capacity(tree.0.len()), all_devices_read: true };
+    let mut files = Files { contents: Vec::with_capacity(tree.0.len()), all_devices_read: true };
     for (path, entry) in &tree.0 {
         let may_matter =
             matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
@@ -120,54 +158,59 @@ fn read<'a>(tree: &'a FileTree, found: &mut Diagnostics) -> Files<'a> {
             continue;
         }
         let before = found.len();
-        match bytes(path, entry, found).filter(|_| role(path).is_some()) {
-            Some(bytes) => files.texts.push((path, bytes)),
-            None => {
-                let is_whole = found.len() == before || path.starts_with("deployments");
-                files.all_devices_read &= is_whole;
-            }
+        if is_readable(path, entry, found) && role(path).is_some() {
+            files.contents.push((path, entry));
+        } else {
+            let is_whole = found.len() == before || path.starts_with("deployments");
+            files.all_devices_read &= is_whole;
         }
     }
     files
 }
 
 /// Decodes all files but those that were decoded before. Both lists are in the order of paths.
-fn decode_all(
-    files: Vec<(&str, &Arc<[u8]>)>,
-    known: Vec<(String, Arc<[u8]>, Arc<Decoded>)>,
-) -> Vec<(String, Arc<[u8]>, Arc<Decoded>)> {
+fn decode_all(files: Vec<(&Arc<str>, &TreeEntry)>, known: Vec<Known>) -> Vec<Known> {
     let mut known = known.into_iter().peekable();
     let mut all = Vec::with_capacity(files.len());
     let mut new = Vec::new();
-    for (path, bytes) in files {
-        while known.next_if(|(other, ..)| other.as_str() < path).is_some() {}
+    for (path, content) in files {
+        while known.next_if(|(other, ..)| other < path).is_some() {}
         match known.next_if(|(other, ..)| other == path) {
-            Some(same) if Arc::ptr_eq(&same.1, bytes) || same.1 == *bytes => all.push(same),
+            Some(same) if is_same(&same.1, content) => all.push(same),
             _ => {
-                new.push((all.len(), path, bytes));
-                all.push((path.to_owned(), Arc::clone(bytes), Arc::default()));
+                new.push((all.len(), path, content));
+                all.push((Arc::clone(path), content.clone(), Arc::default()));
             }
         }
     }
-    let decoded =
-        side_by_side(new, WORTH_A_THREAD, |(at, path, bytes)| (at, Arc::new(decode(path, bytes))));
+    let decoded = side_by_side_with(new, WORTH_A_THREAD, |words, (at, path, content)| {
+        (at, Arc::new(decode(path, content, words)))
+    });
     for (at, decoded) in decoded {
         all[at].2 = decoded;
     }
     all
 }
 
+/// Whether contents are equal; of those that stayed nothing is read.
+fn is_same(one: &TreeEntry, other: &TreeEntry) -> bool {
+    match (one, other) {
+        (TreeEntry::File(one), TreeEntry::File(other)) if Arc::ptr_eq(one, other) => true,
+        _ => one == other,
+    }
+}
+
 /// Decodes one file.
-fn decode(path: &str, bytes: &[u8]) -> Decoded {
+fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
     let mut diagnostics = Diagnostics::new();
-    let Some((file, role)) = text(path, bytes, &mut diagnostics).zip(role(path)) else {
+    let Some((file, role)) = text(path, content, &mut diagnostics).zip(role(path)) else {
         let may_lack_devices = !path.starts_with("deployments");
         return Decoded { content: Content::Nothing, diagnostics, may_lack_devices };
     };
     let content = match role {
         Role::Fleet => decode::fleet(&file).map(|fleet| Content::Fleet(Box::new(fleet))),
         Role::Devices(stem) => Some(Content::Devices(
-            decode::devices(&file, stem)
+            decode::devices(&file, stem, words)
                 .devices
                 .into_iter()
                 .map(|(device, engine)| (Arc::new(device), engine))
@@ -183,28 +226,36 @@ fn decode(path: &str, bytes: &[u8]) -> Decoded {
 }
 
 /// The text of a file, without a byte-order mark.
-pub(super) fn text(path: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<File> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let (at, message, help) = match std::str::from_utf8(bytes) {
-        Err(error) => {
-            let at = error.valid_up_to();
+pub(super) fn text(path: &Arc<str>, content: &TreeEntry, found: &mut Diagnostics) -> Option<File> {
+    let (shown, at, message, help) = match content {
+        TreeEntry::File(text) => {
+            let text = match text.strip_prefix('\u{feff}') {
+                Some(rest) => rest.into(),
+                None => Arc::clone(text),
+            };
+            let Some(at) = text.find('\0') else {
+                return Some(File::new(Source::new(Arc::clone(path), text), Texts::Templates));
+            };
+            // Every other byte of plain words in UTF-16.
+            let utf16 = at < 2
+                && matches!(text.as_bytes().get(at + 1..), Some([other, 0, ..]) if *other != 0);
+            let damaged = "it is no text, or damaged: write it anew, or take it back from git";
+            let help = if utf16 { SAVED_AS_UTF_16 } else { damaged };
+            let message = format!("byte {at} of the file is a NUL (0x00), which no text has");
+            (text, at, message, help)
+        }
+        TreeEntry::NotText(bytes) => {
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            let at = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
             let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
             let help = if utf16 { SAVED_AS_UTF_16 } else { "save the file as UTF-8" };
-            (at, format!("byte {at} of the file is not UTF-8 (it is 0x{:02x})", bytes[at]), help)
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            let message = format!("byte {at} of the file is not UTF-8 (it is 0x{byte:02x})");
+            (String::from_utf8_lossy(bytes).into(), at, message, help)
         }
-        Ok(text) => match text.find('\0') {
-            None => return Some(File::new(Source::new(path, text), Texts::Templates)),
-            Some(at) => {
-                // Every other byte of plain words in UTF-16.
-                let utf16 =
-                    at < 2 && matches!(bytes.get(at + 1..), Some([other, 0, ..]) if *other != 0);
-                let damaged = "it is no text, or damaged: write it anew, or take it back from git";
-                let help = if utf16 { SAVED_AS_UTF_16 } else { damaged };
-                (at, format!("byte {at} of the file is a NUL (0x00), which no text has"), help)
-            }
-        },
+        _ => return None,
     };
-    let shown = Source::new(path, String::from_utf8_lossy(bytes));
+    let shown = Source::new(Arc::clone(path), shown);
     let width = shown.text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
     let place = Place::new(&shown, at..at + width);
     found.push(Diagnostic::new(Code::UnreadableFile, message).at(place).help(help));
@@ -438,14 +489,14 @@ env = { PROXY = "http://proxy:3128" }
     fn what_is_no_plain_file_is_refused() {
         let mut tree = FileTree::from_texts([("fleet.toml", "name = \"towers\"")]);
         for (path, entry) in [
-            ("devices/../x.toml", TreeEntry::File(b"".as_slice().into())),
+            ("devices/../x.toml", TreeEntry::File("".into())),
             ("devices/big.toml", TreeEntry::TooLarge(17 << 20)),
             ("devices/gone.toml", TreeEntry::Unreadable("permission denied".to_owned())),
             ("deployments/shared", TreeEntry::Submodule),
             ("deployments/picture.png", TreeEntry::OtherFile),
             ("vendor", TreeEntry::Link),
         ] {
-            tree.0.insert(path.to_owned(), entry);
+            tree.0.insert(path.into(), entry);
         }
         let found = load(&tree).diagnostics.sorted();
         let messages: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
@@ -493,16 +544,12 @@ env = { PROXY = "http://proxy:3128" }
             .collect();
         let refs = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let tree = FileTree::from_texts(refs);
-        let list: Vec<(&str, &Arc<[u8]>)> = tree
-            .0
-            .iter()
-            .filter_map(|(path, entry)| match entry {
-                TreeEntry::File(bytes) => Some((path.as_str(), bytes)),
-                _ => None,
-            })
-            .collect();
-        for (path, bytes, decoded) in decode_all(list, Vec::new()) {
-            assert_eq!(format!("{decoded:?}"), format!("{:?}", decode(&path, &bytes)), "{path}");
+        for (path, content, decoded) in decode_all(tree.0.iter().collect(), Vec::new()) {
+            assert_eq!(
+                format!("{decoded:?}"),
+                format!("{:?}", decode(&path, &content, &mut Words::default())),
+                "{path}"
+            );
         }
     }
 

@@ -108,18 +108,19 @@ mod tests {
             any::<bool>().prop_map(Value::Bool),
             any::<i64>().prop_map(Value::Integer),
             (-1e12..1e12f64).prop_map(Value::Float),
-            text().prop_map(Value::String),
+            text().prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
-                prop::collection::btree_map("[a-z. \"]{0,6}", inner, 0..4).prop_map(Value::Table),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-z. \"]{0,6}", inner), 0..4)
+                    .prop_map(|entries| Value::Table(entries.into_iter().collect())),
             ]
         })
     }
 
     fn table() -> impl Strategy<Value = Table> {
-        prop::collection::btree_map("[a-zA-Z.$ ]{1,8}", value(), 0..4)
+        prop::collection::vec(("[a-zA-Z.$ ]{1,8}", value()), 0..4).prop_map(Table::from_iter)
     }
 
     fn module() -> impl Strategy<Value = Module> {

@@ -62,8 +62,8 @@ pub struct Fleet {
     pub rollout: Option<Rollout>,
     /// Subnet of the network that Hoist makes on a device.
     pub subnet: Option<String>,
-    /// All devices.
-    pub devices: BTreeMap<DeviceId, Arc<Device>>,
+    /// All devices; the same map where a revision beside another one changes none.
+    pub devices: Arc<BTreeMap<DeviceId, Arc<Device>>>,
     /// All deployments.
     pub deployments: BTreeMap<DeploymentId, Deployment<Condition, Query>>,
     /// Where `name` stands in `fleet.toml`.

@@ -3,7 +3,6 @@
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, closest};
 use crate::fleet::{FileTree, TreeEntry};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// A file that is read.
 pub(super) enum Role<'a> {
@@ -35,28 +34,21 @@ pub(super) fn start_of(path: &str) -> Place {
     Place::new(&Source::new(path, ""), 0..0)
 }
 
-/// The bytes of a file; what can't be read is reported.
-pub(super) fn bytes<'a>(
-    path: &str,
-    entry: &'a TreeEntry,
-    found: &mut Diagnostics,
-) -> Option<&'a Arc<[u8]>> {
+/// Whether a file is there to be read; what can't be read is reported.
+pub(super) fn is_readable(path: &str, entry: &TreeEntry, found: &mut Diagnostics) -> bool {
     let mut refuse = |code, message: String, help: &str| {
         let help = (!help.is_empty()).then(|| help.to_owned());
         found.push(Diagnostic::new(code, message).at(start_of(path)).help_option(help));
     };
     let largest = FileTree::LARGEST_FILE;
+    let too_large =
+        |size: u64| format!("a file of {size} bytes; at most {largest} (16 MiB) are read");
     match entry {
-        TreeEntry::File(bytes) if bytes.len() as u64 <= largest => return Some(bytes),
-        TreeEntry::File(bytes) => {
-            let message =
-                format!("a file of {} bytes; at most {largest} (16 MiB) are read", bytes.len());
-            refuse(Code::TooLarge, message, "");
-        }
-        TreeEntry::TooLarge(size) => {
-            let message = format!("a file of {size} bytes; at most {largest} (16 MiB) are read");
-            refuse(Code::TooLarge, message, "");
-        }
+        TreeEntry::File(text) if text.len() as u64 <= largest => return true,
+        TreeEntry::NotText(bytes) if bytes.len() as u64 <= largest => return true,
+        TreeEntry::File(text) => refuse(Code::TooLarge, too_large(text.len() as u64), ""),
+        TreeEntry::NotText(bytes) => refuse(Code::TooLarge, too_large(bytes.len() as u64), ""),
+        TreeEntry::TooLarge(size) => refuse(Code::TooLarge, too_large(*size), ""),
         TreeEntry::Link => refuse(
             Code::UnreadableFile,
             format!("`{path}` is a symbolic link, which is never followed"),
@@ -72,7 +64,7 @@ pub(super) fn bytes<'a>(
         }
         TreeEntry::OtherFile => {}
     }
-    None
+    false
 }
 
 /// Whether nothing but a plain file may stand at a path.
@@ -87,14 +79,21 @@ pub(super) fn is_ours(path: &str) -> bool {
 pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
     let mut folders = BTreeSet::new();
     for (path, entry) in &tree.0 {
-        if !matches!(entry, TreeEntry::File(_) | TreeEntry::OtherFile | TreeEntry::TooLarge(_)) {
+        let is_file = matches!(
+            entry,
+            TreeEntry::File(_)
+                | TreeEntry::NotText(_)
+                | TreeEntry::OtherFile
+                | TreeEntry::TooLarge(_)
+        );
+        if !is_file {
             continue;
         }
         let Some((folder, rest)) = path.split_once('/') else {
-            if path != "fleet.toml" && is_near(path, &["fleet.toml"]).is_some() {
+            if &**path != "fleet.toml" && is_near(path, &["fleet.toml"]).is_some() {
                 ignored(path, format!("`{path}` is ignored"), "did you mean `fleet.toml`?", found);
             } else if matches!(
-                path.as_str(),
+                &**path,
                 "devices.toml" | "deployments.toml" | "device.toml" | "deployment.toml"
             ) {
                 let folder = format!("{}s", path.trim_end_matches(".toml").trim_end_matches('s'));

@@ -4,6 +4,7 @@
 //! beside the repository's own is decided in [`LintLevels`]'s use by `resolve`.
 
 use super::LintLevels;
+use super::TreeEntry;
 use super::decode::lint_levels;
 use super::load::text;
 use crate::diagnostic::Diagnostics;
@@ -14,7 +15,9 @@ use crate::diagnostic::Diagnostics;
 /// Everything that is wrong with it.
 pub fn decode_policy(path: &str, bytes: &[u8]) -> Result<LintLevels, Diagnostics> {
     let mut found = Diagnostics::new();
-    let Some(file) = text(path, bytes, &mut found) else { return Err(found) };
+    let Some(file) = text(&path.into(), &TreeEntry::of(bytes), &mut found) else {
+        return Err(found);
+    };
     match lint_levels(&file) {
         Some(levels) if file.errors() == 0 => Ok(levels),
         _ => Err(file.into_diagnostics().sorted()),

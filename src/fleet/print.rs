@@ -1,7 +1,7 @@
 //! The canonical TOML text of a manifest: one way to write each, in the order of the documentation, so
 //! that equal manifests have equal texts and a review shows only what differs.
 
-use crate::model::{Manifest, Module, Table, Value, escape_template, manifest_table};
+use crate::model::{Manifest, Module, Table, Text, Value, escape_template, manifest_table};
 use std::fmt::Write as _;
 
 /// Longest table that is written inline, in characters.
@@ -117,7 +117,7 @@ pub(super) enum Sections {
 }
 
 pub(super) fn section(path: &str, table: &Table, sections: Sections, out: &mut String) {
-    let mut entries: Vec<(&String, &Value)> = table.iter().collect();
+    let mut entries: Vec<(&Text, &Value)> = table.iter().collect();
     if sections == Sections::OfModule {
         let rank = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
         entries.sort_by_key(|(key, _)| rank(key));
@@ -127,7 +127,7 @@ pub(super) fn section(path: &str, table: &Table, sections: Sections, out: &mut S
             && match sections {
                 Sections::None => false,
                 Sections::Long => inline(value).chars().count() > INLINE,
-                Sections::OfModule => SECTIONS.contains(&key.as_str()),
+                Sections::OfModule => SECTIONS.contains(&&***key),
             }
     });
     // A table that holds only tables needs no header of its own.

@@ -47,7 +47,7 @@ pub fn print_deployment(deployment: &Table) -> String {
 /// The text of a file with one device.
 pub fn print_device(device: &Table) -> String {
     let mut out = String::new();
-    for (key, value) in DEVICE.iter().filter_map(|key| Some((key, device.get(*key)?))) {
+    for (key, value) in DEVICE.iter().filter_map(|key| Some((key, device.get(key)?))) {
         line(key, value, &mut out);
     }
     for key in ["tags", "reported"] {
@@ -67,7 +67,7 @@ pub fn print_device_list(devices: &[Table]) -> String {
         }
         out.push_str("[[device]]\n");
         for key in DEVICE.iter().chain(&["tags", "reported"]) {
-            if let Some(value) = device.get(*key) {
+            if let Some(value) = device.get(key) {
                 let _ = writeln!(out, "{key} = {}", inline(value));
             }
         }
@@ -108,18 +108,19 @@ mod tests {
             any::<bool>().prop_map(Value::Bool),
             any::<i64>().prop_map(Value::Integer),
             (-1e12..1e12f64).prop_map(Value::Float),
-            text().prop_map(Value::String),
+            text().prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 24, 5, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
-                prop::collection::btree_map(text(), inner, 0..4).prop_map(Value::Table),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((text(), inner), 0..4)
+                    .prop_map(|entries| Value::Table(entries.into_iter().collect())),
             ]
         })
     }
 
     fn table() -> impl Strategy<Value = Table> {
-        prop::collection::btree_map(text(), value(), 1..5)
+        prop::collection::vec((text(), value()), 1..5).prop_map(Table::from_iter)
     }
 
     fn module() -> impl Strategy<Value = Value> {
@@ -134,20 +135,19 @@ mod tests {
             "patch",
             "x y",
         ];
-        prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..6).prop_map(
-            |module| Value::Table(module.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
-        )
+        prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..6)
+            .prop_map(|module| Value::Table(module.into_iter().collect()))
     }
 
     /// The text as TOML has it, dates as texts.
     fn read(text: &str) -> Table {
         fn value(toml: toml::Value) -> Value {
             match toml {
-                toml::Value::String(text) => Value::String(text),
+                toml::Value::String(text) => Value::from(text),
                 toml::Value::Integer(number) => Value::Integer(number),
                 toml::Value::Float(number) => Value::Float(number),
                 toml::Value::Boolean(value) => Value::Bool(value),
-                toml::Value::Datetime(date) => Value::String(date.to_string()),
+                toml::Value::Datetime(date) => Value::from(date.to_string()),
                 toml::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
                 toml::Value::Table(table) => {
                     Value::Table(table.into_iter().map(|(k, v)| (k, value(v))).collect())
@@ -173,7 +173,7 @@ mod tests {
                 ("priority".to_owned(), 7.into()),
                 ("created".to_owned(), "2026-01-05T09:00:00Z".into()),
                 ("labels".to_owned(), Value::Table(labels)),
-                ("modules".to_owned(), Value::Table(modules)),
+                ("modules".to_owned(), Value::Table(modules.into_iter().collect())),
                 ("routes".to_owned(), Value::Table(routes)),
                 ("metrics".to_owned(), Value::Table(metrics)),
                 ("azure".to_owned(), Value::Table(azure)),
@@ -192,7 +192,7 @@ mod tests {
             ]);
             prop_assert_eq!(&read(&print_device(&device)), &device);
             let list = read(&print_device_list(&[device.clone(), device.clone()]));
-            let devices = Value::List(vec![Value::Table(device.clone()), Value::Table(device)]);
+            let devices = Value::from(vec![Value::Table(device.clone()), Value::Table(device)]);
             prop_assert_eq!(list.get("device"), Some(&devices));
         }
     }

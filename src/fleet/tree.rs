@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 /// Files by their path from the fleet folder, with `/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileTree(pub BTreeMap<String, TreeEntry>);
+pub struct FileTree(pub BTreeMap<Arc<str>, TreeEntry>);
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeEntry {
     /// A plain file. Only those that may matter are read: `*.toml`.
-    File(Arc<[u8]>),
+    File(Arc<str>),
+    /// A plain file that is no UTF-8.
+    NotText(Arc<[u8]>),
     /// A plain file that is not read: of another kind.
     OtherFile,
     /// A file over the size limit; its size in bytes.
@@ -25,7 +27,17 @@ pub enum TreeEntry {
 }
 
 /// What one tree has otherwise than another, by path; `None` where it lacks it.
-pub type TreeChanges = Vec<(String, Option<TreeEntry>)>;
+pub type TreeChanges = Vec<(Arc<str>, Option<TreeEntry>)>;
+
+impl TreeEntry {
+    /// A plain file with this content.
+    pub fn of(content: &[u8]) -> Self {
+        match std::str::from_utf8(content) {
+            Ok(text) => Self::File(text.into()),
+            Err(_) => Self::NotText(content.into()),
+        }
+    }
+}
 
 impl FileTree {
     /// The largest file that is read, in bytes.
@@ -46,7 +58,7 @@ impl FileTree {
         Self(
             files
                 .into_iter()
-                .map(|(path, text)| (path.to_owned(), TreeEntry::File(text.as_bytes().into())))
+                .map(|(path, text)| (path.into(), TreeEntry::File(text.into())))
                 .collect(),
         )
     }

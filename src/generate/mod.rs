@@ -75,8 +75,7 @@ mod tests {
         FleetSize { devices: 600, deployments: 60, devices_per_file: 1, seed: 7 };
 
     fn tree(size: FleetSize) -> FileTree {
-        let entry =
-            |(path, text): (String, String)| (path, TreeEntry::File(text.into_bytes().into()));
+        let entry = |(path, text): (String, String)| (path.into(), TreeEntry::File(text.into()));
         FileTree(size.files().map(entry).collect())
     }
 

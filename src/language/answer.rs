@@ -71,10 +71,10 @@ type Cells = Vec<Vec<Option<Value>>>;
 
 fn everything<'r>(met: impl Iterator<Item = Row<'r>>) -> (Columns, Cells) {
     let mut tables: Vec<_> = met.map(|row| row.everything()).collect();
-    let there = |name: &&str| tables.iter().any(|table| table.contains_key(*name));
+    let there = |name: &&str| tables.iter().any(|table| table.contains_key(name));
     let columns: Vec<&str> = EVERYTHING.into_iter().filter(there).collect();
     let rows =
-        tables.iter_mut().map(|t| columns.iter().map(|name| t.remove(*name)).collect()).collect();
+        tables.iter_mut().map(|t| columns.iter().map(|name| t.remove(name)).collect()).collect();
     (columns.into_iter().map(str::to_owned).collect(), rows)
 }
 

@@ -183,7 +183,7 @@ impl TextTest {
 
 impl Expr {
     /// Visits every property that it names, in the order of the text.
-    pub(super) fn for_each_property(&self, visit: &mut dyn FnMut(&Property)) {
+    pub(super) fn for_each_property<'e>(&'e self, visit: &mut dyn FnMut(&'e Property)) {
         match &self.kind {
             ExprKind::Or(terms) | ExprKind::And(terms) => {
                 terms.iter().for_each(|term| term.for_each_property(visit));

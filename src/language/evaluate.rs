@@ -169,8 +169,8 @@ impl<'a> Scalar<'a> {
             Self::Bool(value) => Value::Bool(value),
             Self::Integer(value) => Value::Integer(value),
             Self::Real(value) => Value::Float(value),
-            Self::Text(text) => Value::String(text.to_owned()),
-            Self::List(items) => Value::List(items.to_vec()),
+            Self::Text(text) => Value::from(text),
+            Self::List(items) => Value::List(items.into()),
             Self::Table(table) => Value::Table(table.clone()),
         })
     }

@@ -107,7 +107,7 @@ fn close_to(property: &Property, subject: Subject<'_>) -> Option<String> {
 
 fn collect_paths(above: &mut Vec<String>, table: &Table, paths: &mut Vec<Vec<String>>) {
     for (key, value) in table {
-        above.push(key.clone());
+        above.push(key.to_string());
         match value {
             Value::Table(below) => collect_paths(above, below, paths),
             _ => paths.push(above.clone()),

@@ -247,9 +247,9 @@ fn beside(value: &Value) -> Vec<Value> {
             .map(Value::Float)
             .collect(),
         Value::String(text) => {
-            let mut shorter = text.clone();
-            shorter.pop();
-            vec![Value::from(format!("{text}0").as_str()), Value::from(shorter.as_str())]
+            let mut shorter = text.chars();
+            shorter.next_back();
+            vec![Value::from(format!("{text}0")), Value::from(shorter.as_str())]
         }
         Value::List(_) | Value::Table(_) => Vec::new(),
     }
@@ -314,19 +314,9 @@ fn put(property: &Property, value: Option<Value>, tags: &mut Table, reported: &m
 }
 
 fn put_at(path: &[String], value: Option<Value>, table: &mut Table) {
-    match (path, value) {
-        ([], _) => {}
-        ([key], Some(value)) => drop(table.insert(key.clone(), value)),
-        ([key], None) => drop(table.remove(key)),
-        ([key, rest @ ..], value) => {
-            let below = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
-            if value.is_some() && below.as_table().is_none() {
-                *below = Value::Table(Table::new());
-            }
-            if let Value::Table(below) = below {
-                put_at(rest, value, below);
-            }
-        }
+    match value {
+        Some(value) => drop(table.set_at(path, value)),
+        None => drop(table.remove_at(path)),
     }
 }
 

@@ -4,8 +4,9 @@ use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
 use super::rollout::PhaseSettings;
 use super::route::Route;
 use super::settings::{ModuleSettings, TextUse, texts_of_table, texts_of_value};
+use super::table::Table;
 use super::time::Timestamp;
-use super::value::{Table, Value, path_above};
+use super::value::{Value, path_above};
 use crate::diagnostic::Place;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use super::address::EngineAddress;
 use super::name::{DeviceId, SecretName};
-use super::value::{Table, Value};
+use super::table::Table;
 use crate::diagnostic::Place;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,20 +45,8 @@ impl Facts {
             None => Cow::Borrowed(&device.reported),
             Some(live) => {
                 let mut merged = device.reported.clone();
-                overlay_table(&mut merged, live);
+                merged.overlay(live);
                 Cow::Owned(merged)
-            }
-        }
-    }
-}
-
-/// Puts one table over another, table by table.
-pub fn overlay_table(below: &mut Table, above: &Table) {
-    for (key, value) in above {
-        match (below.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => overlay_table(below, above),
-            _ => {
-                below.insert(key.clone(), value.clone());
             }
         }
     }

@@ -3,7 +3,8 @@
 //! Every item is its kind (one byte), its length or number (8 bytes, big end first), then its content.
 //! Nothing foreign and nothing derived takes part, so that an upgrade of a library changes no hash.
 
-use super::value::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -65,7 +66,11 @@ impl Encoder {
     }
 
     pub(super) fn table(&mut self, table: &Table) {
-        self.map(table, Self::value);
+        self.head(b'm', table.len() as u64);
+        for (key, value) in table {
+            self.text(key);
+            self.value(value);
+        }
     }
 
     pub(super) fn value(&mut self, value: &Value) {

@@ -6,7 +6,8 @@ use super::module::Module;
 use super::name::{DeploymentId, DeviceId, ModuleName, RouteName};
 use super::route::Route;
 use super::settings::{EnvValue, Gpus, HealthCheck, LogSettings};
-use super::value::{Table, Value};
+use super::table::{Table, Text};
+use super::value::Value;
 use std::collections::BTreeMap;
 
 /// The deployments that apply to a device; devices with the same ones form one cohort.
@@ -38,7 +39,7 @@ pub fn manifest_table(manifest: &Manifest) -> Table {
     table.insert("base".to_owned(), cohort.base.as_str().into());
     let layers: Vec<Value> = cohort.layers.iter().map(|l| l.as_str().into()).collect();
     if !layers.is_empty() {
-        table.insert("layers".to_owned(), Value::List(layers));
+        table.insert("layers".to_owned(), layers.into());
     }
     let modules: Table = modules
         .iter()
@@ -197,7 +198,7 @@ impl Written {
         }
     }
 
-    fn map(&mut self, key: &str, entries: impl Iterator<Item = (String, Value)>) {
+    fn map(&mut self, key: &str, entries: impl Iterator<Item = (impl Into<Text>, Value)>) {
         let table: Table = entries.collect();
         if !table.is_empty() {
             self.put(key, Some(Value::Table(table)));

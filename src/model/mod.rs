@@ -18,6 +18,7 @@ mod reference;
 mod rollout;
 mod route;
 mod settings;
+mod table;
 mod template;
 mod time;
 mod value;
@@ -26,7 +27,7 @@ pub use address::{EngineAddress, EngineAddressError};
 pub use deployment::{
     Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Target, UnsetPath,
 };
-pub use device::{Device, Facts, overlay_table};
+pub use device::{Device, Facts};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
 pub use hash::{Hash, HashOfTexts, ModuleHashes, cohort_hash, manifest_hash, module_hashes};
 pub use manifest::{
@@ -46,6 +47,7 @@ pub use settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,
     RestartPolicy, Status, TextUse,
 };
+pub use table::{Table, Text};
 pub use template::{Piece, Template, TemplateError, escape_template};
 pub use time::Timestamp;
-pub use value::{Table, Value, path_above, path_segment};
+pub use value::{Value, path_above, path_segment};

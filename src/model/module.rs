@@ -6,7 +6,8 @@ use super::settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, PullPolicy,
     RestartPolicy, Status, TextUse, texts_of_table,
 };
-use super::value::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 use std::collections::BTreeMap;
 
 /// One container with its settings and its twin. Absent lists and maps are empty ones.

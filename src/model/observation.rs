@@ -1,6 +1,6 @@
 //! What an engine was seen to run at one moment.
 
-use super::value::Table;
+use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels that every container of ours carries.

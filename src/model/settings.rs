@@ -3,7 +3,8 @@
 use super::duration::Duration;
 use super::mapping::{HostDevice, Port, Volume};
 use super::name::SecretName;
-use super::value::{Table, Value, path_segment};
+use super::table::Table;
+use super::value::{Value, path_segment};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -293,7 +294,7 @@ pub(super) fn texts_of_table(
     table: &mut Table,
     visit: &mut dyn FnMut(TextUse, &str, &mut String),
 ) {
-    for (key, value) in table {
+    for (key, value) in table.iter_mut() {
         texts_of_value(usage, &format!("{path}.{}", path_segment(key)), value, visit);
     }
 }
@@ -306,7 +307,13 @@ pub(super) fn texts_of_value(
     visit: &mut dyn FnMut(TextUse, &str, &mut String),
 ) {
     match value {
-        Value::String(text) => visit(usage, path, text),
+        Value::String(shared) => {
+            let mut text = shared.to_string();
+            visit(usage, path, &mut text);
+            if text != **shared {
+                *shared = text.into();
+            }
+        }
         Value::List(items) => {
             for item in items {
                 texts_of_value(usage, path, item, visit);

@@ -131,7 +131,7 @@ impl Piece {
             Self::Tag { path, default } => (path, default),
         };
         match (Value::lookup(&device.tags, path), default) {
-            (Some(Value::String(text)), _) => Ok(text.into()),
+            (Some(Value::String(text)), _) => Ok(Cow::Borrowed(text)),
             (Some(Value::Integer(n)), _) => Ok(n.to_string().into()),
             (Some(Value::Float(n)), _) => Ok(n.to_string().into()),
             (Some(Value::Bool(b)), _) => Ok(b.to_string().into()),

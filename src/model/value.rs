@@ -1,11 +1,8 @@
 //! Values of tags, twins, reported properties and create-options.
 
+use super::table::{Table, Text};
 use serde_json::Value as Json;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-/// Named values in the order of their names.
-pub type Table = BTreeMap<String, Value>;
 
 /// A value as fleet files can hold it. TOML's dates arrive as strings; there is no null.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,9 +14,9 @@ pub enum Value {
     /// A real number, finite.
     Float(f64),
     /// Text.
-    String(String),
+    String(Text),
     /// A list.
-    List(Vec<Self>),
+    List(Box<[Self]>),
     /// A table.
     Table(Table),
 }
@@ -59,7 +56,7 @@ impl Value {
             Self::Bool(b) => Json::from(*b),
             Self::Integer(i) => Json::from(*i),
             Self::Float(f) => Json::from(*f),
-            Self::String(s) => Json::from(s.as_str()),
+            Self::String(s) => Json::from(&**s),
             Self::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Self::Table(table) => table_to_json(table),
         }
@@ -74,10 +71,10 @@ impl Value {
                 Some(i) => Self::Integer(i),
                 None => Self::Float(n.as_f64()?),
             },
-            Json::String(s) => Self::String(s.clone()),
+            Json::String(s) => Self::from(s.as_str()),
             Json::Array(items) => Self::List(items.iter().filter_map(Self::from_json).collect()),
             Json::Object(map) => Self::Table(
-                map.iter().filter_map(|(k, v)| Some((k.clone(), Self::from_json(v)?))).collect(),
+                map.iter().filter_map(|(k, v)| Some((k.as_str(), Self::from_json(v)?))).collect(),
             ),
         })
     }
@@ -125,18 +122,24 @@ pub fn path_above(path: &str) -> Option<&str> {
 
 /// A table as a JSON object.
 pub(super) fn table_to_json(table: &Table) -> Json {
-    Json::Object(table.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
+    Json::Object(table.iter().map(|(k, v)| (k.to_string(), v.to_json())).collect())
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+        Self::String(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::String(text)
+        Self::String(text.into())
+    }
+}
+
+impl From<Vec<Self>> for Value {
+    fn from(items: Vec<Self>) -> Self {
+        Self::List(items.into())
     }
 }
 

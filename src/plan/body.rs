@@ -4,7 +4,7 @@
 use super::networks::{Networking, networking};
 use crate::model::{
     ENGINE_FILES, EnvValue, FleetName, Gpus, HealthCheck, LogSettings, Module, ModuleName,
-    RestartPolicy, SecretName, Value,
+    RestartPolicy, SecretName, Table,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -87,8 +87,8 @@ const HOST: &[&str] = &[
 ];
 
 /// Engines take keys in any case, so ours must meet theirs in one spelling.
-fn canonical_keys(table: &BTreeMap<String, Value>, known: &[&str]) -> Map<String, Json> {
-    canonical_map(table.iter().map(|(k, v)| (k.clone(), v.to_json())).collect(), known)
+fn canonical_keys(table: &Table, known: &[&str]) -> Map<String, Json> {
+    canonical_map(table.iter().map(|(k, v)| (k.to_string(), v.to_json())).collect(), known)
 }
 
 fn canonical_map(map: Map<String, Json>, known: &[&str]) -> Map<String, Json> {

@@ -264,7 +264,7 @@ fn mounted_paths(module: &Module) -> BTreeSet<String> {
     paths.extend(module.tmpfs.iter().map(|text| path_of(text)));
     let option = |key| Value::lookup_option(&module.create_options, &["HostConfig", key]);
     if let Some(Value::Table(tmpfs)) = option("Tmpfs") {
-        paths.extend(tmpfs.keys().cloned());
+        paths.extend(tmpfs.keys().map(ToString::to_string));
     }
     if let Some(Value::List(mounts)) = option("Mounts") {
         let tables = mounts.iter().filter_map(Value::as_table);

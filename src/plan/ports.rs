@@ -63,7 +63,7 @@ pub(super) fn published(module: &Module) -> Vec<Published> {
     let by_options = bindings.flat_map(|(port, list)| {
         let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol).to_owned();
         let list = match list {
-            Value::List(items) => items.as_slice(),
+            Value::List(items) => &**items,
             _ => &[],
         };
         list.iter().filter_map(Value::as_table).filter_map(move |binding| {

@@ -33,7 +33,7 @@ fn desired_file(module: &Module, version: u64, hash: &Hash) -> Vec<u8> {
     object.insert("$hash".to_owned(), hash.as_str().into());
     object.insert("$module".to_owned(), json!({"version": module.version}));
     for (key, value) in &module.desired {
-        object.insert(key.clone(), value.to_json());
+        object.insert(key.to_string(), value.to_json());
     }
     lines(&Json::Object(object))
 }

@@ -5,7 +5,7 @@
 //! given. A fact that changes keeps its former value for targets until the new one has held.
 
 use crate::fleet::Fleet;
-use crate::model::{EngineReport, Facts, ModuleName, Table, Timestamp, Value, overlay_table};
+use crate::model::{EngineReport, Facts, ModuleName, Table, Timestamp, Value};
 use crate::store::{HeldFact, ModuleStanding, ReportedFacts, StoredDevice, StoredDevices};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ pub(super) fn take_facts(
 ) -> ReportedFacts {
     let mut table = named_words(fleet, modules);
     // What the engine says no module can overwrite.
-    overlay_table(&mut table, &report.reported());
+    table.overlay(&report.reported());
     let standings = modules
         .iter()
         .map(|(name, standing)| (name.to_string(), Value::Table(engine_words(standing))));
@@ -47,7 +47,7 @@ fn named_words(fleet: &Fleet, modules: &BTreeMap<ModuleName, ModuleStanding>) ->
         });
         if found && let Some(value) = Value::from_json(json) {
             let path: Vec<String> = name.split('.').map(str::to_owned).collect();
-            put(&mut table, &path, value);
+            table.set_at(&path, value);
         }
     }
     table
@@ -90,7 +90,7 @@ pub fn reported_properties(device: &StoredDevice) -> Table {
         let content = standing.report.as_ref().and_then(|report| report.content.as_ref());
         if let Some(reported) = content.and_then(Value::from_json) {
             let path = ["modules", name.as_str(), "reported"].map(str::to_owned);
-            put(&mut table, &path, reported);
+            table.set_at(&path, reported);
         }
     }
     if let Some(moment) = last_contact {
@@ -117,7 +117,7 @@ pub fn held_facts(stored: &StoredDevices, now: Timestamp) -> Facts {
         let mut table = Table::new();
         for (path, held) in &held_of(reported) {
             if let Some(value) = settled(held, now).and_then(Value::from_json) {
-                put(&mut table, path, value);
+                table.set_at(path, value);
             }
         }
         if !table.is_empty() {
@@ -179,7 +179,7 @@ fn hold(
 fn leaves(table: &Table) -> BTreeMap<Vec<String>, Json> {
     fn visit(table: &Table, path: &mut Vec<String>, out: &mut BTreeMap<Vec<String>, Json>) {
         for (key, value) in table {
-            path.push(key.clone());
+            path.push(key.to_string());
             match value {
                 Value::Table(inner) => visit(inner, path, out),
                 leaf => {
@@ -192,22 +192,6 @@ fn leaves(table: &Table) -> BTreeMap<Vec<String>, Json> {
     let mut out = BTreeMap::new();
     visit(table, &mut Vec::new(), &mut out);
     out
-}
-
-/// Puts a value at a path, and tables on its way.
-fn put(table: &mut Table, path: &[String], value: Value) {
-    let Some((first, rest)) = path.split_first() else { return };
-    if rest.is_empty() {
-        table.insert(first.clone(), value);
-        return;
-    }
-    let inner = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
-    if !matches!(inner, Value::Table(_)) {
-        *inner = Value::Table(Table::new());
-    }
-    if let Value::Table(inner) = inner {
-        put(inner, rest, value);
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use crate::fleet::Fleet;
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
-use crate::model::{Device, Facts, Table, Value};
+use crate::model::{Device, DeviceId, Facts, Table, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The answers of one fleet. Devices are numbered in the order of their ids.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    devices: Vec<Arc<Device>>,
+    devices: Arc<BTreeMap<DeviceId, Arc<Device>>>,
     met: BTreeMap<String, Bitmap>,
     defined: BTreeMap<(Root, Vec<String>), Bitmap>,
 }
@@ -24,8 +24,7 @@ impl Answers {
     pub(super) fn of(fleet: &Fleet, facts: &Facts) -> Self {
         let reported: Vec<Cow<'_, Table>> =
             fleet.devices.values().map(|device| facts.reported(device)).collect();
-        let mut answers =
-            Self { devices: fleet.devices.values().cloned().collect(), ..Self::default() };
+        let mut answers = Self { devices: Arc::clone(&fleet.devices), ..Self::default() };
         answers.ask(&conditions(fleet), fleet, &reported);
         answers
     }
@@ -33,7 +32,7 @@ impl Answers {
     /// By what devices declare, where answers of another revision by the same are at hand.
     pub(super) fn after(former: Self, fleet: &Fleet) -> Self {
         let Some(changed) = former.changed(fleet) else { return Self::of(fleet, &Facts::none()) };
-        let mut answers = Self { devices: fleet.devices.values().cloned().collect(), ..former };
+        let mut answers = Self { devices: Arc::clone(&fleet.devices), ..former };
         let all = conditions(fleet);
         answers.met.retain(|text, _| all.contains_key(text));
         for (text, met) in &mut answers.met {
@@ -57,7 +56,10 @@ impl Answers {
     /// most devices are others.
     fn changed<'f>(&self, fleet: &'f Fleet) -> Option<Vec<(usize, &'f Device)>> {
         let mut changed = Vec::new();
-        for (number, (old, new)) in self.devices.iter().zip(fleet.devices.values()).enumerate() {
+        if Arc::ptr_eq(&self.devices, &fleet.devices) {
+            return Some(changed);
+        }
+        for (number, (old, new)) in self.devices.values().zip(fleet.devices.values()).enumerate() {
             if Arc::ptr_eq(old, new) {
                 continue;
             }

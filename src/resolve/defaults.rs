@@ -1,6 +1,6 @@
 //! Finishing a merged module: module key > the module's own create-options > `[defaults]` > built-in.
 
-use super::merge::{MergedModule, merge_deep};
+use super::merge::MergedModule;
 use crate::fleet::Fleet;
 use crate::model::{LogSettings, Module, ModuleSettings, Table, Value};
 
@@ -83,7 +83,7 @@ fn fill_in(settings: &mut ModuleSettings, defaults: &ModuleSettings, own: &Table
     }
     if let Some(defaults) = &defaults.create_options {
         let mut table = defaults.clone();
-        merge_deep(&mut table, own);
+        table.overlay(own);
         settings.create_options = Some(table);
     }
 }

@@ -4,7 +4,7 @@ use crate::fleet::Fleet;
 use crate::language::{Condition, Query};
 use crate::model::{
     Cohort, Deployment, DeploymentId, EntryKind, ModuleEntry, ModuleName, ModuleSettings, Route,
-    RouteName, Table, UnsetPath, Value,
+    RouteName, Table, UnsetPath,
 };
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ fn merge_twin(module: &mut MergedModule, entry: &ModuleEntry, noted: &mut Noted<
     }
     for (path, value) in &entry.desired_at {
         let segments: Vec<&str> = path.split('.').collect();
-        if set_at(&mut module.desired, &segments, value.clone()) {
+        if module.desired.set_at(&segments, value.clone()) {
             noted.notes.push(MergeNote::ReplacesValue {
                 deployment: noted.deployment.clone(),
                 module: noted.module.clone(),
@@ -123,24 +123,6 @@ fn merge_twin(module: &mut MergedModule, entry: &ModuleEntry, noted: &mut Noted<
             });
         }
     }
-}
-
-/// Sets a value at a path and makes the tables on its way. Says whether a value that is no table stood
-/// in the way.
-fn set_at(table: &mut Table, path: &[&str], value: Value) -> bool {
-    let Some((first, rest)) = path.split_first() else { return false };
-    if rest.is_empty() {
-        table.insert((*first).to_owned(), value);
-        return false;
-    }
-    let next = table.entry((*first).to_owned()).or_insert_with(|| Value::Table(Table::new()));
-    if let Value::Table(next) = next {
-        return set_at(next, rest, value);
-    }
-    let mut made = Table::new();
-    set_at(&mut made, rest, value);
-    *next = Value::Table(made);
-    true
 }
 
 fn unset(module: &mut MergedModule, paths: &[UnsetPath], noted: &mut Noted<'_>) {
@@ -168,23 +150,12 @@ fn unset_one(module: &mut MergedModule, path: &[&str]) -> bool {
             settings.extra_hosts.as_mut().is_some_and(|m| m.remove(&key.join(".")).is_some())
         }
         ["create-options", rest @ ..] if !rest.is_empty() => {
-            settings.create_options.as_mut().is_some_and(|table| remove_at(table, rest))
+            settings.create_options.as_mut().is_some_and(|table| table.remove_at(rest).is_some())
         }
         ["desired"] => !std::mem::take(&mut module.desired).is_empty(),
-        ["desired", rest @ ..] => remove_at(&mut module.desired, rest),
+        ["desired", rest @ ..] => module.desired.remove_at(rest).is_some(),
         [key] => unset_key(settings, key),
         _ => false,
-    }
-}
-
-fn remove_at(table: &mut Table, path: &[&str]) -> bool {
-    match path {
-        [] => false,
-        [last] => table.remove(*last).is_some(),
-        [first, rest @ ..] => match table.get_mut(*first) {
-            Some(Value::Table(next)) => remove_at(next, rest),
-            _ => false,
-        },
     }
 }
 
@@ -226,7 +197,7 @@ fn patch(below: &mut ModuleSettings, patch: &ModuleSettings) {
                 below.$map.get_or_insert_default().extend(entries);
             })*
             if let Some(table) = create_options {
-                merge_deep(below.create_options.get_or_insert_default(), table);
+                below.create_options.get_or_insert_default().overlay(table);
             }
         }};
     }
@@ -241,18 +212,6 @@ fn patch(below: &mut ModuleSettings, patch: &ModuleSettings) {
         below.network_mode = None;
     } else if patch.network_mode.is_some() {
         below.networks = None;
-    }
-}
-
-/// Tables by key, lists and scalars whole; `above` wins.
-pub(super) fn merge_deep(below: &mut Table, above: &Table) {
-    for (key, value) in above {
-        match (below.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => merge_deep(below, above),
-            _ => {
-                below.insert(key.clone(), value.clone());
-            }
-        }
     }
 }
 

@@ -252,7 +252,7 @@ fn reported_by_agent(name: &str, reported: &Table, known: Option<&KnownDevice<'_
         _ => &["lastDesiredStatus"],
     };
     for key in copied {
-        table.extend(reported.get(*key).map(|value| ((*key).to_owned(), value.clone())));
+        table.extend(reported.get(key).map(|value| ((*key).to_owned(), value.clone())));
     }
     if let Some(KnownManifest { hash, text: _ }) = known.and_then(|known| known.in_force) {
         table.insert("lastDesiredVersion".to_owned(), hash.as_str().into());
@@ -305,7 +305,7 @@ mod tests {
         let rows = Rows { fleet: &fleet, resolution: &resolution, known, only: None };
         let cell = |value: &Option<Value>| match value {
             None => "-".to_owned(),
-            Some(Value::String(text)) => text.clone(),
+            Some(Value::String(text)) => text.to_string(),
             Some(value) => value.to_json().to_string(),
         };
         let answer = rows.answer(&Query::parse_or_condition(query).unwrap());

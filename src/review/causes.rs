@@ -9,7 +9,8 @@ use super::edits::{Edit, View, effective};
 use super::{Group, Membership, Side};
 use crate::language::{Condition, Query, Root, Subject};
 use crate::model::{
-    Deployment, DeploymentId, Device, DeviceId, Manifest, Table, Value, manifest_hash, path_segment,
+    Deployment, DeploymentId, Device, DeviceId, Manifest, Table, Text, Value, manifest_hash,
+    path_segment,
 };
 use crate::resolve::{Resolution, Standing, Targeting, is_hit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -364,17 +365,17 @@ fn target_differs(old: &Deployment<Condition, Query>, new: &Deployment<Condition
 /// The paths at which two tables differ, down to what is no table.
 pub(super) fn changed_leaves(old: &Table, new: &Table) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<&Text> = old.keys().chain(new.keys()).collect();
     for key in keys {
         match (old.get(key), new.get(key)) {
             (Some(Value::Table(old)), Some(Value::Table(new))) => {
                 for mut path in changed_leaves(old, new) {
-                    path.insert(0, key.clone());
+                    path.insert(0, key.to_string());
                     paths.push(path);
                 }
             }
             (old, new) if old == new => {}
-            _ => paths.push(vec![key.clone()]),
+            _ => paths.push(vec![key.to_string()]),
         }
     }
     paths
@@ -389,7 +390,7 @@ pub(super) fn take_back(table: &mut Table, old: &Table, path: &[String]) {
         return take_back(below, old, rest);
     }
     match old.get(key) {
-        Some(value) => table.insert(key.clone(), value.clone()),
+        Some(value) => table.insert(key.as_str(), value.clone()),
         None => table.remove(key),
     };
 }

@@ -14,7 +14,9 @@ use super::side::{Filled, Member, Side, State};
 use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::{print_toml, side_by_side};
-use crate::model::{Cohort, DeviceId, ModuleName, Route, RouteName, Table, Value, route_value};
+use crate::model::{
+    Cohort, DeviceId, ModuleName, Route, RouteName, Table, Text, Value, route_value,
+};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -302,7 +304,7 @@ fn route_change(
     let (old, new) = (before.clone(), after.clone());
     before.retain(|name, value| new.get(name) != Some(value));
     after.retain(|name, value| old.get(name) != Some(value));
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&Text> = before.keys().chain(after.keys()).collect();
     let fields: Vec<FieldChange> = names
         .into_iter()
         .map(|name| FieldChange {

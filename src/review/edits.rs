@@ -11,6 +11,7 @@ use crate::model::{
 use crate::resolve::{Targeting, fill, merge_cohort, select};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One difference between two fleets that a device may feel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +236,7 @@ fn frame(fleet: &Fleet) -> Fleet {
         guards: guards.clone(),
         rollout: None,
         subnet: subnet.clone(),
-        devices: BTreeMap::new(),
+        devices: Arc::default(),
         deployments: BTreeMap::new(),
         place: place.clone(),
     }

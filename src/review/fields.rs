@@ -337,13 +337,13 @@ fn text_diff(
 fn kept_fields(table: Table, paths: &BTreeSet<&str>) -> Table {
     let mut kept = Table::new();
     for (key, value) in table {
-        let value = match (key.as_str(), value) {
+        let value = match (&*key, value) {
             ("env" | "labels" | "extra-hosts", Value::Table(mut map)) => {
                 map.retain(|name, _| paths.contains(format!("{key}.{name}").as_str()));
                 (!map.is_empty()).then_some(Value::Table(map))
             }
             ("create-options" | "desired", value) => kept_below(&key, value, paths),
-            (_, value) => paths.contains(key.as_str()).then_some(value),
+            (_, value) => paths.contains(&*key).then_some(value),
         };
         kept.extend(value.map(|value| (key, value)));
     }
@@ -434,7 +434,7 @@ fn write_section(out: &mut String, head: &str, sign: &str, before: &[&str], afte
 pub fn fields_of(module: &Module) -> BTreeMap<String, Value> {
     let mut fields = BTreeMap::new();
     for (key, value) in module_table(module) {
-        match (key.as_str(), value) {
+        match (&*key, value) {
             ("env" | "labels" | "extra-hosts", Value::Table(table)) => {
                 fields.extend(table.into_iter().map(|(k, v)| (format!("{key}.{k}"), shown_env(v))));
             }
@@ -442,7 +442,7 @@ pub fn fields_of(module: &Module) -> BTreeMap<String, Value> {
                 flatten(&key, table, &mut fields);
             }
             (_, value) => {
-                fields.insert(key, value);
+                fields.insert(key.to_string(), value);
             }
         }
     }

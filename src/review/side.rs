@@ -95,7 +95,7 @@ impl<'a> Side<'a> {
 fn members<'a>(fleet: &'a Fleet, resolution: &'a Resolution) -> Vec<Member<'a>> {
     let mut resolved = resolution.devices.iter().peekable();
     let mut members = Vec::with_capacity(fleet.devices.len());
-    for (id, device) in &fleet.devices {
+    for (id, device) in &*fleet.devices {
         while resolved.next_if(|(other, _)| *other < id).is_some() {}
         let said = resolved.next_if(|(other, _)| *other == id);
         members.push(Member { id, said: said.map(|(_, resolved)| (device, resolved)) });

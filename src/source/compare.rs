@@ -331,7 +331,7 @@ mod tests {
         assert_eq!((name.as_str(), tip.subject.as_str()), ("main", "main goes on"));
         let objects = sandbox.object_count();
         let merged = merge(&repository, &tip, &head).unwrap();
-        let expected: &[u8] = b"A\nb\nc\nd\ne\nf\nG\n";
+        let expected = "A\nb\nc\nd\ne\nf\nG\n";
         assert_eq!(merged.0["deployments/base.toml"], TreeEntry::File(expected.into()));
         assert_eq!(sandbox.object_count(), objects);
         // What is contained is not merged again.

@@ -177,7 +177,7 @@ fn read_file(path: &Path) -> TreeEntry {
         if content.len() as u64 > FileTree::LARGEST_FILE {
             return Ok(TreeEntry::TooLarge(content.len() as u64));
         }
-        Ok(interest::file(&content))
+        Ok(TreeEntry::of(&content))
     };
     read().unwrap_or_else(|error: std::io::Error| TreeEntry::Unreadable(error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! Which paths of a fleet folder matter: the one rule for working trees, commits and merges.
 
 use crate::fleet::TreeEntry;
+use std::sync::Arc;
 
 /// The folders whose TOML files are read.
 const FOLDERS: [&str; 2] = ["devices", "deployments"];
@@ -55,7 +56,7 @@ fn lies_in_fleet(path: &str) -> bool {
 }
 
 /// Collects the entries of a [`FileTree`](crate::fleet::FileTree), or what stands for them.
-pub(super) struct Collector<T>(Vec<(String, T)>);
+pub(super) struct Collector<T>(Vec<(Arc<str>, T)>);
 
 impl<T> Default for Collector<T> {
     fn default() -> Self {
@@ -83,26 +84,21 @@ impl<T: From<TreeEntry>> Collector<T> {
             Kind::File | Kind::Link => TreeEntry::OtherFile.into(),
             Kind::Submodule => return Ok(()),
         };
-        self.0.push((path.to_owned(), entry));
+        self.0.push((path.into(), entry));
         Ok(())
     }
 
     /// Notes a name that is not UTF-8.
     pub(super) fn add_unreadable(&mut self, path: &str, why: &str) {
         if lies_in_fleet(path) {
-            self.0.push((path.to_owned(), TreeEntry::Unreadable(why.to_owned()).into()));
+            self.0.push((path.into(), TreeEntry::Unreadable(why.to_owned()).into()));
         }
     }
 
     /// All that was added.
-    pub(super) fn finish(self) -> Vec<(String, T)> {
+    pub(super) fn finish(self) -> Vec<(Arc<str>, T)> {
         self.0
     }
-}
-
-/// The entry for a plain file's content.
-pub(super) fn file(content: &[u8]) -> TreeEntry {
-    TreeEntry::File(content.into())
 }
 
 #[cfg(test)]

@@ -1,20 +1,16 @@
 //! The files of commits, out of the object database.
 //!
 //! Enters: a tree, or two. Leaves: the files that matter, or those that the second has otherwise than the first.
-//! What two trees have in common is not looked into. Trees are walked first; contents are read after that, by
-//! several threads.
+//! What two trees have in common is not looked into. Trees are walked first; contents are read after that.
 
 use super::error::SourceError;
 use super::interest::{self, Collector, Kind};
 use super::repository::{Repository, Revision};
-use crate::fleet::side_by_side;
 use crate::fleet::{FileTree, TreeChanges, TreeEntry};
 use git2::{ErrorClass, ObjectType, Oid, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// So many files are worth a thread of their own.
-const WORTH_A_THREAD: usize = 500;
+use std::sync::Arc;
 
 /// A file as a tree lists it.
 pub(super) enum Listed {
@@ -86,7 +82,7 @@ pub(super) struct Objects<'r> {
 /// What differs between two trees.
 #[derive(Default)]
 struct Differing {
-    gone: BTreeSet<String>,
+    gone: BTreeSet<Arc<str>>,
     there: Collector<Listed>,
     doubtful: bool,
 }
@@ -222,7 +218,7 @@ impl<'r> Objects<'r> {
             }
             let is_file = |entry: &&git2::TreeEntry<'_>| entry.kind() != Some(ObjectType::Tree);
             if before.as_ref().is_some_and(|entry| is_file(&entry)) {
-                differing.gone.insert(inside);
+                differing.gone.insert(inside.as_str().into());
             }
             if let Some(entry) = after.as_ref().filter(is_file) {
                 self.list_entry(entry, path, &mut differing.there)?;
@@ -234,15 +230,15 @@ impl<'r> Objects<'r> {
     /// Reads what is listed, in its order.
     fn contents(
         &self,
-        listed: Vec<(String, Listed)>,
-    ) -> Result<Vec<(String, TreeEntry)>, SourceError> {
+        listed: Vec<(Arc<str>, Listed)>,
+    ) -> Result<Vec<(Arc<str>, TreeEntry)>, SourceError> {
         let odb = self.git.odb().map_err(|error| self.failed(&error))?;
-        let read = |(path, listed): (String, Listed)| match listed {
+        let read = |(path, listed): (Arc<str>, Listed)| match listed {
             Listed::Entry(entry) => Ok((path, entry)),
             Listed::Blob(id) => Ok((path, content(&odb, id)?)),
         };
-        let read: Result<_, git2::Error> =
-            side_by_side(listed, WORTH_A_THREAD, read).into_iter().collect();
+        // One by one: threads would wait for each other, as libgit2 has one lock for all packs.
+        let read: Result<_, git2::Error> = listed.into_iter().map(read).collect();
         read.map_err(|error| self.failed(&error))
     }
 }
@@ -253,5 +249,5 @@ pub(super) fn content(odb: &git2::Odb<'_>, id: Oid) -> Result<TreeEntry, git2::E
     if size as u64 > FileTree::LARGEST_FILE {
         return Ok(TreeEntry::TooLarge(size as u64));
     }
-    Ok(interest::file(odb.read(id)?.data()))
+    Ok(TreeEntry::of(odb.read(id)?.data()))
 }

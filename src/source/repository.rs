@@ -317,7 +317,7 @@ mod tests {
 
     fn text(tree: &FileTree, path: &str) -> String {
         match &tree.0[path] {
-            TreeEntry::File(content) => String::from_utf8(content.to_vec()).unwrap(),
+            TreeEntry::File(content) => content.to_string(),
             other => panic!("{path} is {other:?}"),
         }
     }
@@ -346,7 +346,7 @@ mod tests {
         "#);
         let tree = repository.read(&head).unwrap();
         assert_eq!(
-            tree.0.keys().map(String::as_str).collect::<Vec<_>>(),
+            tree.0.keys().map(|path| &**path).collect::<Vec<_>>(),
             ["devices/a/gw.toml", "devices/link.toml", "fleet.toml"]
         );
         assert_eq!(text(&tree, "devices/a/gw.toml"), "one");

@@ -112,14 +112,15 @@ impl From<rusqlite::Error> for SchemaError {
 
 /// The version of a database; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> Result<i64, SchemaError> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (version, application) = (pragma("user_version")?, pragma("application_id")?);
-    if application != APPLICATION {
-        let objects: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if application != 0 || version != 0 || objects != 0 {
-            return Err(SchemaError::Foreign);
-        }
+    // One statement, so that it sees one moment: another process may be making the store just now.
+    let (version, application, objects): (i64, i64, i64) = connection.query_row(
+        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
+         FROM pragma_user_version, pragma_application_id",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    if application != APPLICATION && (application != 0 || version != 0 || objects != 0) {
+        return Err(SchemaError::Foreign);
     }
     if version > NEWEST { Err(SchemaError::Newer(version)) } else { Ok(version) }
 }

@@ -37,7 +37,7 @@ fn where_a_file_lies_and_what_it_is_called_changes_no_device() {
                     Some(rest) => format!("deployments/zz/{rest}"),
                     None => path.replace("devices/headquarters/", "devices/0/"),
                 };
-                (path, entry.clone())
+                (path.into(), entry.clone())
             })
             .collect(),
     );

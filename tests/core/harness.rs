@@ -110,7 +110,7 @@ pub(crate) fn folder(path: &Path) -> FileTree {
             if entry.file_type().unwrap().is_dir() {
                 add(&entry.path(), &format!("{path}/"), tree);
             } else {
-                tree.0.insert(path, TreeEntry::File(fs::read(entry.path()).unwrap().into()));
+                tree.0.insert(path.into(), TreeEntry::of(&fs::read(entry.path()).unwrap()));
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::harness::{manifest, module, valid};
 use hoist::fleet::Fleet;
 use hoist::model::{
     Duration, EnvValue, Gpus, HealthCheck, HostDevice, LogSettings, Module, ModuleHashes,
-    NetworkMode, Port, PullPolicy, RestartPolicy, SecretName, Status, Value, Volume, manifest_hash,
-    module_hashes,
+    NetworkMode, Port, PullPolicy, RestartPolicy, SecretName, Status, Table, Text, Value, Volume,
+    manifest_hash, module_hashes,
 };
 use hoist::resolve::Resolution;
 use std::collections::BTreeMap;
@@ -151,7 +151,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         m.env.insert("DB_PASSWORD".to_owned(), EnvValue::Text("db-password".to_owned()));
     }),
     ("create-options.HostConfig", In::Spec, |m| {
-        m.create_options.insert("HostConfig".to_owned(), Value::Table(BTreeMap::new()));
+        m.create_options.insert("HostConfig".to_owned(), Value::Table(Table::new()));
     }),
     ("router", In::None, |m| m.router = false),
     ("desired.SendInterval", In::Twin, |m| {
@@ -192,7 +192,7 @@ fn each_field_is_in_exactly_the_hash_where_it_belongs() {
     let fields: std::collections::BTreeSet<&str> =
         MUTATIONS.iter().filter_map(|(field, ..)| field.split('.').next()).collect();
     let table = hoist::model::module_table(&before);
-    let missing: Vec<&String> = table.keys().filter(|k| !fields.contains(k.as_str())).collect();
+    let missing: Vec<&Text> = table.keys().filter(|k| !fields.contains(&***k)).collect();
     assert!(missing.is_empty(), "nobody mutates {missing:?}");
 }
 

@@ -17,10 +17,10 @@ fn buildings() -> FileTree {
 /// The buildings example with one replacement in one file.
 fn edited(path: &str, from: &str, to: &str) -> Loaded {
     let mut tree = buildings();
-    let Some(TreeEntry::File(bytes)) = tree.0.get(path) else { panic!("{path}") };
-    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let Some(TreeEntry::File(text)) = tree.0.get(path) else { panic!("{path}") };
     assert!(text.contains(from), "{from} in {path}");
-    tree.0.insert(path.to_owned(), TreeEntry::File(text.replace(from, to).as_bytes().into()));
+    let text = text.replace(from, to);
+    tree.0.insert(path.into(), TreeEntry::File(text.into()));
     valid_tree(&tree)
 }
 

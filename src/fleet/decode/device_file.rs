@@ -1,9 +1,9 @@
 //! Files in `devices/`: one device, or a list with what all of it shares.
 
 use super::item::Item;
-use super::{File, TableReader, plain_device};
+use super::{File, TableReader, Words, plain_device};
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table, Value};
+use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table};
 use toml::de::DeValue;
 
 /// What one file declares.
@@ -21,8 +21,8 @@ struct Shared {
 }
 
 /// Decodes a file; `stem` is its name without `.toml`.
-pub(in crate::fleet) fn devices(file: &File, stem: &str) -> DeviceFile {
-    match plain_device::devices(file, stem) {
+pub(in crate::fleet) fn devices(file: &File, stem: &str, words: &mut Words) -> DeviceFile {
+    match plain_device::devices(file, stem, words) {
         Some(devices) => DeviceFile { devices },
         None => devices_with_words(file, stem),
     }
@@ -97,8 +97,8 @@ fn device(
         reachable,
         tls: tls.or_else(|| shared.tls.clone()),
         formerly,
-        tags: over(&shared.tags, own_tags),
-        reported: over(&shared.reported, own_reported),
+        tags: over(&shared.tags, &own_tags),
+        reported: over(&shared.reported, &own_reported),
         place,
     };
     Some((device, engine_place))
@@ -182,15 +182,8 @@ fn check_key(entry: &Item<'_>) {
     }
 }
 
-/// Own values over shared ones, table by table.
-fn over(shared: &Table, own: Table) -> Table {
+fn over(shared: &Table, own: &Table) -> Table {
     let mut merged = shared.clone();
-    for (key, value) in own {
-        let value = match (merged.remove(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => Value::Table(over(&below, above)),
-            (_, value) => value,
-        };
-        merged.insert(key, value);
-    }
+    merged.overlay(own);
     merged
 }

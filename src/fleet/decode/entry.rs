@@ -245,7 +245,10 @@ fn check_sizes(
     at: Option<&BTreeMap<String, Value>>,
     places: &Places,
 ) {
-    let size = json_size(desired) + json_size(at);
+    let of = |bytes: Option<usize>| bytes.unwrap_or_default();
+    let (desired, at) =
+        (of(desired.map(|t| json_size(t.iter()))), of(at.map(|at| json_size(at.iter()))));
+    let size = desired + at;
     if size > LARGEST_DESIRED {
         let message = format!(
             "the desired properties of module `{}` have {size} bytes as JSON; at most \
@@ -253,19 +256,18 @@ fn check_sizes(
             item.name
         );
         // Of the two the one that is larger.
-        let key = if json_size(desired) >= json_size(at) { "desired" } else { "desired-at" };
+        let key = if desired >= at { "desired" } else { "desired-at" };
         let place = places.get(key).cloned().unwrap_or_else(|| item.header_place());
         item.file.report(Diagnostic::new(Code::TooLarge, message).at(place));
     }
 }
 
 /// Bytes of an object as JSON: braces, and for each entry key, colon, value and comma.
-fn json_size(table: Option<&BTreeMap<String, Value>>) -> usize {
+fn json_size<'v, K: AsRef<str>>(entries: impl Iterator<Item = (K, &'v Value)>) -> usize {
     let bytes = |value: &Value| value.to_json().to_string().len();
-    table.filter(|table| !table.is_empty()).map_or(0, |table| {
-        1 + table
-            .iter()
-            .map(|(key, value)| bytes(&key.as_str().into()) + bytes(value) + 2)
-            .sum::<usize>()
-    })
+    let sizes = entries.map(|(key, value)| bytes(&key.as_ref().into()) + bytes(value) + 2);
+    match sizes.sum() {
+        0 => 0,
+        size => 1 + size,
+    }
 }

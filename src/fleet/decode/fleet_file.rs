@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Level, did_you_mean};
 use crate::fleet::{Fleet, Guards, LintLevels, ModuleWord};
 use crate::model::{FleetName, ModuleName, SecretName};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Decodes `fleet.toml`. A fleet without a good name gets one that says so, as its errors are in the file:
 /// more problems can then be found.
@@ -55,7 +56,7 @@ pub(in crate::fleet) fn fleet(file: &File) -> Option<Fleet> {
         guards: guards.unwrap_or_default(),
         rollout,
         subnet,
-        devices: BTreeMap::new(),
+        devices: Arc::default(),
         deployments: BTreeMap::new(),
         place,
     })

@@ -17,6 +17,7 @@ mod reader;
 mod rollout;
 mod syntax;
 mod values;
+mod words;
 
 pub(super) use deployment_file::deployment;
 pub(super) use deployment_file::route;
@@ -27,6 +28,7 @@ pub(super) use homes::DEFAULT_KEYS;
 pub(super) use reader::TableReader;
 #[cfg(test)]
 pub(super) use reader::known;
+pub(super) use words::Words;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level, Place, Source, Span};
 use std::cell::{Cell, RefCell};

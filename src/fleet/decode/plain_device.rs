@@ -5,16 +5,23 @@
 //! numbers, booleans and inline tables. It never says what is wrong: that is the other decoder's work.
 
 use super::File;
+use super::words::Words;
 use crate::diagnostic::Place;
 use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table, Value};
-use std::collections::btree_map::Entry;
 
 /// So deep inline tables are read.
 const DEEPEST: usize = 4;
 
+/// A table of more keys is none that a person wrote; putting them in one by one would take long.
+const MOST_KEYS: usize = 64;
+
 /// The devices of a file, each with the place where its engine is named; `None` where it is not plain.
-pub(super) fn devices(file: &File, stem: &str) -> Option<Vec<(Device, Option<Place>)>> {
-    let text = file.source.text.as_str();
+pub(super) fn devices(
+    file: &File,
+    stem: &str,
+    words: &mut Words,
+) -> Option<Vec<(Device, Option<Place>)>> {
+    let text = &*file.source.text;
     if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\n') {
         return None;
     }
@@ -22,7 +29,7 @@ pub(super) fn devices(file: &File, stem: &str) -> Option<Vec<(Device, Option<Pla
     let mut devices = Vec::with_capacity(1);
     let mut draft = Draft::default();
     let mut is_list = false;
-    let mut rest = Cursor { text, at: 0 };
+    let mut rest = Cursor { text, at: 0, words };
     loop {
         rest.skip_blanks();
         match rest.peek() {
@@ -73,7 +80,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// `[tags]`, `[tags.location]`; in a list `[device.tags]`.
-    fn header(&mut self, rest: &mut Cursor<'a>, is_list: bool) -> Option<()> {
+    fn header(&mut self, rest: &mut Cursor<'a, '_>, is_list: bool) -> Option<()> {
         rest.at += 1;
         self.is_begun = true;
         let mut path = vec![rest.bare_key()?];
@@ -91,14 +98,13 @@ impl<'a> Draft<'a> {
             Some((last, above)) => {
                 let mut table = top.get_or_insert_default();
                 for key in above {
-                    let below = table.entry((*key).to_owned());
-                    let Value::Table(below) = below.or_insert_with(|| Value::Table(Table::new()))
-                    else {
-                        return None;
-                    };
+                    if !table.contains_key(key) {
+                        insert(table, key, Value::Table(Table::new()), rest.words)?;
+                    }
+                    let Value::Table(below) = table.get_mut(key)? else { return None };
                     table = below;
                 }
-                insert(table, last, Value::Table(Table::new()))?;
+                insert(table, last, Value::Table(Table::new()), rest.words)?;
             }
         }
         self.within = path;
@@ -113,7 +119,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn key(&mut self, rest: &mut Cursor<'a>) -> Option<()> {
+    fn key(&mut self, rest: &mut Cursor<'a, '_>) -> Option<()> {
         self.is_begun = true;
         let key = rest.bare_key()?;
         rest.skip_blanks();
@@ -131,7 +137,7 @@ impl<'a> Draft<'a> {
                 let Some(Value::Table(below)) = table.get_mut(key) else { return None };
                 table = below;
             }
-            return insert(table, key, value);
+            return insert(table, key, value, rest.words);
         }
         match (key, value) {
             ("id", Value::String(id)) => once(&mut self.id, (DeviceId::parse(&id).ok()?, span)),
@@ -169,23 +175,21 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-fn insert(table: &mut Table, key: &str, value: Value) -> Option<()> {
-    match table.entry(key.to_owned()) {
-        Entry::Vacant(free) => {
-            free.insert(value);
-            Some(())
-        }
-        Entry::Occupied(_) => None,
+fn insert(table: &mut Table, key: &str, value: Value, words: &mut Words) -> Option<()> {
+    if table.len() == MOST_KEYS {
+        return None;
     }
+    table.insert(words.share(key), value).is_none().then_some(())
 }
 
 /// What is left of a text.
-struct Cursor<'a> {
+struct Cursor<'a, 'w> {
     text: &'a str,
     at: usize,
+    words: &'w mut Words,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> Cursor<'a, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -237,7 +241,7 @@ impl<'a> Cursor<'a> {
                 self.at += 1;
                 let text = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'\n'));
                 let is_plain = self.take(b'"') && self.peek() != Some(b'"');
-                is_plain.then(|| Value::String(text.to_owned()))
+                is_plain.then(|| Value::String(self.words.share(text)))
             }
             b'{' if depth < DEEPEST => {
                 self.at += 1;
@@ -269,7 +273,7 @@ impl<'a> Cursor<'a> {
             }
             self.skip_blanks();
             let value = self.value(depth + 1)?;
-            insert(&mut table, key, value)?;
+            insert(&mut table, key, value, self.words)?;
             self.skip_blanks();
             if self.take(b'}') {
                 break;
@@ -290,7 +294,7 @@ fn whole_number(word: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::devices;
+    use super::{Words, devices};
     use crate::diagnostic::Source;
     use crate::fleet::decode::{File, Texts, device_file};
     use proptest::prelude::*;
@@ -298,7 +302,7 @@ mod tests {
     /// What is read in one go is what the collecting decoder reads, and that one finds nothing.
     fn agrees(text: &str, stem: &str) -> bool {
         let file = || File::new(Source::new("devices/a.toml", text), Texts::Templates);
-        let Some(plain) = devices(&file(), stem) else { return false };
+        let Some(plain) = devices(&file(), stem, &mut Words::default()) else { return false };
         let exact = file();
         let expected = device_file::devices_with_words(&exact, stem).devices;
         assert!(exact.into_diagnostics().is_empty(), "{text}");

@@ -20,7 +20,7 @@ impl<'a> Item<'a> {
 
     fn any_with(&self, text_of: &dyn Fn(&Self, &str) -> Option<String>) -> Option<Value> {
         Some(match self.value.get_ref() {
-            DeValue::String(text) => Value::String(text_of(self, text)?),
+            DeValue::String(text) => Value::from(text_of(self, text)?),
             DeValue::Integer(_) => Value::Integer(self.integer(i64::MIN, i64::MAX)?),
             DeValue::Float(number) => {
                 let parsed = number.as_str().parse::<f64>().ok().filter(|n| n.is_finite());
@@ -30,7 +30,7 @@ impl<'a> Item<'a> {
                 Value::Float(parsed?)
             }
             DeValue::Boolean(value) => Value::Bool(*value),
-            DeValue::Datetime(date) => Value::String(date.to_string()),
+            DeValue::Datetime(date) => Value::from(date.to_string()),
             DeValue::Array(items) => Value::List(
                 items
                     .iter()
@@ -40,7 +40,7 @@ impl<'a> Item<'a> {
             DeValue::Table(table) => Value::Table(
                 TableReader::new(self.file, table, String::new(), self.place())
                     .entries()
-                    .filter_map(|item| Some((item.name.to_owned(), item.any_with(text_of)?)))
+                    .filter_map(|item| Some((item.name, item.any_with(text_of)?)))
                     .collect(),
             ),
         })

@@ -31,28 +31,44 @@ enum Key<'a> {
     Whole,
 }
 
-impl<'a> Column<'a> {
-    /// The column of what each device has at a property.
-    pub(super) fn of(values_of_devices: impl Iterator<Item = Option<Scalar<'a>>>) -> Self {
-        let mut values = vec![None];
-        let mut known: BTreeMap<Key<'a>, u32> = BTreeMap::new();
-        // Devices with neighbouring ids often have the same.
-        let mut last: Option<(Key<'a>, u32)> = None;
-        let codes: Vec<u32> = values_of_devices
-            .map(|value| {
-                let Some(value) = value else { return 0 };
-                let key = key(value);
-                if let Some((_, code)) = last.filter(|(last, _)| *last == key) {
-                    return code;
-                }
-                let code = *known.entry(key).or_insert_with(|| {
-                    values.push(Some(value));
-                    code(values.len() - 1)
-                });
-                last = Some((key, code));
-                code
-            })
-            .collect();
+/// A column to which one device after the other is added.
+pub(super) struct Rising<'a> {
+    codes: Vec<u32>,
+    values: Vec<Option<Scalar<'a>>>,
+    known: BTreeMap<Key<'a>, u32>,
+    /// Devices with neighbouring ids often have the same.
+    last: Option<(Key<'a>, u32)>,
+}
+
+impl<'a> Rising<'a> {
+    /// A column for so many devices.
+    pub(super) fn new(devices: usize) -> Self {
+        let codes = Vec::with_capacity(devices);
+        Self { codes, values: vec![None], known: BTreeMap::new(), last: None }
+    }
+
+    /// The next device has this.
+    pub(super) fn push(&mut self, value: Option<Scalar<'a>>) {
+        let code = value.map_or(0, |value| self.code(value));
+        self.codes.push(code);
+    }
+
+    fn code(&mut self, value: Scalar<'a>) -> u32 {
+        let key = key(value);
+        if let Some((_, code)) = self.last.filter(|(last, _)| *last == key) {
+            return code;
+        }
+        let code = *self.known.entry(key).or_insert_with(|| {
+            self.values.push(Some(value));
+            code(self.values.len() - 1)
+        });
+        self.last = Some((key, code));
+        code
+    }
+
+    /// The column of all that were added.
+    pub(super) fn finish(self) -> Column<'a> {
+        let Self { codes, values, known: _, last: _ } = self;
         let devices = (values.len() <= FEW).then(|| {
             let mut devices = vec![Bitmap::none(codes.len()); values.len()];
             for (device, code) in codes.iter().enumerate() {
@@ -60,9 +76,11 @@ impl<'a> Column<'a> {
             }
             devices
         });
-        Self { codes, values, devices, sorted_ids: None }
+        Column { codes, values, devices, sorted_ids: None }
     }
+}
 
+impl<'a> Column<'a> {
     /// The column of the devices' ids, each of which is another one.
     pub(super) fn of_ids(ids: impl Iterator<Item = &'a str>) -> Self {
         let ids: Vec<&str> = ids.collect();

@@ -14,7 +14,7 @@ pub use bitmap::{Bitmap, bits};
 use super::ast::{Argument, Call, Expr, ExprKind, Operand, Property, Root, TextTest};
 use super::condition::Condition;
 use super::evaluate::{Lookup, Scalar, Subject, Truth, truth};
-use column::Column;
+use column::{Column, Rising};
 use std::collections::BTreeMap;
 
 /// All devices' values of the properties that some conditions name. Devices are numbered as they came.
@@ -35,16 +35,29 @@ impl<'a> Columns<'a> {
         conditions: impl IntoIterator<Item = &'c Condition>,
         devices: &[Subject<'a>],
     ) -> Self {
-        let mut columns = BTreeMap::new();
+        let mut properties: BTreeMap<(Root, &[String]), &Property> = BTreeMap::new();
         for expr in conditions.into_iter().filter_map(Condition::expr) {
             expr.for_each_property(&mut |property| {
-                let Property { root, path, span: _ } = property;
-                columns.entry((*root, path.clone())).or_insert_with(|| match root {
-                    Root::DeviceId => Column::of_ids(devices.iter().map(|d| d.device.id.as_str())),
-                    _ => Column::of(devices.iter().map(|device| device.lookup(property))),
-                });
+                properties.insert((property.root, &property.path), property);
             });
         }
+        let ids = properties.remove(&(Root::DeviceId, &[]));
+        let ids = ids.map(|_| Column::of_ids(devices.iter().map(|d| d.device.id.as_str())));
+        let mut rising: Vec<_> = properties
+            .into_values()
+            .map(|property| (property, Rising::new(devices.len())))
+            .collect();
+        // Device by device, since each one's tables are far from the next one's.
+        for device in devices {
+            for (property, column) in &mut rising {
+                column.push(device.lookup(property));
+            }
+        }
+        let mut columns: BTreeMap<_, _> = rising
+            .into_iter()
+            .map(|(property, column)| ((property.root, property.path.clone()), column.finish()))
+            .collect();
+        columns.extend(ids.map(|ids| ((Root::DeviceId, Vec::new()), ids)));
         Self { devices: devices.len(), columns }
     }
 

@@ -12,14 +12,14 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         (-3_i64..3).prop_map(Value::Integer),
         (-3_i64..3).prop_map(|n| Value::Float(n as f64)),
-        "[a-c]{0,2}".prop_map(Value::String),
-        prop::collection::vec("[a-c]".prop_map(Value::String), 0..2).prop_map(Value::List),
+        "[a-c]{0,2}".prop_map(Value::from),
+        prop::collection::vec("[a-c]".prop_map(Value::from), 0..2).prop_map(Value::from),
     ];
     leaf.prop_recursive(2, 12, 3, |inner| table(inner).prop_map(Value::Table))
 }
 
 fn table(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Table> {
-    prop::collection::btree_map("[a-e]", value, 0..4)
+    prop::collection::vec(("[a-e]", value), 0..4).prop_map(Table::from_iter)
 }
 
 proptest! {

@@ -149,7 +149,10 @@ impl Loaded {
             };
             (id.clone(), device)
         };
-        let devices = self.fleet.devices.iter().map(reached).collect();
+        if Arc::ptr_eq(&self.fleet.devices, &newest.devices) {
+            return self.clone();
+        }
+        let devices = Arc::new(self.fleet.devices.iter().map(reached).collect());
         Self { fleet: Arc::new(Fleet { devices, ..Fleet::clone(&self.fleet) }), ..self.clone() }
     }
 }

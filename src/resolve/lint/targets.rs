@@ -97,7 +97,7 @@ fn lint_properties(
 fn all_tag_paths(fleet: &Fleet) -> BTreeSet<String> {
     fn collect(table: &Table, above: &str, paths: &mut BTreeSet<String>) {
         for (key, value) in table {
-            let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+            let path = if above.is_empty() { key.to_string() } else { format!("{above}.{key}") };
             if let Value::Table(table) = value {
                 collect(table, &path, paths);
             }
