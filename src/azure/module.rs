@@ -387,7 +387,7 @@ impl Reading<'_, '_> {
         }
         if !refused.is_empty() {
             let named = refused.iter().flat_map(|(key, value)| match value {
-                Value::Table(host) if key == "HostConfig" => {
+                Value::Table(host) if **key == *"HostConfig" => {
                     host.keys().map(|key| format!("`HostConfig.{key}`")).collect()
                 }
                 _ => vec![format!("`{key}`")],
