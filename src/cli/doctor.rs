@@ -49,6 +49,12 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let Examined { mut findings, health } = examine(&gate, device, known, now).await;
         let Some(health) = health else { return (findings, false) };
         findings.extend(disk(device, health.folder.as_deref(), health.images));
+        if opened.remembered {
+            let words = "not compared: the fleet's files can't be read";
+            findings.push(Finding::note("modules", words));
+            findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
+            return (findings, true);
+        }
         let seen = survey(&SurveyInput {
             fleet,
             resolution: &resolution,

@@ -33,6 +33,7 @@ mod plan;
 mod poke;
 mod progress;
 mod query;
+mod remembered;
 mod restart;
 mod rollback;
 mod rollout;

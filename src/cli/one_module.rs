@@ -3,6 +3,7 @@
 use super::Global;
 use super::exit::Failure;
 use super::opened::{self, device};
+use super::remembered;
 use super::run::{load_config, state_folder};
 use crate::engine::EngineError;
 use crate::fleet::Fleet;
@@ -45,7 +46,10 @@ pub(super) fn open(global: &Global, arguments: &ModuleArguments) -> Result<OneMo
     let ModuleArguments { device: id, module, worktree, simulate } = arguments;
     let revision =
         if *worktree { None } else { Some(global.revision.as_deref().unwrap_or("HEAD")) };
-    let opened = opened::open(global, revision)?;
+    let opened = opened::open(global, revision).or_else(|why| {
+        let place = remembered::place(global, *simulate, why)?;
+        remembered::fleet_of(global, &Store::open(&place)?)
+    })?;
     let module = ModuleName::parse(module).map_err(|error| Failure::new(error.to_string()))?;
     let device = Arc::new(device(&opened.fleet, id)?.clone());
     let folder = state_folder(global, &opened.fleet, *simulate)?;

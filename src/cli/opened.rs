@@ -23,6 +23,8 @@ pub(super) struct Opened {
     pub(super) revision: Option<Revision>,
     /// Its warnings.
     pub(super) warnings: Vec<Diagnostic>,
+    /// Whether it is of the store alone, as its files can't be read: no tags, no deployments.
+    pub(super) remembered: bool,
 }
 
 impl Opened {
@@ -57,19 +59,27 @@ pub(super) fn fleet_folder(global: &Global) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The repository that a daemon on this control host reads: of the store that `--state` names, else of the only one.
-fn watched_repository(global: &Global) -> Result<Option<PathBuf>, Failure> {
+/// Stores that a daemon on this control host works on or worked on, each with the repository that it reads: the one that
+/// `--state` names, else all.
+pub(super) fn watched(global: &Global) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
     let folders = match &global.state {
         Some(folder) => vec![folder.clone()],
         None => stores_here(),
     };
-    let mut found: Vec<PathBuf> = Vec::new();
+    let mut found = Vec::new();
     for folder in folders {
         for folder in [folder.join("simulated"), folder] {
             let Some(store) = Store::open_to_read(&folder)? else { continue };
-            found.extend(store.fleet_state(fleet_key::REPOSITORY)?.map(PathBuf::from));
+            let repository = store.fleet_state(fleet_key::REPOSITORY)?;
+            found.extend(repository.map(|repository| (folder, PathBuf::from(repository))));
         }
     }
+    Ok(found)
+}
+
+/// The repository that a daemon on this control host reads, where there is only one.
+fn watched_repository(global: &Global) -> Result<Option<PathBuf>, Failure> {
+    let mut found: Vec<PathBuf> = watched(global)?.into_iter().map(|(_, read)| read).collect();
     found.sort();
     found.dedup();
     match found.as_slice() {
@@ -127,7 +137,7 @@ pub(super) fn valid(
     match fleet {
         Some((fleet, resolution)) => {
             let warnings = diagnostics.into_iter().collect();
-            Ok(Opened { fleet, resolution, name, revision, warnings })
+            Ok(Opened { fleet, resolution, name, revision, warnings, remembered: false })
         }
         None => {
             say_diagnostics(global, &diagnostics);

@@ -4,6 +4,7 @@
 use super::Global;
 use super::exit::Failure;
 use super::opened::{self, Opened, condition, device, fleet_folder, read_tree};
+use super::remembered;
 use super::run::state_folder;
 use crate::fleet::fleet_name;
 use crate::model::{Duration, Timestamp};
@@ -46,7 +47,15 @@ impl ScopeArguments {
 }
 
 /// The fleet as it counts on this control host, and its store: what was accepted, whatever lies on top of it.
+/// Where its repository can't be read, the fleet that the store knows.
 pub(super) fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+    open_readable(global, simulate).or_else(|why| {
+        let store = Store::open(&remembered::place(global, simulate, why)?)?;
+        Ok((remembered::fleet_of(global, &store)?, store))
+    })
+}
+
+fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
     let folder = fleet_folder(global)?;
     let newest = match Repository::open(&folder) {
         Ok(repository) if repository.resolve("HEAD").is_ok() => Some("HEAD"),

@@ -117,7 +117,7 @@ impl Sides {
     }
 
     pub(super) fn head(&self) -> Side<'_> {
-        let Opened { fleet, resolution, name, revision, warnings } = &self.head;
+        let Opened { fleet, resolution, name, revision, warnings, remembered: _ } = &self.head;
         Side {
             revision: revision.as_ref().map(|revision| revision.id.as_str()),
             ..Side::of_files(name, Some((fleet, resolution)), &self.facts, warnings)
@@ -258,6 +258,7 @@ fn in_force_sides(
             name: accepted.short.clone(),
             revision: Some(accepted),
             warnings: diagnostics.into_iter().collect(),
+            remembered: false,
         });
     }
     Ok(sides)

@@ -3,6 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::opened::{Opened, WORKING_TREE, device, fleet_folder, narrowed, read_tree, valid};
 use super::output::{colours_stdout, inert_json_line, print, print_json};
+use super::remembered;
 use super::run::{known_devices, now};
 use super::status_text::{Shown, text};
 use super::stored::{newest, store_to_read};
@@ -141,12 +142,15 @@ fn stamp(folder: &Path) -> Vec<Option<(u64, SystemTime)>> {
 fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Failure> {
     let now = now();
     let (opened, store) = open(global, arguments.simulate)?;
+    if opened.remembered {
+        needs_no_files(arguments)?;
+    }
     let ((stored, _), _) = known_devices(&opened.fleet, &store)?;
     let resolution = resolve(&opened.fleet, &held_facts(&stored, now));
     let mut beside = Beside::read(&store, now)?;
     let only = match only(&opened.fleet, &resolution, &live_facts(&stored), arguments)? {
-        None => devices_in(&beside.watches, &opened.fleet, &stored),
-        // Who asks for some gets these.
+        None if !opened.remembered => devices_in(&beside.watches, &opened.fleet, &stored),
+        // Who asks for some gets these; and without tags nobody can tell which are looked after here.
         only => {
             beside.watches = Scope::All;
             only
@@ -178,6 +182,20 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     };
     let paused = paused_devices(&store, &opened.fleet, &stored, now)?.into_keys().collect();
     Ok((store.folder().to_owned(), Found { status, beside, paused, groups }))
+}
+
+/// Without files nobody knows tags and deployments: what is asked by them would be answered with nothing.
+fn needs_no_files(arguments: &Arguments) -> Result<(), Failure> {
+    let asked = [
+        ("--where", arguments.wanted.is_some()),
+        ("--deployment", arguments.deployment.is_some()),
+        ("--label", arguments.label.is_some()),
+        ("--group-by", arguments.group_by.is_some()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((what, _)) => Err(remembered::needs_files(what)),
+        None => Ok(()),
+    }
 }
 
 fn json(found: &Found) -> Json {
@@ -281,7 +299,17 @@ fn keys_here(fleet: &Fleet) -> String {
 }
 
 /// The fleet, at `--revision`, else at what was applied last; and its store.
+/// Where its repository can't be read, the fleet that the store knows.
 fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+    open_readable(global, simulate).or_else(|why| {
+        let place = remembered::place(global, simulate, why)?;
+        let store = Store::open_to_read(&place)?
+            .ok_or_else(|| Failure::new(format!("there is no store in {}", place.display())))?;
+        Ok((remembered::fleet_of(global, &store)?, store))
+    })
+}
+
+fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
     let store = store_to_read(global, simulate)?;
     let folder = fleet_folder(global)?;
     if global.revision.is_none()

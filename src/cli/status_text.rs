@@ -31,7 +31,9 @@ pub(super) fn text(shown: &Shown<'_>) -> String {
     let head = format!("{} @ {}", visible(fleet), short_revision(revision));
     let mut out = format!("{}\n", paint(coloured, Tone::Strong, &head));
     out.push_str(&beside_lines(beside, now, coloured));
-    if !one_device && !not_converged {
+    // A fleet that only the store knows has no deployments.
+    let has_table = !deployments.is_empty() || groups.is_some();
+    if !one_device && !not_converged && has_table {
         out.push('\n');
         out.push_str(&match groups {
             Some((label, groups)) => group_table(label, groups, coloured),

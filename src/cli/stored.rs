@@ -3,6 +3,7 @@
 use super::Global;
 use super::exit::Failure;
 use super::opened::{fleet_folder, read_tree, valid};
+use super::remembered;
 use super::run::state_folder;
 use crate::fleet::{FileTree, fleet_name};
 use crate::resolve::check;
@@ -13,8 +14,20 @@ use std::path::{Path, PathBuf};
 /// The store of the fleet that the global options name, or of the only one that is watched here. The newest commit may be
 /// wrong: its name decides which store is meant, and nothing else.
 pub(super) fn store_to_read(global: &Global, simulate: bool) -> Result<Store, Failure> {
+    let place = match place(global, simulate) {
+        Ok(place) => place,
+        Err(why) => remembered::place(global, simulate, why)?,
+    };
+    Store::open_to_read(&place)?.ok_or_else(|| {
+        Failure::new(format!("nothing was ever applied: there is no store in {}", place.display()))
+            .help("`hoist apply` makes it; --state and --simulate name another one")
+    })
+}
+
+/// Where it is.
+fn place(global: &Global, simulate: bool) -> Result<PathBuf, Failure> {
     let within = |place: PathBuf| if simulate { place.join("simulated") } else { place };
-    let place = match &global.state {
+    Ok(match &global.state {
         Some(state) => within(state.clone()),
         None => {
             let (tree, name, revision) = newest(global, &fleet_folder(global)?)?;
@@ -28,10 +41,6 @@ pub(super) fn store_to_read(global: &Global, simulate: bool) -> Result<Store, Fa
                 }
             }
         }
-    };
-    Store::open_to_read(&place)?.ok_or_else(|| {
-        Failure::new(format!("nothing was ever applied: there is no store in {}", place.display()))
-            .help("`hoist apply` makes it; --state and --simulate name another one")
     })
 }
 

@@ -279,6 +279,7 @@ async fn daemon(global: &Global, arguments: &Arguments, config: Config) -> Resul
     let lock = lock(&store)?;
     let repository = remote.folder().canonicalize().unwrap_or_else(|_| remote.folder().to_owned());
     store.set_fleet_state(fleet_key::DAEMON, Some(&std::process::id().to_string()))?;
+    store.set_fleet_state(fleet_key::NAME, Some(name.as_str()))?;
     store.set_fleet_state(fleet_key::REPOSITORY, Some(&repository.display().to_string()))?;
     let webhooks = config.webhooks.clone();
     let gate = gate(config, arguments, &store)?;

@@ -1,5 +1,7 @@
 //! The certificate that we show, read again when its files change: it is renewed more often than the daemon is restarted.
 
+use crate::engine::docker::validity;
+use crate::model::Timestamp;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +9,7 @@ use std::time::SystemTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, crypto};
+use tokio_rustls::rustls::{Error, ServerConfig, crypto};
 
 /// Where the certificate and its key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +82,10 @@ fn config(files: &IdentityFiles) -> Result<Arc<ServerConfig>, IdentityError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(cert, &error))?;
-    if chain.is_empty() {
+    let Some(first) = chain.first() else {
         return Err(wrong(cert, &"there is no certificate in it"));
-    }
+    };
+    warn_of_dates(cert, first);
     let pem = std::fs::read(key).map_err(|error| wrong(key, &error))?;
     let private = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| wrong(key, &"there is no private key in PEM in it"))?;
@@ -90,6 +93,24 @@ fn config(files: &IdentityFiles) -> Result<Arc<ServerConfig>, IdentityError> {
     let config = builder
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| wrong(key, &error))?;
+        .map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
+                wrong(key, &format!("it does not belong to the certificate {}", cert.display()))
+            }
+            other => wrong(cert, &other),
+        })?;
     Ok(Arc::new(config))
+}
+
+/// Devices matter more than the page: one that nobody trusts any more is shown all the same, and said.
+fn warn_of_dates(file: &Path, certificate: &[u8]) {
+    let now = jiff::Timestamp::now().as_second();
+    let Some((since, until)) = validity(certificate) else { return };
+    let moment = |seconds| Timestamp { seconds };
+    let file = file.display();
+    if now > until {
+        tracing::warn!(%file, expired = %moment(until), "the certificate that is shown has expired: nobody who checks it asks here");
+    } else if now < since {
+        tracing::warn!(%file, valid_from = %moment(since), "the certificate that is shown is not valid yet: nobody who checks it asks here");
+    }
 }

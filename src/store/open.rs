@@ -159,6 +159,16 @@ impl Store {
         })
     }
 
+    /// Whether it can be written: as much as a change of a device takes is, and taken away again.
+    ///
+    /// # Errors
+    /// It can't.
+    pub fn try_writing(&self) -> Result<(), StoreError> {
+        const KEY: &str = "try";
+        self.set_fleet_state(KEY, Some(&"-".repeat(32 << 10)))?;
+        self.set_fleet_state(KEY, None)
+    }
+
     /// Reads in one transaction, so that all answers are of one moment.
     pub(super) fn read<T>(
         &self,

@@ -338,6 +338,8 @@ pub mod fleet_key {
     pub const RESYNC: &str = "resync";
     /// The devices that the daemon looks after.
     pub const WATCHES: &str = "watches";
+    /// The fleet's name, as the daemon found it.
+    pub const NAME: &str = "fleet-name";
     /// The git repository that the daemon reads.
     pub const REPOSITORY: &str = "repository";
     /// The process of the daemon that works on the store, or worked on it last.

@@ -161,3 +161,50 @@ fn what_was_ordered_while_a_daemon_began_is_done() {
         history.iter().any(|entry| entry.action == "restart" && entry.outcome == "done")
     });
 }
+
+/// Whoever has to leave devices alone at night does not first repair a repository.
+#[test]
+fn orders_and_looks_need_no_repository() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let away = place.path("away");
+    std::fs::rename(place.fleet(), &away).expect("a move");
+    let note = "note: the fleet's repository can't be read: ";
+    let said = hoist(&place, &["pause", "till-1", "--reason", "serviced", "--simulate"]);
+    assert!(said.code == 0 && said.err.starts_with(note), "{}{}", said.out, said.err);
+    assert_eq!(said.out, "till-1: paused until `hoist resume`\n");
+    place.until("the daemon heard it", || {
+        place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"))
+    });
+    let out = done(&place, &["status"]);
+    assert!(out.starts_with("shop @ ") && out.contains("paused: till-1"), "{out}");
+    assert!(out.contains("3 devices: 2 as desired, 1 "), "{out}");
+    assert!(done(&place, &["status", "--device", "till-2"]).contains("web"));
+    assert!(done(&place, &["poke", "till-2"]).starts_with("till-2: is looked at now"));
+    assert!(done(&place, &["history", "till-1"]).contains("create web"));
+    assert!(done(&place, &["doctor", "till-2"]).contains("modules  not compared"));
+    assert!(done(&place, &["restart", "till-2", "web", "--reason", "it hung"]).contains("till-2"));
+    done(&place, &["pause", "--where", "tags.role = 'x'", "--reason", "these too"]);
+    done(&place, &["resume", "till-1"]);
+    // What nobody can know is not answered with nothing.
+    let said = hoist(&place, &["status", "--where", "tags.role = 'x'", "--simulate"]);
+    assert!(said.code == 1 && said.err.contains("--where needs the fleet's files"), "{}", said.err);
+    let said = hoist(&place, &["pause", "till-7", "--reason", "a slip", "--simulate"]);
+    assert!(
+        said.code == 1 && said.err.contains("the fleet has no device `till-7`"),
+        "{}",
+        said.err
+    );
+    daemon.stop();
+    assert!(done(&place, &["status", "--not-converged"]).contains("every device is as desired"));
+
+    // A repository whose commits are damaged is as good as none.
+    std::fs::rename(&away, place.fleet()).expect("a move");
+    let file = place.git(&["rev-parse", "HEAD:fleet.toml"]);
+    let (folder, name) = file.split_at(2);
+    let object = place.fleet().join(".git/objects").join(folder).join(name);
+    std::fs::remove_file(object).expect("an object");
+    done(&place, &["pause", "till-1", "--reason", "again"]);
+    assert!(done(&place, &["status"]).contains("paused: till-1"));
+}

@@ -1,6 +1,7 @@
 //! The daemon on a disk that is full, and with a store that is damaged or can't be written.
 
 use crate::by_hand::hoist;
+use crate::http::{get, said_address};
 use crate::place::Place;
 use crate::simulated::{all_have, base, shop};
 use crate::testbed::programs::skip_without;
@@ -36,12 +37,13 @@ impl Drop for Ended {
 }
 
 /// A daemon whose store is on a small file system of its own, which only it and its children see.
-fn on_a_small_disk(place: &Place) -> Ended {
+fn on_a_small_disk(place: &Place, arguments: &[&str]) -> Ended {
     let state = place.path("state");
     fs::create_dir(&state).expect("a folder");
     let script = "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"";
     let log = fs::File::create(place.path("log")).expect("a log");
-    let daemon = place.hoist(&["watch", &place.fleet().display().to_string(), "--poll", "1s"]);
+    let fleet = place.fleet().display().to_string();
+    let daemon = place.hoist(&[&["watch", &fleet, "--poll", "1s"], arguments].concat());
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script]).arg(&state).arg(daemon.get_program());
     command.args(daemon.get_args()).current_dir(place.path(""));
@@ -70,15 +72,17 @@ fn status(place: &Place, daemon: u32) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[test]
-fn a_full_disk_changes_nothing_on_devices_and_is_waited_out() {
+fn may_mount() -> Option<()> {
     let mounts =
         Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
     let may = mounts.is_ok_and(|output| output.status.success());
     let missing = (!may).then(|| "a small disk needs root, and a mount namespace".to_owned());
-    if skip_without(missing).is_none() {
-        return;
-    }
+    skip_without(missing)
+}
+
+#[test]
+fn a_full_disk_changes_nothing_on_devices_and_is_waited_out() {
+    let Some(()) = may_mount() else { return };
     let Some(engines) = dockerds(1) else { return };
     let engine = &engines[0];
     for tag in ["1", "2"] {
@@ -90,7 +94,7 @@ fn a_full_disk_changes_nothing_on_devices_and_is_waited_out() {
         ("devices/till.toml", &device),
         ("deployments/base.toml", &manifest("1")),
     ]);
-    let daemon = on_a_small_disk(&place);
+    let daemon = on_a_small_disk(&place, &[]);
     place.until("the first commit", || runs(engine, "1"));
     let log = || fs::read_to_string(place.path("log")).unwrap_or_default();
     place.until("it is written down", || log().contains("as desired"));
@@ -107,6 +111,27 @@ fn a_full_disk_changes_nothing_on_devices_and_is_waited_out() {
     fs::remove_file(&fill).expect("room again");
     place.until("it goes on", || runs(engine, "2"));
     place.until("it is written down", || status(&place, daemon.0.id()).contains(&second));
+}
+
+/// Nothing happens on any device, and the next look at one is minutes away.
+#[test]
+fn a_full_disk_is_told_as_long_as_it_is_full_and_no_longer() {
+    let Some(()) = may_mount() else { return };
+    let place = shop();
+    let daemon = on_a_small_disk(&place, &["--simulate", "--listen", "127.0.0.1:0"]);
+    let log = || fs::read_to_string(place.path("log")).unwrap_or_default();
+    place.until("the first commit", || log().matches("as desired").count() >= 3);
+    let at = said_address(&place, "the page is at http://");
+    let says = || get(&at, "/api/v1/fleet").json()["trouble"]["words"].as_str().map(str::to_owned);
+    let full = || says().is_some_and(|words| words.contains("the disk is full"));
+    let fill = format!("/proc/{}/root{}/fill", daemon.0.id(), place.path("state").display());
+    assert!(fs::write(&fill, vec![0; 2 << 20]).is_err(), "the disk is small");
+    place.commit(&[("README.md", "more\n")]);
+    place.until("it is told", full);
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert!(full(), "it still is");
+    fs::remove_file(&fill).expect("room again");
+    place.until("it is over", || says().is_none());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::http::{FORM, address, ask, get, said_address, with_token};
 use crate::simulated::{all_have, base, shop};
-use crate::testbed::certificates::Authority;
+use crate::testbed::certificates::{Authority, EC};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -110,4 +110,31 @@ fn a_diff_takes_what_the_server_says_over_its_own_certificate() {
     std::fs::copy(&renewed.key, &server.key).expect("written");
     let (code, words) = diff(&https, &path(&newer.ca()), &token);
     assert_eq!(code, Some(2), "{words}");
+}
+
+/// Who renews a certificate at night reads what is wrong with it, and a daemon is not kept from its devices by it.
+#[test]
+fn what_is_wrong_with_a_certificate_is_said() {
+    let place = shop();
+    let authority = Authority::new("ours");
+    let (one, other) = (authority.server("one"), authority.server("other"));
+    let (token, _) = with_token(&place);
+    let path = |path: &std::path::Path| path.display().to_string();
+    let own = |cert: &std::path::Path, key: &std::path::Path| {
+        let own = ["--tls-cert".to_owned(), path(cert), "--tls-key".to_owned(), path(key)];
+        [&own[..], &token[..]].concat()
+    };
+    let watch = |arguments: &[String]| {
+        place.watch(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (code, words) = watch(&own(&one.cert, &other.key)).ends();
+    let told =
+        format!("{}: it does not belong to the certificate {}", path(&other.key), path(&one.cert));
+    assert!(code == 1 && words.contains(&told), "{words}");
+    let past = authority.issue("past", "subjectAltName=IP:127.0.0.1\n", -1, EC);
+    let daemon = watch(&own(&past.cert, &past.key));
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let log = std::fs::read_to_string(place.path("log")).expect("a log");
+    assert!(log.contains("the certificate that is shown has expired"), "{log}");
+    daemon.stop();
 }

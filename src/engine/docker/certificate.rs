@@ -9,7 +9,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// First and last second of a certificate's validity, since 1970.
-pub(super) fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
+pub fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
     let (outer, _) = element(certificate, SEQUENCE)?;
     let (mut fields, _) = element(outer, SEQUENCE)?;
     if fields.first() == Some(&VERSION) {

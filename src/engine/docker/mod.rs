@@ -19,6 +19,7 @@ mod transport;
 mod wait;
 mod wire;
 
+pub use certificate::validity;
 pub use tls::ClientIdentity;
 
 use super::{

@@ -73,6 +73,8 @@ pub(super) struct Daemon {
     /// When a fact will have held long enough.
     pub(super) settles: Option<Timestamp>,
     pub(super) trouble: Option<Trouble>,
+    /// When it is tried whether that is over.
+    pub(super) next_try: super::schedule::Moment,
     pub(super) sequence: u64,
     /// Whether a snapshot would say something new.
     pub(super) is_news: bool,
@@ -133,6 +135,7 @@ impl Daemon {
             facts_changed: false,
             settles: None,
             trouble: None,
+            next_try: 0,
             sequence: 0,
             is_news: true,
             call_off,

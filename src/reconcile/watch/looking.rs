@@ -19,6 +19,9 @@ use std::time::Duration;
 /// A device waits so long for the end of a look at it under its former id, or for its revision to be read.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
+/// A store that could not be written is tried again after so many milliseconds.
+const BETWEEN_TRIES_TO_WRITE: u64 = 4000;
+
 impl Daemon {
     /// What is to run now beside what runs already.
     pub(super) fn take_due(&mut self, at_most: usize) -> Vec<Task> {
@@ -102,7 +105,6 @@ impl Daemon {
                 if is_outdated && let Some(memory) = self.memories.get_mut(&device) {
                     memory.end_pauses();
                 }
-                self.trouble = None;
             }
             Ok(None) => {}
             Err(error) => {
@@ -136,6 +138,22 @@ impl Daemon {
         }
         self.trouble = Some(Trouble { words, since });
         self.is_news = true;
+    }
+
+    /// A trouble ends when the store can be written again, not when a device happens to be looked at: that may be long after.
+    pub(super) fn end_trouble(&mut self) {
+        if self.trouble.is_none() || self.clock.moment() < self.next_try {
+            return;
+        }
+        self.next_try = self.clock.moment() + BETWEEN_TRIES_TO_WRITE;
+        match self.shared.store.try_writing() {
+            Ok(()) => {
+                tracing::info!("what happens can be written down again");
+                self.trouble = None;
+                self.is_news = true;
+            }
+            Err(error) => self.take_trouble(&error),
+        }
     }
 
     /// Takes in what was found on a device that the store does not know.

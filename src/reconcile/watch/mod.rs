@@ -362,6 +362,7 @@ impl Loop {
             self.wants_judgement = true;
             self.with_store(Daemon::read_orders);
         }
+        self.daemon.end_trouble();
         if Instant::now() >= self.next_chores {
             self.next_chores = Instant::now() + BETWEEN_CHORES;
             self.with_store(Daemon::do_chores);
