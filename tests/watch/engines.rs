@@ -154,3 +154,44 @@ fn the_repository_and_the_device_are_both_reached_by_ssh() {
     place.until("what was pushed meanwhile", || place.has("till", "web:3") && runs(engine, "3"));
     assert_eq!(daemon.stop(), 0);
 }
+
+/// SIGTERM while a container is being replaced, before and while the old one is stopped: one of them runs, and the store
+/// says which. With no time for that the next daemon sees to it.
+#[test]
+fn a_daemon_that_is_stopped_in_the_middle_leaves_no_module_half_done() {
+    let Some(engines) = dockerds(1) else { return };
+    let engine = &engines[0];
+    for tag in ["1", "2", "3", "4"] {
+        // As the first process of its container it does not hear SIGTERM: stopping it takes all of `stop-timeout`.
+        engine.load_image(&format!("web:{tag}"), &[], &["/bin/sleep", "3600"]);
+    }
+    let mut place = Place::new(&[
+        ("fleet.toml", &FLEET.replace("1s", "4s")),
+        ("devices/till.toml", &format!("engine = \"{}\"\n", engine.address())),
+        ("deployments/base.toml", &base("1")),
+    ]);
+    place.simulated = false;
+    let all = || engine.raw("GET", "/containers/json?all=1", None).json();
+    let count = || all().as_array().map_or(0, Vec::len);
+    let mut before = "1";
+    for (tag, after, limit) in [("2", 0, "60s"), ("3", 1500, "60s"), ("4", 1500, "1s")] {
+        let daemon = place.watch(&["--stop-limit", limit]);
+        place.until("what was before", || place.has("till", &format!("web:{before}")));
+        place.commit(&[("deployments/base.toml", &base(tag))]);
+        place.until("the new one is made", || count() == 2);
+        std::thread::sleep(std::time::Duration::from_millis(after));
+        assert_eq!(daemon.stop(), 0, "{tag}");
+        if limit == "60s" {
+            let ran = if runs(engine, tag) { tag } else { before };
+            assert!(runs(engine, ran) && count() == 1, "{tag}: {}", all());
+            let module = place.device("till").expect("recorded").modules["web"].clone();
+            let id = engine.inspect("web")["Id"].clone();
+            assert_eq!(module.container.as_deref(), id.as_str(), "{tag}: written down");
+        }
+        let daemon = place.watch(&[]);
+        place.until("the next one does it", || place.has("till", &format!("web:{tag}")));
+        assert!(runs(engine, tag) && count() == 1, "{tag}: {}", all());
+        assert_eq!(daemon.stop(), 0);
+        before = tag;
+    }
+}

@@ -329,6 +329,7 @@ fn devices_of_another_control_host_are_left_out_and_that_is_said() {
     let log = || std::fs::read_to_string(place.path("log")).unwrap_or_default();
     let words = "no device of this revision is looked after here";
     place.until("it says so", || log().contains(words));
+    assert!(log().contains("devices=\"till-9\""), "as it was typed: {}", log());
     place.commit(&[("devices/till-9.toml", "")]);
     place.until("it came", || log().contains("device=till-9 code=200"));
     assert_eq!(daemon.stop(), 0);

@@ -1,7 +1,9 @@
 //! The daemon with simulated engines.
 
 use crate::place::Place;
-use hoist::model::DeviceId;
+use hoist::model::{ContainerState, DeviceId, manifest_hash};
+use hoist::resolve::check;
+use hoist::source::Repository;
 use hoist::store::{Approval, OrderKind, Pause, Pin, Scope, fleet_key};
 
 const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n";
@@ -201,8 +203,12 @@ fn a_daemon_that_is_killed_again_and_again_loses_nothing() {
     let last = place.commit(&[("deployments/base.toml", &base("last"))]);
     let daemon = place.watch(&[]);
     place.until("the last commit", || all_have(&place, "web:last"));
-    assert_eq!(place.accepted(), Some(last));
+    assert_eq!(place.accepted(), Some(last.clone()));
     daemon.stop();
+    let repository = Repository::open(&place.fleet()).expect("a repository");
+    let revision = repository.resolve(&last).expect("the last commit");
+    let checked = check(&repository.read(&revision).expect("its files"));
+    let (fleet, resolution) = checked.fleet.expect("it is valid");
     for device in ["till-1", "till-2", "till-3"] {
         let file = place.state_folder().join(format!("engines/{device}.json"));
         let engine =
@@ -211,5 +217,24 @@ fn a_daemon_that_is_killed_again_and_again_loses_nothing() {
         let mut names: Vec<&str> = seen.containers.iter().map(|c| c.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["meter", "web"], "{device}: no duplicate, no orphan");
+        let id = DeviceId::parse(device).expect("an id");
+        let wanted = resolution.manifest(&fleet, &id).expect("targeted").expect("whole");
+        let stored = place.device(device).expect("recorded");
+        let in_force = stored.in_force.expect("it has something");
+        assert_eq!(
+            (in_force.manifest_hash, in_force.revision),
+            (manifest_hash(&wanted), last.clone()),
+            "{device}: what was accepted is what it has"
+        );
+        for container in &seen.containers {
+            let standing = &stored.modules[container.name.as_str()];
+            assert_eq!(
+                standing.container.as_deref(),
+                Some(container.id.as_str()),
+                "{device}: store and engine agree on {}",
+                container.name
+            );
+            assert_eq!(container.state, ContainerState::Running, "{device}: {}", container.name);
+        }
     }
 }

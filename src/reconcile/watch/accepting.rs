@@ -15,7 +15,7 @@ use crate::reconcile::facts::{held_facts, live_facts, next_settling};
 use crate::reconcile::record::note_departed;
 use crate::reconcile::snapshot::{HeldRevision, Trouble};
 use crate::source::{Fetched, RemoteError, RemoteErrorKind};
-use crate::store::{StoreError, StoredDevices, fleet_key};
+use crate::store::{Scope, StoreError, StoredDevices, fleet_key};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -183,7 +183,12 @@ impl Daemon {
         if wanted.is_empty() && !loaded.fleet.devices.is_empty() {
             let words =
                 "no device of this revision is looked after here; one that it may come to have is";
-            tracing::warn!(revision = id, devices = ?self.settings.watches(), "{words}");
+            let devices = match self.settings.watches() {
+                Scope::All => "all".to_owned(),
+                Scope::Device(device) => device.to_string(),
+                Scope::Where(condition) => condition,
+            };
+            tracing::warn!(revision = id, devices, "{words}");
         }
         let moment = self.clock.moment();
         self.listeners.keep(|device| wanted.contains(device));
