@@ -170,7 +170,8 @@ impl RunInput<'_> {
         let former = self.before.get(&plan.device).map(|d| d.modules.clone()).unwrap_or_default();
         let reports = match plan.state {
             DeviceState::Observed => {
-                read_reports(seen.engine.as_ref(), &ours, &former, at.seconds).await
+                let secrets = &seen.secrets.values;
+                read_reports(seen.engine.as_ref(), &ours, &former, secrets, at.seconds).await
             }
             DeviceState::Pending(_) | DeviceState::Paused(_) | DeviceState::Held { .. } => {
                 BTreeMap::new()

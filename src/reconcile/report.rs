@@ -5,7 +5,7 @@
 //! before it is read, read only up to a limit, and taken only as one plain JSON object. It is looked for at
 //! most once a minute.
 
-use crate::engine::{Engine, EngineErrorKind, FileForm, FileSeen};
+use crate::engine::{Engine, EngineErrorKind, FileForm, FileSeen, SecretValues};
 use crate::model::{ContainerState, ENGINE_FILES, ModuleName, ObservedContainer};
 use crate::store::{ModuleReport, ModuleStanding};
 use futures_util::stream::{self, StreamExt as _};
@@ -29,6 +29,7 @@ pub(super) async fn read_reports(
     engine: &dyn Engine,
     containers: &[(ModuleName, &ObservedContainer)],
     former: &BTreeMap<ModuleName, ModuleStanding>,
+    secrets: &SecretValues,
     now: i64,
 ) -> BTreeMap<ModuleName, ModuleReport> {
     let (mut reports, mut due) = (BTreeMap::new(), Vec::new());
@@ -57,7 +58,7 @@ pub(super) async fn read_reports(
         if !is_reached.load(Ordering::Relaxed) {
             return (module.clone(), known);
         }
-        match look(engine, container, &known).await {
+        match look(engine, container, &known, secrets).await {
             Ok(report) => (module.clone(), ModuleReport { looked_at: now, ..report }),
             Err(kind) => {
                 // The others would wait just as long.
@@ -78,6 +79,7 @@ async fn look(
     engine: &dyn Engine,
     container: &str,
     known: &ModuleReport,
+    secrets: &SecretValues,
 ) -> Result<ModuleReport, EngineErrorKind> {
     let path = format!("{ENGINE_FILES}/out/reported.json");
     let refused = |stamp: String, words: String| ModuleReport {
@@ -107,7 +109,10 @@ async fn look(
         return Ok(refused("changing".to_owned(), "it changed while it was read".to_owned()));
     };
     Ok(match parse_report(&content) {
-        Ok(json) => ModuleReport { content: Some(json), stamp, problem: None, ..known.clone() },
+        Ok(json) => {
+            let content = Some(without_secrets(json, secrets));
+            ModuleReport { content, stamp, problem: None, ..known.clone() }
+        }
         Err(words) => refused(stamp, words),
     })
 }
@@ -143,6 +148,26 @@ fn parse_report(content: &[u8]) -> Result<Json, String> {
         .and_then(|json| deserializer.end().map(|()| json))
         .map_err(|error| format!("it is no JSON that is taken: {error}"))?;
     if json.is_object() { Ok(json) } else { Err("it is no JSON object".to_owned()) }
+}
+
+/// A report whose module repeats what it was given, without it.
+fn without_secrets(json: Json, secrets: &SecretValues) -> Json {
+    match json {
+        Json::String(text) => secrets.masked(&text).into(),
+        Json::Array(items) => {
+            items.into_iter().map(|item| without_secrets(item, secrets)).collect()
+        }
+        Json::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| (secrets.masked(&key), without_secrets(value, secrets)))
+            .collect(),
+        // A number is a secret as a whole or not at all.
+        Json::Number(number) => match secrets.masked(&number.to_string()) {
+            text if text == "…" => text.into(),
+            _ => Json::Number(number),
+        },
+        Json::Null | Json::Bool(_) => json,
+    }
 }
 
 /// A value at a depth: neither deeper than allowed nor with a key that stands twice.
@@ -225,6 +250,8 @@ impl<'de> Visitor<'de> for Nested {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SecretName;
+    use serde_json::json;
 
     #[test]
     fn only_one_plain_object_is_a_report() {
@@ -250,6 +277,17 @@ mod tests {
             words.push('\n');
         }
         insta::assert_snapshot!(words);
+    }
+
+    #[test]
+    fn what_a_module_was_given_is_not_in_its_report() {
+        let mut secrets = SecretValues::default();
+        for (name, value) in [("token", "s3cret"), ("pin", "4711")] {
+            secrets.insert(&SecretName::parse(name).unwrap(), Ok(value.to_owned()));
+        }
+        let told = json!({"a": ["is s3cret.", 4711, 47110, true], "s3cret": {"b": "czNjcmV0"}});
+        let kept = json!({"a": ["is ….", "…", 47110, true], "…": {"b": "…"}});
+        assert_eq!(without_secrets(told, &secrets), kept);
     }
 
     #[test]

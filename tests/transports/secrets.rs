@@ -51,12 +51,18 @@ fn a_secret_is_in_the_environment_and_nowhere_else() {
     let Some(engines) = dockerds(1) else { return };
     let engine = &engines[0];
     // A module that tells all it knows, and fails.
-    engine.load_image("test/app:1", &[], &["sh", "-c", "exec sleep 100000"]);
+    let tells = r#"t=$(printf %s "$TOKEN" | sed 's/"/\\"/g'); printf '{"told": "of %s"}' "$t" >/run/hoist/out/reported.json"#;
+    let app = format!("{tells}; exec sleep 100000");
+    engine.load_image("test/app:1", &[], &["sh", "-c", &app]);
     engine.load_image("test/chatty:1", &[], &["sh", "-c", "echo \"$TOKEN\"; exit 3"]);
     let mut control = ControlHost::new();
     control.set_variable("HOIST_LOG", "trace");
     control.set_variable("API", FIRST);
     control.write("hoist.toml", "[secrets.api]\npassword = { env = \"API\" }\n");
+    control.write(
+        "fleet/fleet.toml",
+        "name = \"towers\"\n[reported-properties]\ntoken = \"app.told\"\n",
+    );
     control.write("fleet/devices/d1.toml", &format!("engine = \"{}\"\n", engine.address()));
     let deployment = |image: &str| {
         format!(
@@ -78,6 +84,9 @@ fn a_secret_is_in_the_environment_and_nowhere_else() {
     assert_absent(engine.inspect("app")["Config"]["Labels"].to_string().as_bytes(), "a label");
     control.apply().expect(0);
     assert_eq!(engine.inspect("app")["Id"], id, "the same value changes nothing");
+    let report =
+        control.hoist(&["query", "SELECT properties.reported.token FROM devices"]).expect(0);
+    assert!(report.stdout.contains("of …"), "{}", report.stdout);
 
     // Another value is another specification, told without either.
     control.set_variable("API", SECOND);
