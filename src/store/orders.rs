@@ -130,7 +130,7 @@ impl Store {
     /// The store can't be written.
     pub fn pause(&self, pause: &Pause) -> Result<(), StoreError> {
         let Pause { id: _, scope, reason, who, since, until } = pause;
-        let until_words = until.map_or(String::new(), |until| format!(" until {until}"));
+        let until_words = until.map_or(String::new(), |until| format!(" (until {until})"));
         let entry = entry(scope, "pause", None, who, *since, format!("{reason}{until_words}"));
         self.give(OrderKind::Pause, scope, None, reason, who, *since, *until, entry)
     }
@@ -141,7 +141,7 @@ impl Store {
     /// The store can't be written.
     pub fn pin(&self, pin: &Pin) -> Result<(), StoreError> {
         let Pin { id: _, revision, scope, reason, who, since, until } = pin;
-        let until_words = until.map_or(String::new(), |until| format!(" until {until}"));
+        let until_words = until.map_or(String::new(), |until| format!(" (until {until})"));
         let entry =
             entry(scope, "pin", Some(revision), who, *since, format!("{reason}{until_words}"));
         self.give(OrderKind::Pin, scope, Some(revision), reason, who, *since, *until, entry)

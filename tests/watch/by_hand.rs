@@ -54,6 +54,8 @@ fn orders_reach_a_running_daemon_and_wait_for_one_that_does_not_run() {
     // Without a daemon they are kept for the next one.
     done(&place, &["unpin", "--where", "deviceId = 'till-2'"]);
     done(&place, &["pause", "--all", "--reason", "power is worked on", "--for", "1h"]);
+    let history = done(&place, &["history"]);
+    assert!(history.contains("power is worked on (until 2"), "a reason ends before: {history}");
     let again = hoist(&place, &["resume", "till-1", "--simulate"]);
     assert_eq!(again.code, 1);
     assert!(again.err.contains("  paused: all devices (power is worked on)"), "{}", again.err);

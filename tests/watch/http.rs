@@ -141,6 +141,9 @@ fn who_may_ask_is_asked_and_forms_come_from_the_page() {
     assert_eq!(ask(&at, "GET", "/api/v1/fleet", &["Authorization: Bearer no"], "").status, 401);
     let evil = ask(&at, "GET", "/", &[&bearer, "Host: evil.example"], "");
     assert_eq!(evil.status, 421);
+    // Names are the same in capitals.
+    let shouted = ask(&at, "GET", "/healthz", &["Host: LocalHost"], "");
+    assert_eq!(shouted.status, 200, "{}", shouted.body);
     for refused in [&evil, &get(&at, "/api/v1/fleet"), &page] {
         for header in ["content-security-policy: default-src 'none'", "cache-control: no-store"] {
             assert!(refused.head.contains(header), "{header}\n{}", refused.head);
