@@ -89,7 +89,7 @@ fn beside_lines(beside: &Beside, now: Timestamp, coloured: bool) -> String {
         let HeldRevision { revision, reasons, since, numbers: _ } = held;
         let short = short_revision(revision);
         let since = age(Some(*since), now);
-        let head = format!("held: {short}, {since}; what counted before stays in force");
+        let head = format!("held: {short}, {since}; nothing of it goes out");
         out.push_str(&format!("{}\n", paint(coloured, Tone::Warning, &head)));
         const MOST: usize = 5;
         for reason in reasons.iter().take(MOST) {
