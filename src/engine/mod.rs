@@ -10,7 +10,7 @@ mod secret_values;
 pub mod simulated;
 
 pub use listen::{EngineEvent, EventKind, EventStream, LogPiece, LogSource, LogStream, LogsWanted};
-pub use secret_values::SecretValues;
+pub use secret_values::{Mask, SecretValues};
 
 use crate::model::{EngineReport, Observation, Timestamp};
 use crate::plan::{Step, StepOutput};

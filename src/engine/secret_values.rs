@@ -79,17 +79,17 @@ impl SecretValues {
     /// A text without any value, or any line of a value, as it is or in the disguises in which texts carry
     /// each other: a module, an engine or a registry may repeat what it was given, and not always whole.
     pub fn masked(&self, text: &str) -> String {
-        let values: Vec<&str> = self
-            .values
-            .values()
-            .flatten()
-            .map(String::as_str)
-            .chain(self.credentials.values().flatten().map(|c| c.password.as_str()))
-            .filter(|value| !value.is_empty())
-            .collect();
-        let mut parts: Vec<String> = values
-            .iter()
-            .flat_map(|value| std::iter::once(*value).chain(value.lines()))
+        let mut mask = self.mask_for_data();
+        mask.0.extend(self.all().filter(|value| !value.is_empty()).map(str::to_owned));
+        mask.applied_to(text)
+    }
+
+    /// The same for data that somebody goes by, made once for all of it. A value that is too short for its parts to be
+    /// taken out stays there: `on` says nothing, and without it nobody could tell what a module reports.
+    pub fn mask_for_data(&self) -> Mask {
+        let mut parts: Vec<String> = self
+            .all()
+            .flat_map(|value| std::iter::once(value).chain(value.lines()))
             .map(str::trim)
             .filter(|part| part.len() >= SHORTEST_MASKED)
             .flat_map(disguises)
@@ -98,9 +98,24 @@ impl SecretValues {
             // As HTTP's basic authentication has them.
             parts.extend(disguises(&format!("{username}:{password}")));
         }
-        parts.extend(values.iter().map(|value| (*value).to_owned()));
+        Mask(parts)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let passwords = self.credentials.values().flatten().map(|c| c.password.as_str());
+        self.values.values().flatten().map(String::as_str).chain(passwords)
+    }
+}
+
+/// What is taken out of texts. Never printed.
+pub struct Mask(Vec<String>);
+
+impl Mask {
+    /// A text without it; the longest first, so that of no part a rest is left.
+    pub fn applied_to(&self, text: &str) -> String {
+        let mut parts: Vec<&String> = self.0.iter().filter(|part| text.contains(*part)).collect();
         parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-        parts.iter().fold(text.to_owned(), |text, part| text.replace(part, "…"))
+        parts.into_iter().fold(text.to_owned(), |text, part| text.replace(part, "…"))
     }
 }
 

@@ -5,7 +5,7 @@
 //! before it is read, read only up to a limit, and taken only as one plain JSON object. It is looked for at
 //! most once a minute.
 
-use crate::engine::{Engine, EngineErrorKind, FileForm, FileSeen, SecretValues};
+use crate::engine::{Engine, EngineErrorKind, FileForm, FileSeen, Mask, SecretValues};
 use crate::model::{ContainerState, ENGINE_FILES, ModuleName, ObservedContainer};
 use crate::store::{ModuleReport, ModuleStanding};
 use futures_util::stream::{self, StreamExt as _};
@@ -110,10 +110,11 @@ async fn look(
     };
     Ok(match parse_report(&content) {
         Ok(json) => {
-            let content = Some(without_secrets(json, secrets));
+            let content = Some(without_secrets(json, &secrets.mask_for_data()));
             ModuleReport { content, stamp, problem: None, ..known.clone() }
         }
-        Err(words) => refused(stamp, words),
+        // The words name a key that stands twice.
+        Err(words) => refused(stamp, secrets.masked(&words)),
     })
 }
 
@@ -151,18 +152,16 @@ fn parse_report(content: &[u8]) -> Result<Json, String> {
 }
 
 /// A report whose module repeats what it was given, without it.
-fn without_secrets(json: Json, secrets: &SecretValues) -> Json {
+fn without_secrets(json: Json, mask: &Mask) -> Json {
     match json {
-        Json::String(text) => secrets.masked(&text).into(),
-        Json::Array(items) => {
-            items.into_iter().map(|item| without_secrets(item, secrets)).collect()
-        }
+        Json::String(text) => mask.applied_to(&text).into(),
+        Json::Array(items) => items.into_iter().map(|item| without_secrets(item, mask)).collect(),
         Json::Object(members) => members
             .into_iter()
-            .map(|(key, value)| (secrets.masked(&key), without_secrets(value, secrets)))
+            .map(|(key, value)| (mask.applied_to(&key), without_secrets(value, mask)))
             .collect(),
         // A number is a secret as a whole or not at all.
-        Json::Number(number) => match secrets.masked(&number.to_string()) {
+        Json::Number(number) => match mask.applied_to(&number.to_string()) {
             text if text == "…" => text.into(),
             _ => Json::Number(number),
         },
@@ -282,12 +281,13 @@ mod tests {
     #[test]
     fn what_a_module_was_given_is_not_in_its_report() {
         let mut secrets = SecretValues::default();
-        for (name, value) in [("token", "s3cret"), ("pin", "4711")] {
+        for (name, value) in [("token", "s3cret"), ("pin", "4711"), ("short", "on")] {
             secrets.insert(&SecretName::parse(name).unwrap(), Ok(value.to_owned()));
         }
-        let told = json!({"a": ["is s3cret.", 4711, 47110, true], "s3cret": {"b": "czNjcmV0"}});
-        let kept = json!({"a": ["is ….", "…", 47110, true], "…": {"b": "…"}});
-        assert_eq!(without_secrets(told, &secrets), kept);
+        let told =
+            json!({"a": ["is s3cret.", 4711, 47110, "on", true], "s3cret": {"b": "czNjcmV0"}});
+        let kept = json!({"a": ["is ….", "…", 47110, "on", true], "…": {"b": "…"}});
+        assert_eq!(without_secrets(told, &secrets.mask_for_data()), kept);
     }
 
     #[test]
