@@ -1,7 +1,8 @@
 //! The fleet as its store alone knows it: for the day on which the repository that a daemon reads is gone or damaged, and
 //! somebody has to leave devices alone, or to see how they are.
 //!
-//! Its name, its devices, and how they were reached; no tags and no deployments. Whatever needs those fails as it would.
+//! Its name, its devices, and how they were reached; no tags and no deployments. A table by those fails as it would; an order by
+//! condition is for the daemon to understand.
 
 use super::Global;
 use super::exit::Failure;

@@ -149,7 +149,13 @@ impl Loaded {
             };
             (id.clone(), device)
         };
-        if Arc::ptr_eq(&self.fleet.devices, &newest.devices) {
+        let is_reached_otherwise = |(id, device): (&DeviceId, &Arc<Device>)| {
+            let newer = newest.devices.get(id);
+            newer.is_some_and(|newer| !is_reached_alike(device, newer))
+        };
+        if Arc::ptr_eq(&self.fleet.devices, &newest.devices)
+            || !self.fleet.devices.iter().any(is_reached_otherwise)
+        {
             return self.clone();
         }
         let devices = Arc::new(self.fleet.devices.iter().map(reached).collect());

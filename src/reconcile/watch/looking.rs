@@ -166,9 +166,24 @@ impl Daemon {
         found: Found,
         newest: Option<Arc<Loaded>>,
     ) -> Result<(), StoreError> {
+        let written = self.write_found(device, found, newest);
+        let (ended, written) = match written {
+            Ok(ended) => (ended, Ok(())),
+            Err(error) => (Ended::Again, Err(error)),
+        };
+        self.schedule.ended(device, ended, self.clock.moment());
+        self.end_look_at(device)?;
+        written
+    }
+
+    fn write_found(
+        &mut self,
+        device: &DeviceId,
+        found: Found,
+        newest: Option<Arc<Loaded>>,
+    ) -> Result<Ended, StoreError> {
         let now = self.clock.now();
         self.is_news = true;
-        self.end_look_at(device)?;
         // This was no look that says how it is at a revision.
         self.progress.outdated.remove(device);
         let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
@@ -202,8 +217,7 @@ impl Daemon {
             Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
         }
         self.enrol(device)?;
-        self.schedule.ended(device, ended, self.clock.moment());
-        Ok(())
+        Ok(ended)
     }
 
     /// An engine tells something.

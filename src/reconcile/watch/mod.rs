@@ -348,7 +348,8 @@ impl Loop {
                 self.wants_judgement |= accepts && self.daemon.is_on_the_way_to_the_head();
             }
             Err(error) => {
-                // A task that panics is a fault of ours; the device it was about is looked at again at the resync.
+                // A task that panics is a fault of ours. Which one it was is not known; two that read do no harm.
+                self.reading = false;
                 tracing::error!(%error, "a task broke down");
             }
         }

@@ -143,6 +143,8 @@ impl Daemon {
             return None;
         }
         let read = self.to_read(accepted, is_outdated);
+        // What nobody wants any more would stay as it was read, by facts of another day.
+        self.others.read.retain(|id, _| read.wanted.contains(id));
         (!read.wanted.is_empty()).then_some(read)
     }
 
