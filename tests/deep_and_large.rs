@@ -32,6 +32,7 @@ fn ten_thousand_levels_are_an_error_and_no_overflow() {
         ("both in turn", format!("x = {}\n", nested("[{ a = ", "1", " }]"))),
         ("a dotted key", format!("{dotted} = 1\n")),
         ("a header", format!("[{dotted}]\nb = 1\n")),
+        ("a header of tags", format!("[tags.{dotted}]\nb = 1\n")),
         ("a header of a list", format!("[[{dotted}]]\nb = 1\n")),
         ("a dotted key in an inline table", format!("x = {{ {dotted} = 1 }}\n")),
         (

@@ -5,6 +5,7 @@
 use super::observation::ENGINE_FILES;
 use super::settings::Protocol;
 use std::fmt;
+use std::path::{Component, Path, PathBuf};
 
 /// A published port, `[ip:]host:container[/tcp|udp]`, parsed before templates are filled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +168,15 @@ pub const ENGINE_FILES_TAKEN: &str =
 
 /// Whether a path in a module is that of the files that the engine holds for it, or below.
 pub fn is_engine_files(path: &str) -> bool {
-    std::path::Path::new(path).starts_with(ENGINE_FILES)
+    let mut real = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            Component::CurDir => {}
+            part => real.push(part),
+        }
+    }
+    real.starts_with(ENGINE_FILES)
 }
 
 /// A device node of the device in a module, `/dev/x[:/dev/y[:rwm]]`.

@@ -19,6 +19,9 @@ pub(super) fn decode(item: &Item<'_>) -> Option<Table> {
                     refuse_own_label(&label);
                 }
             }
+            "volumes" if mounts_engine_files(entry.value.get_ref()) => {
+                refuse(&entry, ENGINE_FILES_TAKEN, "mount it at another path");
+            }
             "hostconfig" => {
                 entries(&entry).iter().for_each(host_option);
             }
@@ -52,7 +55,11 @@ fn host_option(option: &Item<'_>) {
 fn mounts_engine_files(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Array(items) => items.iter().any(|item| match item.get_ref() {
-            DeValue::String(bind) => bind.split(':').nth(1).is_some_and(is_engine_files),
+            DeValue::String(bind) => {
+                let mut parts = bind.split(':');
+                let first = parts.next();
+                parts.next().or(first).is_some_and(is_engine_files)
+            }
             DeValue::Table(mount) => mount.iter().any(|(key, target)| {
                 key.get_ref().eq_ignore_ascii_case("Target")
                     && target.get_ref().as_str().is_some_and(is_engine_files)

@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::diagnostic::Place;
 use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table, Value};
 
-/// So deep inline tables are read.
+/// So deep inline tables are read, and so many tables lie above the keys below a header.
 const DEEPEST: usize = 4;
 
 /// A table of more keys is none that a person wrote; putting them in one by one would take long.
@@ -87,7 +87,7 @@ impl<'a> Draft<'a> {
         while rest.take(b'.') {
             path.push(rest.bare_key()?);
         }
-        if !rest.take(b']') || is_list && path.remove(0) != "device" {
+        if !rest.take(b']') || is_list && path.remove(0) != "device" || path.len() > DEEPEST {
             return None;
         }
         let (first, below) = path.split_first()?;
@@ -354,6 +354,13 @@ mod tests {
             assert!(!agrees(text, "gw"), "{text}");
         }
         assert!(!agrees("", "a+b"), "such an id is no file's name");
+        let header = |levels: usize| format!("[tags{}]\nx = 1", ".a".repeat(levels));
+        assert!(agrees(&header(3), "gw"));
+        assert!(!agrees(&header(4), "gw"));
+        let keys =
+            |n: usize| (0..n).fold("[tags]\n".to_owned(), |all, n| format!("{all}k{n} = 1\n"));
+        assert!(agrees(&keys(64), "gw"));
+        assert!(!agrees(&keys(65), "gw"));
     }
 
     proptest! {

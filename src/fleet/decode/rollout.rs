@@ -37,8 +37,9 @@ pub(super) fn tightening(item: &Item<'_>) -> Option<PhaseSettings> {
     Some(settings)
 }
 
-/// The phase that nobody writes.
-const REST: &str = "rest";
+/// The phases that nobody writes: whoever is in no other, and what a diff calls those that it can't tell apart, and those
+/// that wait for no phase.
+pub(in crate::fleet) const UNWRITTEN_PHASES: [&str; 3] = ["rest", "later phases", "at once"];
 
 /// A phase; `names` are those of the phases before it.
 fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option<Phase> {
@@ -47,9 +48,14 @@ fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option
     let name =
         said.as_ref().and_then(Item::text).map_or_else(|| format!("phase {number}"), str::to_owned);
     let place = said.as_ref().unwrap_or(item);
-    if name == REST {
-        let help = "a last phase with settings of its own has another name, and `share = \"100%\"`";
-        let words = "the phase of whoever is in no other has that name";
+    if UNWRITTEN_PHASES.contains(&name.as_str()) {
+        let (words, help) = match name.as_str() {
+            "rest" => (
+                "the phase of whoever is in no other has that name",
+                "a last phase with settings of its own has another name, and `share = \"100%\"`",
+            ),
+            _ => ("a diff speaks of others by that name", "give the phase another name"),
+        };
         place.report(Code::BadValue, words, Some(help.into()));
     }
     if !names.insert(name.clone()) {

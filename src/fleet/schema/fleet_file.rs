@@ -6,7 +6,7 @@ use super::parts::{
     secret_name, share, table, table_with, word,
 };
 use crate::diagnostic::Code;
-use crate::fleet::decode::DEFAULT_KEYS;
+use crate::fleet::decode::{DEFAULT_KEYS, UNWRITTEN_PHASES};
 use serde_json::{Map, Value as Json, json};
 
 /// The words on lints are those that people read in the documentation.
@@ -94,7 +94,7 @@ fn rollout() -> Json {
     let phase = table(rollout_settings().into_iter().chain([
         ("name", "its name, in status and logs; `rest` is that of whoever is in no other", {
             let mut name = not_empty();
-            name["not"] = json!({"const": "rest"});
+            name["not"] = json!({"enum": UNWRITTEN_PHASES});
             name
         }),
         ("target", "which devices, by condition", code()),
