@@ -41,7 +41,9 @@ pub use observation::{
     ObservedContainer, ObservedMount, ObservedPort, TwinFile, TwinSeen, label,
 };
 pub use reference::{ImageReference, ImageReferenceError};
-pub use rollout::{Amount, OnFailure, PhaseSettings};
+pub use rollout::{
+    AT_ONCE, Amount, LATER_PHASES, OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES,
+};
 pub use route::{HubEvents, Route, RouteEnds, RouteSink, RouteSource};
 pub use settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,

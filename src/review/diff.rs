@@ -8,14 +8,14 @@ use super::fields::{
 use super::missing::missing_facts;
 use super::notices::notices;
 use super::pairs::{BothStates, EqualCohorts, Pairs, have_equal_facts};
-use super::phases::{AT_ONCE, Phases, has_shares};
+use super::phases::{Phases, has_shares};
 use super::setters::{name_setters, ranks};
 use super::side::{Filled, Member, Side, State};
 use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::{print_toml, side_by_side};
 use crate::model::{
-    Cohort, DeviceId, ModuleName, Route, RouteName, Table, Text, Value, route_value,
+    AT_ONCE, Cohort, DeviceId, ModuleName, Route, RouteName, Table, Text, Value, route_value,
 };
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,17 +3,9 @@
 use super::{Cause, Group, Membership, Side};
 use crate::fleet::Fleet;
 use crate::language::{Subject, Truth};
-use crate::model::{Deployment, DeploymentId, DeviceId};
+use crate::model::{AT_ONCE, Deployment, DeploymentId, DeviceId, LATER_PHASES, REST};
 use crate::rollout::phases_of;
 use std::collections::BTreeMap;
-
-/// What shares take, and the rest, where nobody can know who that is: a share takes devices by the hash of their ids and the
-/// commit's, out of all that change.
-pub(super) const LATER: &str = "later phases";
-/// Without phases, because of `phased = false`.
-pub(super) const AT_ONCE: &str = "at once";
-/// Whoever is in no phase that is written.
-const REST: &str = "rest";
 
 /// Whether a phase takes a share of the devices.
 pub(super) fn has_shares(side: &Side<'_>) -> bool {
@@ -62,7 +54,7 @@ impl<'a> Phases<'a> {
         if self.is_at_once(group) {
             return vec![(AT_ONCE.to_owned(), group.devices.len())];
         }
-        let last = if self.known.is_some() || !has_shares(self.head) { REST } else { LATER };
+        let last = if self.known.is_some() || !has_shares(self.head) { REST } else { LATER_PHASES };
         let names: Vec<&str> =
             rollout.phases.iter().map(|phase| phase.name.as_str()).chain([last]).collect();
         let mut counts = vec![0; names.len()];

@@ -189,7 +189,7 @@ pub(super) fn membership(group: &Group) -> Option<&'static str> {
 pub(super) fn phases(group: &Group) -> Option<Phrase> {
     match group.phases.as_slice() {
         [] => None,
-        [(name, _)] if name == super::phases::AT_ONCE => {
+        [(name, _)] if name == crate::model::AT_ONCE => {
             Some(vec![words("goes out at once, without phases (phased = false)")])
         }
         phases => {
@@ -198,7 +198,7 @@ pub(super) fn phases(group: &Group) -> Option<Phrase> {
                 let comma = if index == 0 { "" } else { "," };
                 phrase.push(words(format!("{comma} {devices} in ")));
                 phrase.push(Piece::Name(name.clone()));
-                if name == super::phases::LATER {
+                if name == crate::model::LATER_PHASES {
                     phrase.push(words(" (who is in which, the commit's id decides)"));
                 }
             }

@@ -3,7 +3,7 @@
 use super::shares::taken;
 use super::{Mark, Member, PhaseState, Place, Rollout, Rules, Stage, Wait, Who};
 use crate::fleet;
-use crate::model::{DeviceId, Hash, PhaseSettings, Timestamp};
+use crate::model::{DeviceId, Hash, PhaseSettings, REST, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many failed manifests are remembered.
@@ -87,7 +87,7 @@ impl Rollout {
             promoted: false,
         });
         let rest = PhaseState {
-            name: "rest".to_owned(),
+            name: REST.to_owned(),
             who: Who::Rest,
             rules: rules(&PhaseSettings::default()),
             soaked: 0,

@@ -245,9 +245,8 @@ fn check_sizes(
     at: Option<&BTreeMap<String, Value>>,
     places: &Places,
 ) {
-    let of = |bytes: Option<usize>| bytes.unwrap_or_default();
-    let (desired, at) =
-        (of(desired.map(|t| json_size(t.iter()))), of(at.map(|at| json_size(at.iter()))));
+    let desired = desired.map_or(0, |desired| json_size(desired.iter()));
+    let at = at.map_or(0, |at| json_size(at.iter()));
     let size = desired + at;
     if size > LARGEST_DESIRED {
         let message = format!(

@@ -28,7 +28,6 @@ pub(super) use homes::DEFAULT_KEYS;
 pub(super) use reader::TableReader;
 #[cfg(test)]
 pub(super) use reader::known;
-pub(super) use rollout::UNWRITTEN_PHASES;
 pub(super) use words::Words;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level, Place, Source, Span};

@@ -4,7 +4,7 @@ use super::item::Item;
 use super::reader::TableReader;
 use crate::diagnostic::Code;
 use crate::fleet::{Phase, Rollout};
-use crate::model::{OnFailure, PhaseSettings};
+use crate::model::{OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES};
 use std::collections::BTreeSet;
 
 /// The fleet's rollout.
@@ -37,10 +37,6 @@ pub(super) fn tightening(item: &Item<'_>) -> Option<PhaseSettings> {
     Some(settings)
 }
 
-/// The phases that nobody writes: whoever is in no other, and what a diff calls those that it can't tell apart, and those
-/// that wait for no phase.
-pub(in crate::fleet) const UNWRITTEN_PHASES: [&str; 3] = ["rest", "later phases", "at once"];
-
 /// A phase; `names` are those of the phases before it.
 fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option<Phase> {
     let mut reader = item.table("a phase")?;
@@ -50,7 +46,7 @@ fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option
     let place = said.as_ref().unwrap_or(item);
     if UNWRITTEN_PHASES.contains(&name.as_str()) {
         let (words, help) = match name.as_str() {
-            "rest" => (
+            REST => (
                 "the phase of whoever is in no other has that name",
                 "a last phase with settings of its own has another name, and `share = \"100%\"`",
             ),

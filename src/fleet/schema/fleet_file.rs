@@ -6,7 +6,8 @@ use super::parts::{
     secret_name, share, table, table_with, word,
 };
 use crate::diagnostic::Code;
-use crate::fleet::decode::{DEFAULT_KEYS, UNWRITTEN_PHASES};
+use crate::fleet::decode::DEFAULT_KEYS;
+use crate::model::UNWRITTEN_PHASES;
 use serde_json::{Map, Value as Json, json};
 
 /// The words on lints are those that people read in the documentation.
