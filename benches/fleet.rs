@@ -231,7 +231,7 @@ fn inventory(scale: Scale, table: &mut Table) {
 /// The devices and their tags as an inventory.
 fn ansible_hosts(fleet: &Fleet) -> String {
     let mut text = "all:\n  hosts:\n".to_owned();
-    for (id, device) in &*fleet.devices {
+    for (id, device) in fleet.devices.iter() {
         let tags = hoist::model::Value::Table(device.tags.clone()).to_json();
         text.push_str(&format!("    {id}: {tags}\n"));
     }

@@ -50,7 +50,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             for (path, value) in &set {
                 edited.tags.set_at(path, value.clone());
             }
-            Arc::make_mut(&mut fleet.devices).insert(edited.id.clone(), Arc::new(edited));
+            Arc::make_mut(&mut fleet.devices).insert(Arc::new(edited));
         }
     }
     let mut head = edited(global, loaded, &base)?;

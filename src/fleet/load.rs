@@ -4,13 +4,13 @@
 //! again. Whatever depends on more than one file is done after that, in the order of their paths.
 
 use super::decode::{self, File, Texts, Words};
-use super::paths::{Role, is_ours, is_readable, near_misses, role, start_of};
+use super::paths::{NearMisses, Role, is_ours, is_readable, role, start_of};
 use super::side_by_side::side_by_side_with;
 use super::unique::{unique_deployments, unique_devices};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
 use crate::language::{Condition, Query};
-use crate::model::{Deployment, DeploymentKind, Device, DeviceId, FleetName};
+use crate::model::{Deployment, DeploymentKind, Device, DeviceId, Devices, FleetName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub struct LoadCache {
 #[derive(Debug)]
 struct KnownDevices {
     files: Vec<Arc<Decoded>>,
-    all: Arc<BTreeMap<DeviceId, Arc<Device>>>,
+    all: Arc<Devices>,
 }
 
 /// The path, the content and what it says.
@@ -50,7 +50,7 @@ enum Content {
     Nothing,
     Fleet(Box<Fleet>),
     Devices(Box<[(Arc<Device>, Option<Place>)]>),
-    Deployment(Box<Deployment<Condition, Query>>),
+    Deployment(Arc<Deployment<Condition, Query>>),
 }
 
 /// The name that `fleet.toml` gives, whatever else is wrong with the files; `None` if it gives none.
@@ -78,20 +78,19 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut device_files = Vec::new();
     let mut deployments = Vec::new();
     let mut all_devices_read = true;
-    let files = read(tree, &mut found);
+    let files = files(tree, std::mem::take(&mut cache.files), &mut found);
     all_devices_read &= files.all_devices_read;
-    cache.files = decode_all(files.contents, std::mem::take(&mut cache.files));
+    cache.files = decode_all(files);
     for (_, _, decoded) in &cache.files {
         match &decoded.content {
             Content::Nothing => {}
             Content::Fleet(decoded) => fleet = Some(Fleet::clone(decoded)),
             Content::Devices(_) => device_files.push(decoded),
-            Content::Deployment(deployment) => deployments.push(Deployment::clone(deployment)),
+            Content::Deployment(deployment) => deployments.push(Arc::clone(deployment)),
         }
         all_devices_read &= !decoded.may_lack_devices;
         found.extend(decoded.diagnostics.clone());
     }
-    near_misses(tree, &mut found);
     if !tree.0.contains_key("fleet.toml") {
         found.push(
             Diagnostic::new(Code::NoFleetFile, "there is no `fleet.toml`")
@@ -114,7 +113,7 @@ fn all_devices(
     files: Vec<&Arc<Decoded>>,
     known: &mut Option<KnownDevices>,
     found: &mut Diagnostics,
-) -> Arc<BTreeMap<DeviceId, Arc<Device>>> {
+) -> Arc<Devices> {
     if let Some(known) = known
         && known.files.len() == files.len()
         && known.files.iter().zip(&files).all(|(old, new)| Arc::ptr_eq(old, new))
@@ -127,9 +126,7 @@ fn all_devices(
     });
     let before = found.len();
     let unique = unique_devices(devices.collect(), found);
-    let all: BTreeMap<_, _> =
-        unique.into_iter().map(|device| (device.id.clone(), device)).collect();
-    let all = Arc::new(all);
+    let all: Arc<Devices> = Arc::new(unique.into_iter().collect());
     *known = (found.len() == before).then(|| KnownDevices {
         files: files.into_iter().cloned().collect(),
         all: Arc::clone(&all),
@@ -138,52 +135,74 @@ fn all_devices(
 }
 
 /// The files that are decoded, in the order of their paths.
-struct Files<'a> {
-    contents: Vec<(&'a Arc<str>, &'a TreeEntry)>,
+#[derive(Default)]
+struct Files {
+    /// Those that are not decoded yet with nothing in them.
+    all: Vec<Known>,
+    /// Where the ones stand that are not decoded yet.
+    new: Vec<usize>,
     /// Whether none is missing that might hold devices.
     all_devices_read: bool,
 }
 
-fn read<'a>(tree: &'a FileTree, found: &mut Diagnostics) -> Files<'a> {
-    let mut files = Files { contents: Vec::with_capacity(tree.0.len()), all_devices_read: true };
+/// The files of a tree that are decoded. Those that were before are known to be in order. Both are in the order of paths.
+fn files(tree: &FileTree, known: Vec<Known>, found: &mut Diagnostics) -> Files {
+    let all = Vec::with_capacity(tree.0.len());
+    let mut files = Files { all, new: Vec::new(), all_devices_read: true };
+    let mut known = known.into_iter().peekable();
+    let mut near_misses = NearMisses::default();
     for (path, entry) in &tree.0 {
-        let may_matter =
-            matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
-        if !is_ours(path) || !may_matter {
+        while known.next_if(|(other, ..)| is_before(other, path)).is_some() {}
+        if let Some(same) = known.next_if(|(other, content, _)| {
+            (Arc::ptr_eq(other, path) || other == path) && is_same(content, entry)
+        }) {
+            files.all.push(same);
             continue;
         }
-        if path.split('/').any(|part| matches!(part, ".." | "." | "")) {
-            let message = format!("`{path}` is no path within the fleet repository");
-            found.push(Diagnostic::new(Code::UnreadableFile, message).at(start_of(path)));
-            continue;
-        }
-        let before = found.len();
-        if is_readable(path, entry, found) && role(path).is_some() {
-            files.contents.push((path, entry));
-        } else {
-            let is_whole = found.len() == before || path.starts_with("deployments");
-            files.all_devices_read &= is_whole;
+        near_misses.look_at(path, entry, found);
+        if is_wanted(path, entry, &mut files.all_devices_read, found) {
+            files.new.push(files.all.len());
+            files.all.push((Arc::clone(path), entry.clone(), Arc::default()));
         }
     }
     files
 }
 
-/// Decodes all files but those that were decoded before. Both lists are in the order of paths.
-fn decode_all(files: Vec<(&Arc<str>, &TreeEntry)>, known: Vec<Known>) -> Vec<Known> {
-    let mut known = known.into_iter().peekable();
-    let mut all = Vec::with_capacity(files.len());
-    let mut new = Vec::new();
-    for (path, content) in files {
-        while known.next_if(|(other, ..)| other < path).is_some() {}
-        match known.next_if(|(other, ..)| other == path) {
-            Some(same) if is_same(&same.1, content) => all.push(same),
-            _ => {
-                new.push((all.len(), path, content));
-                all.push((Arc::clone(path), content.clone(), Arc::default()));
-            }
-        }
+fn is_before(one: &Arc<str>, other: &Arc<str>) -> bool {
+    !Arc::ptr_eq(one, other) && one < other
+}
+
+/// Whether a file is decoded; what may not stand there is reported, and whether a device may be lost by it.
+fn is_wanted(
+    path: &str,
+    entry: &TreeEntry,
+    all_devices_read: &mut bool,
+    found: &mut Diagnostics,
+) -> bool {
+    let may_matter =
+        matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
+    if !is_ours(path) || !may_matter {
+        return false;
     }
-    let decoded = side_by_side_with(new, WORTH_A_THREAD, |words, (at, path, content)| {
+    if path.split('/').any(|part| matches!(part, ".." | "." | "")) {
+        let message = format!("`{path}` is no path within the fleet repository");
+        found.push(Diagnostic::new(Code::UnreadableFile, message).at(start_of(path)));
+        return false;
+    }
+    let before = found.len();
+    if is_readable(path, entry, found) && role(path).is_some() {
+        return true;
+    }
+    let is_whole = found.len() == before || path.starts_with("deployments");
+    *all_devices_read &= is_whole;
+    false
+}
+
+/// Decodes the files that are new.
+fn decode_all(files: Files) -> Vec<Known> {
+    let Files { mut all, new, all_devices_read: _ } = files;
+    let new: Vec<(usize, &Known)> = new.into_iter().map(|at| (at, &all[at])).collect();
+    let decoded = side_by_side_with(new, WORTH_A_THREAD, |words, (at, (path, content, _))| {
         (at, Arc::new(decode(path, content, words)))
     });
     for (at, decoded) in decoded {
@@ -217,7 +236,7 @@ fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
                 .collect(),
         )),
         Role::Deployment(stem) => {
-            decode::deployment(&file, stem).map(|d| Content::Deployment(Box::new(d)))
+            decode::deployment(&file, stem).map(|d| Content::Deployment(Arc::new(d)))
         }
     };
     let may_lack_devices = matches!(role, Role::Devices(_)) && file.errors() > 0;
@@ -266,8 +285,8 @@ const SAVED_AS_UTF_16: &str = "the file looks like UTF-16: save it as UTF-8";
 
 /// A `device` deployment's device exists and has no second one.
 fn check_named_devices(
-    deployments: &[Deployment<Condition, Query>],
-    devices: &BTreeMap<DeviceId, Arc<Device>>,
+    deployments: &[Arc<Deployment<Condition, Query>>],
+    devices: &Devices,
     all_devices_read: bool,
     found: &mut Diagnostics,
 ) {
@@ -544,7 +563,8 @@ env = { PROXY = "http://proxy:3128" }
             .collect();
         let refs = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let tree = FileTree::from_texts(refs);
-        for (path, content, decoded) in decode_all(tree.0.iter().collect(), Vec::new()) {
+        let mut found = Diagnostics::new();
+        for (path, content, decoded) in decode_all(super::files(&tree, Vec::new(), &mut found)) {
             assert_eq!(
                 format!("{decoded:?}"),
                 format!("{:?}", decode(&path, &content, &mut Words::default())),

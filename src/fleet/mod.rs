@@ -31,7 +31,7 @@ pub use tree::{FileTree, TreeChanges, TreeEntry};
 use crate::diagnostic::{Code, Diagnostics, Level, Place};
 use crate::language::{Condition, Query};
 use crate::model::{
-    Deployment, DeploymentId, Device, DeviceId, FleetName, ModuleName, ModuleSettings, SecretName,
+    Deployment, DeploymentId, Devices, FleetName, ModuleName, ModuleSettings, SecretName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,10 +62,10 @@ pub struct Fleet {
     pub rollout: Option<Rollout>,
     /// Subnet of the network that Hoist makes on a device.
     pub subnet: Option<String>,
-    /// All devices; the same map where a revision beside another one changes none.
-    pub devices: Arc<BTreeMap<DeviceId, Arc<Device>>>,
-    /// All deployments.
-    pub deployments: BTreeMap<DeploymentId, Deployment<Condition, Query>>,
+    /// All devices; the same list where a revision beside another one changes none.
+    pub devices: Arc<Devices>,
+    /// All deployments; of a file that stays, the same one from revision to revision.
+    pub deployments: BTreeMap<DeploymentId, Arc<Deployment<Condition, Query>>>,
     /// Where `name` stands in `fleet.toml`.
     pub place: Place,
 }

@@ -75,10 +75,15 @@ pub(super) fn is_ours(path: &str) -> bool {
         })
 }
 
-/// Warns of files and folders that are near misses.
-pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
-    let mut folders = BTreeSet::new();
-    for (path, entry) in &tree.0 {
+/// Warns of files and folders that are near misses, each folder once.
+#[derive(Default)]
+pub(super) struct NearMisses<'t> {
+    folders: BTreeSet<&'t str>,
+}
+
+impl<'t> NearMisses<'t> {
+    /// Warns of one; what is read is none.
+    pub(super) fn look_at(&mut self, path: &'t str, entry: &TreeEntry, found: &mut Diagnostics) {
         let is_file = matches!(
             entry,
             TreeEntry::File(_)
@@ -87,20 +92,20 @@ pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
                 | TreeEntry::TooLarge(_)
         );
         if !is_file {
-            continue;
+            return;
         }
         let Some((folder, rest)) = path.split_once('/') else {
-            if &**path != "fleet.toml" && is_near(path, &["fleet.toml"]).is_some() {
+            if path != "fleet.toml" && is_near(path, &["fleet.toml"]).is_some() {
                 ignored(path, format!("`{path}` is ignored"), "did you mean `fleet.toml`?", found);
             } else if matches!(
-                &**path,
+                path,
                 "devices.toml" | "deployments.toml" | "device.toml" | "deployment.toml"
             ) {
                 let folder = format!("{}s", path.trim_end_matches(".toml").trim_end_matches('s'));
                 let help = format!("files are read from the folder `{folder}/`");
                 ignored(path, format!("`{path}` is ignored"), &help, found);
             }
-            continue;
+            return;
         };
         if matches!(folder, "devices" | "deployments") {
             let name = rest.rsplit('/').next().unwrap_or(rest);
@@ -112,7 +117,7 @@ pub(super) fn near_misses(tree: &FileTree, found: &mut Diagnostics) {
             }
         } else if path.ends_with(".toml")
             && let Some(close) = is_near(folder, &["devices", "deployments"])
-            && folders.insert(folder)
+            && self.folders.insert(folder)
         {
             let message = format!("the folder `{folder}/` is ignored");
             ignored(path, message, &format!("did you mean `{close}/`?"), found);

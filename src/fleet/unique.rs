@@ -52,9 +52,9 @@ pub(super) fn unique_devices(
 
 /// Deployments with ids of their own.
 pub(super) fn unique_deployments(
-    deployments: Vec<Deployment<Condition, Query>>,
+    deployments: Vec<Arc<Deployment<Condition, Query>>>,
     found: &mut Diagnostics,
-) -> Vec<Deployment<Condition, Query>> {
+) -> Vec<Arc<Deployment<Condition, Query>>> {
     let mut ids = Ids::new("deployment");
     let mut unique = deployments;
     unique.retain(|deployment| ids.add(deployment.id.as_str(), &deployment.place, found));

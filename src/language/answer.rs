@@ -1,7 +1,8 @@
 //! A query over rows: those that meet its condition, as columns; grouped and counted where it says so.
 
-use super::ast::Property;
+use super::ast::{Expr, Property};
 use super::evaluate::{Lookup as _, Scalar, order};
+use super::index::{Bitmap, Columns};
 use super::row::Row;
 use super::selection::{Column, ColumnKind, Select, Selection, last_part};
 use super::terms::Terms;
@@ -53,23 +54,63 @@ pub(super) fn answer<'r>(selection: &Selection, rows: impl Iterator<Item = Row<'
         all += 1;
         terms.as_mut().is_none_or(|terms| terms.meets(row))
     });
-    let (columns, rows) = match &selection.select {
+    let (columns, rows) = cells(selection, met);
+    let emptied = terms.and_then(|terms| terms.emptying());
+    let emptied = emptied.map(|(term, before)| Emptied { term, before, of: all });
+    Answer { columns, rows, emptied }
+}
+
+/// The devices that meet the condition of a query, found without looking at each.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Their numbers.
+    pub met: Bitmap,
+    emptied: Option<Emptied>,
+}
+
+/// The devices that meet the condition of a query; `None` where columns don't say it.
+pub(super) fn find(selection: &Selection, columns: &Columns) -> Option<Found> {
+    let mut met = Bitmap::all(columns.devices().len());
+    let mut emptied = None;
+    for term in selection.filter.iter().flat_map(Expr::and_terms) {
+        if !columns.know_by_files(term) {
+            return None;
+        }
+        let before = met.count();
+        met.keep(&columns.truths(term).yes);
+        if emptied.is_none() && before > 0 && met.is_empty() {
+            let of = columns.devices().len();
+            emptied = Some(Emptied { term: term.to_string(), before, of });
+        }
+    }
+    Some(Found { met, emptied })
+}
+
+/// The answer of a query where the rows that meet its condition are known.
+pub(super) fn answer_found<'r>(
+    selection: &Selection,
+    found: Found,
+    met: impl Iterator<Item = Row<'r>>,
+) -> Answer {
+    let (columns, rows) = cells(selection, met);
+    Answer { columns, rows, emptied: found.emptied }
+}
+
+fn cells<'r>(selection: &Selection, met: impl Iterator<Item = Row<'r>>) -> (ColumnNames, Cells) {
+    match &selection.select {
         _ if selection.counts() => grouped(selection, met),
         Select::Everything => everything(met),
         Select::Columns(columns) => {
             let row = |row: Row<'r>| columns.iter().map(|c| cell(c, &row)).collect();
             (columns.iter().map(Column::name).collect(), met.map(row).collect())
         }
-    };
-    let emptied = terms.and_then(|terms| terms.emptying());
-    let emptied = emptied.map(|(term, before)| Emptied { term, before, of: all });
-    Answer { columns, rows, emptied }
+    }
 }
 
-type Columns = Vec<String>;
+type ColumnNames = Vec<String>;
 type Cells = Vec<Vec<Option<Value>>>;
 
-fn everything<'r>(met: impl Iterator<Item = Row<'r>>) -> (Columns, Cells) {
+fn everything<'r>(met: impl Iterator<Item = Row<'r>>) -> (ColumnNames, Cells) {
     let mut tables: Vec<_> = met.map(|row| row.everything()).collect();
     let there = |name: &&str| tables.iter().any(|table| table.contains_key(name));
     let columns: Vec<&str> = EVERYTHING.into_iter().filter(there).collect();
@@ -90,7 +131,7 @@ fn value(property: &Property, row: &Row<'_>) -> Option<Value> {
 }
 
 /// A row a group, in the order of what they are grouped by; without a grouping one for all.
-fn grouped<'r>(selection: &Selection, met: impl Iterator<Item = Row<'r>>) -> (Columns, Cells) {
+fn grouped<'r>(selection: &Selection, met: impl Iterator<Item = Row<'r>>) -> (ColumnNames, Cells) {
     let by = &selection.group_by;
     let mut groups: BTreeMap<Vec<GroupKey>, usize> = BTreeMap::new();
     if by.is_empty() {
@@ -114,7 +155,7 @@ fn grouped<'r>(selection: &Selection, met: impl Iterator<Item = Row<'r>>) -> (Co
         unsaid.iter().map(|property| of_key(property)).chain(cells).collect()
     });
     let rows = rows.collect();
-    let mut names: Columns = Vec::new();
+    let mut names: ColumnNames = Vec::new();
     let given: Vec<String> = columns.iter().map(Column::name).collect();
     for property in unsaid {
         let short = last_part(property);

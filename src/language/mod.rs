@@ -36,13 +36,13 @@ mod ways;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Emptied};
+pub use answer::{Answer, Emptied, Found};
 pub use ast::Root;
 pub use condition::Condition;
 pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
 pub use explain::{Leaf, PropertyValue};
-pub use index::{Bitmap, Columns, bits};
+pub use index::{Bitmap, ColumnName, Columns, bits};
 pub use nearest_miss::{NearestMiss, Wish};
 pub use properties::PropertyUse;
 pub use query::Query;

@@ -1,10 +1,11 @@
 //! A query as the layers above hold it.
 
-use super::answer::{Answer, answer};
+use super::answer::{Answer, Found, answer, answer_found, find};
 use super::ast::{Root, VERSION};
 use super::check::Checker;
 use super::check_query::check_query;
 use super::error::{LanguageError, in_order};
+use super::index::Columns;
 use super::names::Scope;
 use super::parse::{parse_condition, parse_query};
 use super::properties::properties;
@@ -114,6 +115,31 @@ impl Query {
     /// Its answer over the rows of its collection.
     pub fn evaluate<'r>(&self, rows: impl IntoIterator<Item = Row<'r>>) -> Answer {
         answer(&self.0, rows.into_iter())
+    }
+
+    /// The devices that meet its condition, by their numbers, where it asks for nothing but what these columns say by
+    /// files.
+    pub fn find(&self, columns: &Columns) -> Option<Found> {
+        find(&self.0, columns)
+    }
+
+    /// Its answer over the rows that were found so.
+    pub fn evaluate_found<'r>(
+        &self,
+        found: Found,
+        rows: impl IntoIterator<Item = Row<'r>>,
+    ) -> Answer {
+        answer_found(&self.0, found, rows.into_iter())
+    }
+
+    /// Whether it asks what became of deployments, which whoever makes the rows may otherwise leave out.
+    pub fn asks_for_configurations(&self) -> bool {
+        self.0.select == Select::Everything || self.roots().contains(&Root::Configurations)
+    }
+
+    /// Whether it asks for reported properties, which likewise may be left out.
+    pub fn asks_for_reported(&self) -> bool {
+        self.0.select == Select::Everything || self.roots().contains(&Root::Reported)
     }
 
     #[cfg(test)]

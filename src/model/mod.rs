@@ -6,6 +6,7 @@
 mod address;
 mod deployment;
 mod device;
+mod devices;
 mod duration;
 mod encoding;
 mod hash;
@@ -28,6 +29,7 @@ pub use deployment::{
     Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Target, UnsetPath,
 };
 pub use device::{Device, Facts};
+pub use devices::Devices;
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
 pub use hash::{Hash, HashOfTexts, ModuleHashes, cohort_hash, manifest_hash, module_hashes};
 pub use manifest::{
@@ -49,7 +51,7 @@ pub use settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,
     RestartPolicy, Status, TextUse,
 };
-pub use table::{Table, Text};
+pub use table::{NearPath, Table, Text};
 pub use template::{Piece, Template, TemplateError, escape_template};
 pub use time::Timestamp;
 pub use value::{Value, path_above, path_segment};

@@ -37,6 +37,17 @@ impl Table {
         self.position(name).ok().map(|at| &self.0[at].1)
     }
 
+    /// The same, looked for first where it stood in a table like this one; the place is kept for the next.
+    fn get_near(&self, name: &str, place: &mut usize) -> Option<&Value> {
+        if let Some((there, value)) = self.0.get(*place)
+            && **there == *name
+        {
+            return Some(value);
+        }
+        *place = self.position(name).ok()?;
+        Some(&self.0[*place].1)
+    }
+
     /// The same, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         self.position(name).ok().map(|at| &mut self.0[at].1)
@@ -157,6 +168,25 @@ impl Table {
             Some((last, _)) if **last < *name => Err(self.0.len()),
             _ => self.0.binary_search_by(|(other, _)| (**other).cmp(name)),
         }
+    }
+}
+
+/// Where the names of a path stood in the tables of a device: there they mostly stand in those of the next one.
+#[derive(Debug, Clone)]
+pub struct NearPath(Box<[usize]>);
+
+impl NearPath {
+    /// For lookups of this path.
+    pub fn new(path: &[String]) -> Self {
+        Self(vec![0; path.len()].into())
+    }
+
+    /// The value at the path, as [`Value::lookup`] finds it.
+    pub fn lookup<'t>(&mut self, table: &'t Table, path: &[String]) -> Option<&'t Value> {
+        let mut names = path.iter().zip(&mut self.0);
+        let (first, place) = names.next()?;
+        let first = table.get_near(first, place)?;
+        names.try_fold(first, |value, (name, place)| value.as_table()?.get_near(name, place))
     }
 }
 

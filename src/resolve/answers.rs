@@ -1,108 +1,89 @@
 //! Which devices meet the conditions of a fleet, and what is left of that when the fleet changes.
 //!
 //! Enters: a fleet and its devices' reported properties, or the answers of a former revision. Leaves: for every
-//! condition that the fleet names the devices that meet it, and for every property those that have it. A condition
-//! that was asked before is asked again only for devices that are others now.
+//! condition that the fleet names the devices that meet it, and for every property those that have it. Of a former
+//! revision the columns go on: those of new properties are added, devices that are others are put in their places, and
+//! only new conditions are asked.
 
 use crate::fleet::Fleet;
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
-use crate::model::{Device, DeviceId, Facts, Table, Value};
-use std::borrow::Cow;
+use crate::model::{Devices, Facts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// With more changed devices than this, everything is asked anew.
+const FEW_DEVICES: usize = 1000;
 
 /// The answers of one fleet. Devices are numbered in the order of their ids.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    devices: Arc<BTreeMap<DeviceId, Arc<Device>>>,
+    columns: Arc<Columns>,
     met: BTreeMap<String, Bitmap>,
-    defined: BTreeMap<(Root, Vec<String>), Bitmap>,
 }
 
 impl Answers {
     /// By what devices declare and report.
     pub(super) fn of(fleet: &Fleet, facts: &Facts) -> Self {
-        let reported: Vec<Cow<'_, Table>> =
-            fleet.devices.values().map(|device| facts.reported(device)).collect();
-        let mut answers = Self { devices: Arc::clone(&fleet.devices), ..Self::default() };
-        answers.ask(&conditions(fleet), fleet, &reported);
+        let columns = Arc::new(Columns::new(Arc::clone(&fleet.devices)));
+        let mut answers = Self { columns, met: BTreeMap::new() };
+        answers.ask(fleet, facts);
         answers
     }
 
     /// By what devices declare, where answers of another revision by the same are at hand.
     pub(super) fn after(former: Self, fleet: &Fleet) -> Self {
-        let Some(changed) = former.changed(fleet) else { return Self::of(fleet, &Facts::none()) };
-        let mut answers = Self { devices: Arc::clone(&fleet.devices), ..former };
+        let Some(changed) = changed(former.columns.devices(), &fleet.devices) else {
+            return Self::of(fleet, &Facts::none());
+        };
+        let mut answers = former;
         let all = conditions(fleet);
         answers.met.retain(|text, _| all.contains_key(text));
-        for (text, met) in &mut answers.met {
-            for (number, device) in &changed {
-                let subject = Subject { device, reported: &device.reported };
-                met.set(*number, all[text].evaluate(subject) == Truth::True);
-            }
+        if !Arc::ptr_eq(answers.columns.devices(), &fleet.devices) {
+            answers.see(&changed, fleet, &all);
         }
-        for ((root, path), defined) in &mut answers.defined {
-            for (number, device) in &changed {
-                defined.set(*number, has(device, *root, path));
-            }
-        }
-        let new = all.into_iter().filter(|(text, _)| !answers.met.contains_key(text)).collect();
-        let declared: Vec<_> = fleet.devices.values().map(|d| Cow::Borrowed(&d.reported)).collect();
-        answers.ask(&new, fleet, &declared);
+        answers.ask(fleet, &Facts::none());
         answers
     }
 
-    /// The devices that are others in a fleet, with their numbers; `None` where numbers mean others there, or where
-    /// most devices are others.
-    fn changed<'f>(&self, fleet: &'f Fleet) -> Option<Vec<(usize, &'f Device)>> {
-        let mut changed = Vec::new();
-        if Arc::ptr_eq(&self.devices, &fleet.devices) {
-            return Some(changed);
-        }
-        for (number, (old, new)) in self.devices.values().zip(fleet.devices.values()).enumerate() {
-            if Arc::ptr_eq(old, new) {
-                continue;
+    /// Takes over devices of which those of some numbers are others.
+    fn see(&mut self, changed: &[usize], fleet: &Fleet, all: &BTreeMap<String, &Condition>) {
+        let columns = Arc::make_mut(&mut self.columns);
+        columns.see(Arc::clone(&fleet.devices), changed, &Facts::none());
+        let devices = changed.iter().filter_map(|n| Some((*n, fleet.devices.at(*n)?)));
+        for (number, device) in devices {
+            let subject = Subject { device, reported: &device.reported };
+            for (text, met) in &mut self.met {
+                met.set(number, all[text].evaluate(subject) == Truth::True);
             }
-            if old.id != new.id {
-                return None;
-            }
-            changed.push((number, &**new));
         }
-        let are_the_same = self.devices.len() == fleet.devices.len();
-        (are_the_same && changed.len() * 2 <= self.devices.len()).then_some(changed)
     }
 
-    fn ask(
-        &mut self,
-        conditions: &BTreeMap<String, &Condition>,
-        fleet: &Fleet,
-        reported: &[Cow<'_, Table>],
-    ) {
-        if conditions.is_empty() {
-            return;
+    /// Asks what is not known yet.
+    fn ask(&mut self, fleet: &Fleet, facts: &Facts) {
+        let conditions = conditions(fleet);
+        let needed = Columns::needed_by(conditions.values().copied());
+        if !self.columns.are_just(&needed) {
+            Arc::make_mut(&mut self.columns).have_just(&needed, facts);
         }
-        let devices = fleet.devices.values().zip(reported);
-        let subjects: Vec<_> =
-            devices.map(|(device, reported)| Subject { device, reported }).collect();
-        let columns = Columns::of(conditions.values().copied(), &subjects);
         for (text, condition) in conditions {
-            self.met.insert(text.clone(), columns.matches(condition));
-            for property in condition.properties() {
-                let defined = columns.defined(property.root, &property.path);
-                self.defined.insert((property.root, property.path), defined);
-            }
+            self.met.entry(text).or_insert_with(|| self.columns.matches(condition));
         }
+    }
+
+    /// The columns by which it is answered.
+    pub(super) fn columns(&self) -> &Arc<Columns> {
+        &self.columns
     }
 
     /// The devices that meet a condition of the fleet.
     pub(super) fn matches(&self, condition: &Condition) -> Bitmap {
         let met = self.met.get(&condition.to_string());
-        met.cloned().unwrap_or_else(|| Bitmap::none(self.devices.len()))
+        met.cloned().unwrap_or_else(|| self.only(None))
     }
 
     /// One device alone, by its number, or none.
     pub(super) fn only(&self, device: Option<usize>) -> Bitmap {
-        let mut only = Bitmap::none(self.devices.len());
+        let mut only = Bitmap::none(self.columns.devices().len());
         if let Some(device) = device {
             only.set(device, true);
         }
@@ -111,9 +92,30 @@ impl Answers {
 
     /// How many devices have nothing at a property that a condition names.
     pub(super) fn lacking(&self, root: Root, path: &[String]) -> usize {
-        let defined = self.defined.get(&(root, path.to_vec()));
-        self.devices.len() - defined.map_or(0, Bitmap::count)
+        self.columns.devices().len() - self.columns.defined(root, path).count()
     }
+}
+
+/// The numbers of the devices that are others in a newer list; `None` where numbers mean others there, or where many
+/// devices are others.
+pub(super) fn changed(old: &Arc<Devices>, new: &Arc<Devices>) -> Option<Vec<usize>> {
+    if Arc::ptr_eq(old, new) {
+        return Some(Vec::new());
+    }
+    if old.len() != new.len() {
+        return None;
+    }
+    let mut changed = Vec::new();
+    for (number, (old, new)) in old.values().zip(new.values()).enumerate() {
+        if Arc::ptr_eq(old, new) {
+            continue;
+        }
+        if old.id != new.id || changed.len() == FEW_DEVICES {
+            return None;
+        }
+        changed.push(number);
+    }
+    Some(changed)
 }
 
 /// All conditions of a fleet, by their canonical texts.
@@ -122,14 +124,4 @@ fn conditions(fleet: &Fleet) -> BTreeMap<String, &Condition> {
     let phases = fleet.rollout.iter().flat_map(|rollout| &rollout.phases);
     let all = targets.chain(phases.filter_map(|phase| phase.target.as_ref()));
     all.map(|condition| (condition.to_string(), condition)).collect()
-}
-
-fn has(device: &Device, root: Root, path: &[String]) -> bool {
-    match root {
-        Root::DeviceId => true,
-        Root::Tags => Value::lookup(&device.tags, path).is_some(),
-        Root::Reported => Value::lookup(&device.reported, path).is_some(),
-        // No target condition names them.
-        _ => false,
-    }
 }

@@ -1,15 +1,14 @@
 //! Finishing a merged module: module key > the module's own create-options > `[defaults]` > built-in.
 
 use super::merge::MergedModule;
-use crate::fleet::Fleet;
 use crate::model::{LogSettings, Module, ModuleSettings, Table, Value};
 
 /// A finished module.
-pub(super) fn finish(module: MergedModule, fleet: &Fleet) -> Module {
+pub(super) fn finish(module: MergedModule, defaults: &ModuleSettings) -> Module {
     let MergedModule { mut settings, desired } = module;
     drop_outspoken(&mut settings);
     let own = settings.create_options.clone().unwrap_or_default();
-    fill_in(&mut settings, &fleet.defaults, &own);
+    fill_in(&mut settings, defaults, &own);
     let options = settings.create_options.get_or_insert_default();
     if settings.log.is_none()
         && Value::lookup_option(options, &["HostConfig", "LogConfig"]).is_none()

@@ -4,7 +4,6 @@ use super::ResolvedCohort;
 use crate::model::{
     Device, ImageReference, Manifest, Module, ModuleName, Piece, Template, TemplateError, TextUse,
 };
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -82,20 +81,9 @@ fn fill_module(
 }
 
 impl ResolvedCohort {
-    /// What a device gives for each of the cohort's facts; `None` where its manifest can't be filled.
-    pub fn facts_of<'a>(&'a self, device: &'a Device) -> Option<Vec<Cow<'a, str>>> {
-        let facts = self.facts.iter().map(|fact| fact.value(device).ok()).collect::<Option<_>>();
-        facts.filter(|_| self.may_fill(device))
-    }
-
-    /// Whether [`fill`] succeeds for a device.
-    pub fn can_fill(&self, device: &Device) -> bool {
-        self.facts.iter().all(|fact| fact.value(device).is_ok()) && self.may_fill(device)
-    }
-
     /// Whether nothing but a fact that is missing can be in the way of filling.
-    fn may_fill(&self, device: &Device) -> bool {
-        self.filled_texts.iter().all(|text| text.template.is_ok())
+    pub(super) fn may_fill(&self, device: &Device) -> bool {
+        self.are_templates
             && self.checked_per_device.iter().all(|name| {
                 let module = self.modules.get(name);
                 module.is_none_or(|module| can_fill_module(name, module, device))

@@ -9,11 +9,14 @@ mod answers;
 mod defaults;
 mod explain;
 mod fill;
+mod fillable;
 mod lint;
 mod merge;
+mod merges;
 mod provenance;
 mod rows;
 mod signature;
+mod standings;
 mod target;
 
 pub use explain::{
@@ -29,15 +32,18 @@ pub use lint::{
 pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
 pub use rows::{Known, KnownDevice, KnownManifest, KnownModule, Rows};
+pub use standings::{Signature, Standings};
 pub use target::{LostBy, Standing, Targeting, is_hit, select};
 
 use crate::fleet::Fleet;
-use crate::language::{Condition, Query};
+use crate::language::{Bitmap, Columns, Condition, Query};
 use crate::model::{
-    Cohort, Deployment, DeploymentId, DeviceId, Facts, Manifest, Module, ModuleName, Piece, Route,
-    RouteName,
+    Cohort, Deployment, DeploymentId, Device, DeviceId, Facts, Manifest, Module, ModuleName, Piece,
+    Route, RouteName,
 };
 use answers::Answers;
+use fillable::Fillable;
+use merges::Merges;
 use signature::Signatures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,33 +51,24 @@ use std::sync::Arc;
 /// Which deployments target and apply to every device, and what they merge to.
 #[derive(Debug, Clone)]
 pub struct Resolution {
-    /// Every device of the fleet.
-    pub devices: BTreeMap<DeviceId, DeviceResolution>,
-    /// What devices that are targeted by the same deployments have in common, for whoever counts.
-    pub signatures: Vec<Signature>,
+    /// How every device of the fleet stands.
+    pub devices: Standings,
     /// Every cohort that has a device, in the order of base and layers.
-    pub cohorts: Vec<ResolvedCohort>,
+    pub cohorts: Vec<Arc<ResolvedCohort>>,
+    /// The properties that conditions name, by which queries find devices fast.
+    columns: Arc<Columns>,
+    /// The devices that give every fact that their cohort's texts name.
+    give_facts: Bitmap,
 }
 
-/// The devices that exactly the same deployments target.
-#[derive(Debug, Clone)]
-pub struct Signature {
-    /// The deployments, as of each of the devices.
-    pub targeted: Arc<[Targeting]>,
-    /// Index of their cohort.
-    pub cohort: Option<usize>,
-    /// How many devices.
-    pub devices: usize,
-}
+/// By deployment, those that target anything alone.
+type Hits<'a> = BTreeMap<&'a DeploymentId, Hit>;
 
-/// What the fleet says for one device.
-#[derive(Debug, Clone)]
-pub struct DeviceResolution {
-    /// The deployments that target it, with what became of each; the base first, then the layers upwards,
-    /// then those that are not applied. Shared by all devices that the same ones target.
-    pub targeted: Arc<[Targeting]>,
-    /// Index of its cohort; `None` where no base targets it: what it has stays in force.
-    pub cohort: Option<usize>,
+/// How many devices a deployment targets, and to how many it applies.
+#[derive(Default)]
+struct Hit {
+    targeted: usize,
+    applied: usize,
 }
 
 /// The devices to which exactly the same deployments apply.
@@ -79,8 +76,6 @@ pub struct DeviceResolution {
 pub struct ResolvedCohort {
     /// Base and layers.
     pub cohort: Cohort,
-    /// Its devices, in order.
-    pub devices: Vec<DeviceId>,
     /// The finished modules, templates not yet filled.
     pub modules: BTreeMap<ModuleName, Module>,
     /// The routes.
@@ -93,6 +88,8 @@ pub struct ResolvedCohort {
     pub facts: Vec<Piece>,
     /// The modules with a text of which not every filled form is allowed.
     pub checked_per_device: BTreeSet<ModuleName>,
+    /// Whether each of these texts is a template at all.
+    pub are_templates: bool,
 }
 
 impl ResolvedCohort {
@@ -105,82 +102,108 @@ impl ResolvedCohort {
 /// Resolves a fleet. Conditions are evaluated for all devices at once, what becomes of deployments once for
 /// all devices that the same ones hit, and the merge runs once a cohort.
 pub fn resolve(fleet: &Fleet, facts: &Facts) -> Resolution {
-    resolve_with(fleet, &Answers::of(fleet, facts))
+    resolve_with(fleet, &mut Kept::of(fleet, facts))
 }
 
-fn resolve_with(fleet: &Fleet, answers: &Answers) -> Resolution {
-    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, answers));
-    let deployments: Vec<&Deployment<Condition, Query>> = fleet.deployments.values().collect();
-    let standings: Vec<(Arc<[Targeting]>, Option<Cohort>)> = found
-        .all
-        .iter()
-        .map(|(hits, _)| {
-            let hits = hits.iter().map(|hit| deployments[*hit]);
-            let (targeted, cohort) = target::select(hits);
-            (targeted.into(), cohort)
-        })
-        .collect();
-    let numbers: BTreeSet<&Cohort> = standings.iter().filter_map(|(_, c)| c.as_ref()).collect();
-    let numbers: BTreeMap<&Cohort, usize> = numbers.into_iter().zip(0..).collect();
-    let signatures: Vec<Signature> = standings
-        .iter()
-        .zip(&found.all)
-        .map(|((targeted, cohort), (_, devices))| Signature {
-            targeted: Arc::clone(targeted),
-            cohort: cohort.as_ref().map(|cohort| numbers[cohort]),
-            devices: *devices,
-        })
-        .collect();
-    let mut members = vec![Vec::new(); numbers.len()];
-    let mut devices = Vec::with_capacity(fleet.devices.len());
-    for (id, number) in fleet.devices.keys().zip(&found.of_devices) {
-        let Signature { targeted, cohort, devices: _ } = &signatures[*number as usize];
-        if let Some(cohort) = cohort {
-            members[*cohort].push(id.clone());
-        }
-        let device = DeviceResolution { targeted: Arc::clone(targeted), cohort: *cohort };
-        devices.push((id.clone(), device));
+/// What is kept from one revision to the next, so that the next costs what differs.
+#[derive(Debug, Default)]
+struct Kept {
+    answers: Answers,
+    merges: Merges,
+    fillable: Fillable,
+    looks: lint::Looks,
+}
+
+impl Kept {
+    fn of(fleet: &Fleet, facts: &Facts) -> Self {
+        Self { answers: Answers::of(fleet, facts), ..Self::default() }
     }
-    let cohorts = numbers
-        .into_keys()
-        .zip(members)
-        .map(|(cohort, devices)| merge_cohort(fleet, cohort.clone(), devices))
-        .collect();
-    Resolution { devices: devices.into_iter().collect(), signatures, cohorts }
+}
+
+fn resolve_with(fleet: &Fleet, kept: &mut Kept) -> Resolution {
+    let Kept { answers, merges, fillable, looks: _ } = kept;
+    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, answers));
+    let deployments: Vec<&Deployment<Condition, Query>> =
+        fleet.deployments.values().map(AsRef::as_ref).collect();
+    let standings = found.all.iter().map(|(hits, devices)| {
+        let (targeted, cohort) = target::select(hits.iter().map(|hit| deployments[*hit]));
+        (targeted.into(), cohort, *devices)
+    });
+    let standings: Vec<(Arc<[Targeting]>, Option<Cohort>, usize)> = standings.collect();
+    let numbers: BTreeSet<&Cohort> = standings.iter().filter_map(|(_, c, _)| c.as_ref()).collect();
+    let cohorts = merges.of(fleet, numbers.iter().copied());
+    let numbers: BTreeMap<&Cohort, usize> = numbers.into_iter().zip(0..).collect();
+    let signatures = standings.iter().map(|(targeted, cohort, devices)| Signature {
+        targeted: Arc::clone(targeted),
+        cohort: cohort.as_ref().map(|cohort| numbers[cohort]),
+        devices: *devices,
+    });
+    let devices = Standings {
+        devices: Arc::clone(&fleet.devices),
+        signatures: signatures.collect(),
+        of_devices: found.of_devices,
+    };
+    let give_facts = fillable.by_cohorts(&devices, &cohorts);
+    Resolution { devices, cohorts, columns: Arc::clone(answers.columns()), give_facts }
 }
 
 /// Merges the deployments of a cohort and finishes its modules.
-pub fn merge_cohort(fleet: &Fleet, cohort: Cohort, devices: Vec<DeviceId>) -> ResolvedCohort {
+pub fn merge_cohort(fleet: &Fleet, cohort: Cohort) -> ResolvedCohort {
     let (merged, notes) = merge::merge(fleet, &cohort);
     let modules: BTreeMap<ModuleName, Module> = merged
         .modules
         .into_iter()
-        .map(|(name, module)| (name, defaults::finish(module, fleet)))
+        .map(|(name, module)| (name, defaults::finish(module, &fleet.defaults)))
         .collect();
     let filled_texts = fill::filled_texts(&modules);
     ResolvedCohort {
         cohort,
-        devices,
         modules,
         routes: merged.routes,
         notes,
         facts: fill::facts(&filled_texts),
         checked_per_device: fill::checked_per_device(&filled_texts),
+        are_templates: filled_texts.iter().all(|text| text.template.is_ok()),
         filled_texts,
     }
 }
 
 impl Resolution {
-    /// On how many devices a deployment stands so that `stands` holds.
-    pub fn count(&self, deployment: &DeploymentId, stands: impl Fn(&Standing) -> bool) -> usize {
-        let is_so = |t: &Targeting| t.deployment == *deployment && stands(&t.standing);
-        let signatures = self.signatures.iter().filter(|s| s.targeted.iter().any(is_so));
-        signatures.map(|signature| signature.devices).sum()
+    /// By deployment, on how many devices it stands how.
+    fn hits(&self) -> Hits<'_> {
+        let mut hits = Hits::new();
+        for Signature { targeted, devices, cohort: _ } in self.devices.signatures() {
+            for Targeting { deployment, standing } in &**targeted {
+                let hit = hits.entry(deployment).or_default();
+                hit.targeted += devices;
+                hit.applied += if standing.is_applied() { *devices } else { 0 };
+            }
+        }
+        hits
+    }
+
+    /// Every cohort with the number of its devices.
+    pub fn sized_cohorts(&self) -> impl Iterator<Item = (&ResolvedCohort, usize)> {
+        let mut sizes = vec![0; self.cohorts.len()];
+        for Signature { cohort, devices, targeted: _ } in self.devices.signatures() {
+            if let Some(cohort) = cohort {
+                sizes[*cohort] += devices;
+            }
+        }
+        self.cohorts.iter().map(AsRef::as_ref).zip(sizes)
+    }
+
+    /// Whether the manifest of a device can be filled, if a base targets it. `number` is the device's.
+    pub fn can_fill(&self, number: usize, device: &Device) -> bool {
+        let cohort = self.devices.at(number).and_then(|signature| signature.cohort);
+        cohort.is_none_or(|cohort| {
+            self.give_facts.contains(number) && self.cohorts[cohort].may_fill(device)
+        })
     }
 
     /// The cohort of a device, if a base targets it.
     pub fn cohort_of(&self, device: &DeviceId) -> Option<&ResolvedCohort> {
-        self.cohorts.get(self.devices.get(device)?.cohort?)
+        self.cohorts.get(self.devices.get(device)?.cohort?).map(AsRef::as_ref)
     }
 
     /// The manifest of a device; `None` where no base targets it.

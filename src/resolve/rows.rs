@@ -6,13 +6,14 @@
 
 use super::Resolution;
 use crate::fleet::{Fleet, decode_manifest};
-use crate::language::{Answer, Collection, Configuration, ModuleRow, Query, Row, RowKind};
+use crate::language::{Answer, Collection, Configuration, Found, ModuleRow, Query, Row, RowKind};
 use crate::model::{
     DeploymentId, Device, DeviceId, Facts, Hash, Manifest, ModuleName, Table, Timestamp, Value,
     manifest_hash,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What is known of a fleet beside its files.
 #[derive(Debug, Clone, Default)]
@@ -76,30 +77,54 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// The answer to a query.
     pub fn answer(&self, query: &Query) -> Answer {
+        let asked = Asked {
+            reported: query.asks_for_reported(),
+            configurations: query.asks_for_configurations(),
+            desired: query.asks_for_desired(),
+            version: query.asks_for_version(),
+        };
+        if let Some(found) = self.found(query) {
+            let met = found.met.clone();
+            let devices = met.numbers().filter_map(|number| self.fleet.devices.at(number));
+            return query.evaluate_found(found, devices.map(|d| self.device_row(d, asked)));
+        }
         let devices = self.fleet.devices.values().map(AsRef::as_ref);
         let devices = devices
             .filter(|device: &&Device| self.only.is_none_or(|only| only.contains(&device.id)));
         match query.collection() {
-            Collection::Devices => query.evaluate(devices.map(|device| self.device_row(device))),
+            Collection::Devices => query.evaluate(devices.map(|d| self.device_row(d, asked))),
             Collection::Modules => {
-                let asked =
-                    Asked { desired: query.asks_for_desired(), version: query.asks_for_version() };
                 query.evaluate(devices.flat_map(|device| self.module_rows(device, asked)))
             }
         }
+    }
+
+    /// Which devices a query is about, where the columns of targets say it for all of them.
+    fn found(&self, query: &Query) -> Option<Found> {
+        let columns = &self.resolution.columns;
+        let is_of_columns = query.collection() == Collection::Devices
+            && self.only.is_none()
+            && Arc::ptr_eq(columns.devices(), &self.fleet.devices);
+        if is_of_columns { query.find(columns) } else { None }
     }
 
     fn known_of(&self, device: &Device) -> Option<&'a KnownDevice<'a>> {
         self.known.devices.as_ref()?.get(&device.id)
     }
 
-    fn device_row(&self, device: &'a Device) -> Row<'a> {
+    fn device_row(&self, device: &'a Device, asked: Asked) -> Row<'a> {
         let known = self.known_of(device);
         let looked = self.known.devices.is_some();
         Row {
             device,
-            reported: self.reported(device),
-            configurations: self.configurations(device),
+            reported: match asked.reported {
+                true => self.reported(device),
+                false => Cow::Borrowed(&device.reported),
+            },
+            configurations: match asked.configurations {
+                true => self.configurations(device),
+                false => Vec::new(),
+            },
             kind: RowKind::Device {
                 connected: looked.then(|| known.is_some_and(|known| known.is_connected)),
             },
@@ -198,7 +223,7 @@ impl<'a> Rows<'a> {
     /// The modules that a device should have. Where no base targets it, or its manifest can't be filled, they
     /// are those that it has.
     fn wanted(&self, device: &Device, asked: Asked) -> WantedModules<'a> {
-        let Asked { desired, version } = asked;
+        let Asked { desired, version, .. } = asked;
         if let Some(cohort) = self.resolution.cohort_of(&device.id)
             && !version
             && !(desired && cohort.has_templates())
@@ -221,9 +246,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What of desired properties a query asks for; it costs something to know.
+/// What a query asks for of that what costs something to know.
 #[derive(Clone, Copy)]
 struct Asked {
+    reported: bool,
+    configurations: bool,
     desired: bool,
     version: bool,
 }

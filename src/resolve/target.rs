@@ -4,6 +4,7 @@ use super::answers::Answers;
 use crate::fleet::Fleet;
 use crate::language::{Bitmap, Condition, Query, Subject, Truth};
 use crate::model::{Cohort, Deployment, DeploymentId, DeploymentKind};
+use std::sync::Arc;
 
 /// A deployment that targets a device, and what became of it there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +72,8 @@ impl Standing {
 
 /// By deployment, in the order of their ids, the devices that it hits.
 pub(super) fn hits(fleet: &Fleet, answers: &Answers) -> Vec<Bitmap> {
-    let hits = |deployment: &Deployment<Condition, Query>| match &deployment.kind {
-        DeploymentKind::Device { device, .. } => {
-            answers.only(fleet.devices.keys().position(|id| id == device))
-        }
+    let hits = |deployment: &Arc<Deployment<Condition, Query>>| match &deployment.kind {
+        DeploymentKind::Device { device, .. } => answers.only(fleet.devices.number(device)),
         DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => {
             match &target.condition {
                 Some(condition) => answers.matches(condition),

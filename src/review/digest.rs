@@ -26,7 +26,7 @@ pub(super) fn digest(side: &Side<'_>, members: &[Member<'_>]) -> Hash {
         match State::of(side, member.id, Some(member)) {
             State::Targeted { cohort, index, device } => {
                 digest.add(cohorts[index].as_str());
-                for fact in cohort.facts_of(device).into_iter().flatten() {
+                for fact in cohort.facts.iter().filter_map(|fact| fact.value(device).ok()) {
                     digest.add(&fact);
                 }
             }

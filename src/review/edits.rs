@@ -160,6 +160,7 @@ impl World {
             Edit::Rank(id) => {
                 let pair = world.fleet.deployments.get_mut(id).zip(from.fleet.deployments.get(id));
                 if let Some((deployment, old)) = pair {
+                    let deployment = Arc::make_mut(deployment);
                     deployment.kind = old.kind.clone();
                     deployment.priority = old.priority;
                     deployment.created = old.created;
@@ -168,6 +169,7 @@ impl World {
             Edit::Content(id) => {
                 let pair = world.fleet.deployments.get_mut(id).zip(from.fleet.deployments.get(id));
                 if let Some((deployment, old)) = pair {
+                    let deployment = Arc::make_mut(deployment);
                     deployment.modules = old.modules.clone();
                     deployment.routes = old.routes.clone();
                 }
@@ -202,8 +204,8 @@ impl World {
     }
 
     fn manifest(&self) -> Option<Manifest> {
-        let (_, cohort) = select(self.fleet.deployments.values());
-        fill(&merge_cohort(&self.fleet, cohort?, Vec::new()), &self.device).ok()
+        let (_, cohort) = select(self.fleet.deployments.values().map(AsRef::as_ref));
+        fill(&merge_cohort(&self.fleet, cohort?), &self.device).ok()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn missing_facts(
         if targets.is_empty() && wanted.is_none() {
             continue;
         }
-        for (id, device) in &*fleet.devices {
+        for (id, device) in fleet.devices.iter() {
             let reported = side.facts.reported(device);
             let subject = Subject { device, reported: &reported };
             let looked_at = options.only.as_ref().is_none_or(|only| only.contains(id));

@@ -6,6 +6,7 @@ use crate::language::{Subject, Truth};
 use crate::model::{AT_ONCE, Deployment, DeploymentId, DeviceId, LATER_PHASES, REST};
 use crate::rollout::phases_of;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Whether a phase takes a share of the devices.
 pub(super) fn has_shares(side: &Side<'_>) -> bool {
@@ -99,7 +100,7 @@ pub fn goes_at_once(group: &Group, base: Option<&Fleet>, head: &Fleet) -> bool {
     let deployment = |id: &DeploymentId| {
         head.deployments.get(id).or_else(|| base.and_then(|base| base.deployments.get(id)))
     };
-    let is_unphased = |deployment: &Deployment<_, _>| !deployment.phased;
+    let is_unphased = |deployment: &Arc<Deployment<_, _>>| !deployment.phased;
     !group.causes.is_empty()
         && group
             .causes

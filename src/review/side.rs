@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::model::{
     Cohort, Device, DeviceId, Facts, Manifest, Module, ModuleName, Route, RouteName, manifest_hash,
 };
-use crate::resolve::{DeviceResolution, Resolution, ResolvedCohort, fill};
+use crate::resolve::{Resolution, ResolvedCohort, Signature, fill};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,17 +37,25 @@ pub struct Side<'a> {
 pub(super) struct Member<'a> {
     pub(super) id: &'a DeviceId,
     /// What the fleet says of it; `None` without a fleet.
-    pub(super) said: Option<(&'a Arc<Device>, &'a DeviceResolution)>,
+    pub(super) said: Option<Said<'a>>,
+}
+
+/// What a fleet says of a device.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    number: usize,
+    device: &'a Arc<Device>,
+    signature: &'a Signature,
 }
 
 impl<'a> Member<'a> {
     pub(super) fn device(&self) -> Option<&'a Arc<Device>> {
-        self.said.map(|(device, _)| device)
+        self.said.map(|said| said.device)
     }
 
     /// The number of its cohort.
     pub(super) fn cohort(&self) -> Option<usize> {
-        self.said?.1.cohort
+        self.said?.signature.cohort
     }
 }
 
@@ -74,8 +82,8 @@ impl<'a> Side<'a> {
     /// One device of its fleet.
     pub(super) fn member(&self, id: &DeviceId) -> Option<Member<'a>> {
         let (fleet, resolution) = self.fleet?;
-        let (id, device) = fleet.devices.get_key_value(id)?;
-        Some(Member { id, said: resolution.devices.get(id).map(|resolved| (device, resolved)) })
+        let number = fleet.devices.number(id)?;
+        Some(member(number, fleet.devices.at(number)?, resolution.devices.at(number)?))
     }
 
     pub(super) fn has(&self, id: &DeviceId) -> bool {
@@ -86,21 +94,19 @@ impl<'a> Side<'a> {
         }
     }
 
-    pub(super) fn cohorts(&self) -> &'a [ResolvedCohort] {
+    pub(super) fn cohorts(&self) -> &'a [Arc<ResolvedCohort>] {
         self.fleet.map(|(_, resolution)| resolution.cohorts.as_slice()).unwrap_or_default()
     }
 }
 
-/// Both maps are in the order of ids, and have the same ones.
+/// A resolution is by the numbers of its fleet's devices.
 fn members<'a>(fleet: &'a Fleet, resolution: &'a Resolution) -> Vec<Member<'a>> {
-    let mut resolved = resolution.devices.iter().peekable();
-    let mut members = Vec::with_capacity(fleet.devices.len());
-    for (id, device) in &*fleet.devices {
-        while resolved.next_if(|(other, _)| *other < id).is_some() {}
-        let said = resolved.next_if(|(other, _)| *other == id);
-        members.push(Member { id, said: said.map(|(_, resolved)| (device, resolved)) });
-    }
-    members
+    let all = fleet.devices.values().zip(resolution.devices.values()).enumerate();
+    all.map(|(number, (device, signature))| member(number, device, signature)).collect()
+}
+
+fn member<'a>(number: usize, device: &'a Arc<Device>, signature: &'a Signature) -> Member<'a> {
+    Member { id: &device.id, said: Some(Said { number, device, signature }) }
 }
 
 /// What one side says of one device.
@@ -145,14 +151,13 @@ impl<'a> State<'a> {
     }
 
     fn by_files(side: &Side<'a>, member: Option<&Member<'a>>) -> Self {
-        let Some((device, resolved)) = member.and_then(|member| member.said) else {
-            return Self::Absent;
-        };
-        let cohort = resolved.cohort.and_then(|index| Some((index, side.cohorts().get(index)?)));
-        match cohort {
+        let said = member.and_then(|member| member.said);
+        let Some((said, (_, resolution))) = said.zip(side.fleet) else { return Self::Absent };
+        let Said { number, device, signature } = said;
+        match signature.cohort {
             None => Self::Untargeted,
-            Some((_, cohort)) if !cohort.can_fill(device) => Self::Held,
-            Some((index, cohort)) => Self::Targeted { cohort, index, device },
+            Some(_) if !resolution.can_fill(number, device) => Self::Held,
+            Some(index) => Self::Targeted { cohort: &resolution.cohorts[index], index, device },
         }
     }
 

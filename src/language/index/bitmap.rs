@@ -1,5 +1,7 @@
 //! Sets of devices by their number, one bit each.
 
+use std::ops::Range;
+
 /// A set of numbers below a length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
@@ -14,14 +16,14 @@ impl Bitmap {
     }
 
     /// Every number below `len`.
-    pub(super) fn all(len: usize) -> Self {
+    pub fn all(len: usize) -> Self {
         let mut all = Self { words: vec![u64::MAX; len.div_ceil(64)], len };
         all.clear_beyond();
         all
     }
 
     /// The numbers for which `is_in` holds.
-    pub(super) fn where_true(len: usize, is_in: impl Fn(usize) -> bool) -> Self {
+    pub fn where_true(len: usize, is_in: impl Fn(usize) -> bool) -> Self {
         let word = |first: usize| {
             (first..len.min(first + 64)).rev().fold(0, |word, n| word << 1 | u64::from(is_in(n)))
         };
@@ -29,25 +31,37 @@ impl Bitmap {
     }
 
     /// Keeps what is in both.
-    pub(super) fn keep(&mut self, other: &Self) {
+    pub fn keep(&mut self, other: &Self) {
         for (mine, others) in self.words.iter_mut().zip(&other.words) {
             *mine &= others;
         }
     }
 
     /// Adds what is in the other.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         for (mine, others) in self.words.iter_mut().zip(&other.words) {
             *mine |= others;
         }
     }
 
     /// Everything that was not in it.
-    pub(super) fn invert(&mut self) {
+    pub fn invert(&mut self) {
         for word in &mut self.words {
             *word = !*word;
         }
         self.clear_beyond();
+    }
+
+    /// Below which number all in it are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts all numbers of a range in.
+    pub(super) fn add_range(&mut self, range: Range<usize>) {
+        for n in range {
+            self.set(n, true);
+        }
     }
 
     /// Puts a number in, or takes it out.

@@ -1,29 +1,35 @@
-//! One property of all devices: every different value once, and a small number a device.
+//! One property of all devices: every different value once, and which devices have it.
 
 use super::Truths;
 use super::bitmap::Bitmap;
 use crate::language::evaluate::{Scalar, Truth};
+use crate::model::{NearPath, Table, Value};
 use std::collections::BTreeMap;
 
 /// Up to so many different values, the devices of each are kept as a bitmap.
-const FEW: usize = 64;
+const FEW: usize = 32;
 
 /// The values of one property.
-pub(super) struct Column<'a> {
-    /// Which of `values` each device has.
-    codes: Vec<u32>,
-    /// Every different value, the first of them `None`: nothing is there.
-    values: Vec<Option<Scalar<'a>>>,
-    /// By code, the devices that have it; only where there are few values.
-    devices: Option<Vec<Bitmap>>,
-    /// Of the column of ids all of them, if devices are in their order: equal starts are neighbours.
-    sorted_ids: Option<Vec<&'a str>>,
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    /// Every different value, the first of them `None`: nothing is there. Lists and tables are one, since they can only
+    /// be asked whether they are there.
+    values: Vec<Option<Value>>,
+    devices: OfDevices,
 }
 
-/// What tells values apart. A list or table can only be asked whether it is there.
+/// Which of the values each device has.
+#[derive(Debug, Clone)]
+enum OfDevices {
+    /// By value, the devices that have it.
+    Few(Vec<Bitmap>),
+    /// By device, the value.
+    Many(Vec<u32>),
+}
+
+/// What tells values apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key<'a> {
-    Null,
     Bool(bool),
     Integer(i64),
     Real(u64),
@@ -33,76 +39,118 @@ enum Key<'a> {
 
 /// A column to which one device after the other is added.
 pub(super) struct Rising<'a> {
+    path: &'a [String],
+    near: NearPath,
     codes: Vec<u32>,
-    values: Vec<Option<Scalar<'a>>>,
+    values: Vec<&'a Value>,
     known: BTreeMap<Key<'a>, u32>,
-    /// Devices with neighbouring ids often have the same.
-    last: Option<(Key<'a>, u32)>,
+    recent: RecentTexts,
 }
 
 impl<'a> Rising<'a> {
-    /// A column for so many devices.
-    pub(super) fn new(devices: usize) -> Self {
-        let codes = Vec::with_capacity(devices);
-        Self { codes, values: vec![None], known: BTreeMap::new(), last: None }
+    /// A column of what is at a path, for so many devices.
+    pub(super) fn new(path: &'a [String], devices: usize) -> Self {
+        Self {
+            path,
+            near: NearPath::new(path),
+            codes: Vec::with_capacity(devices),
+            values: Vec::new(),
+            known: BTreeMap::new(),
+            recent: RecentTexts::default(),
+        }
     }
 
-    /// The next device has this.
-    pub(super) fn push(&mut self, value: Option<Scalar<'a>>) {
+    /// The next device has this table.
+    pub(super) fn push(&mut self, table: &'a Table) {
+        let value = self.near.lookup(table, self.path);
         let code = value.map_or(0, |value| self.code(value));
         self.codes.push(code);
     }
 
-    fn code(&mut self, value: Scalar<'a>) -> u32 {
-        let key = key(value);
-        if let Some((_, code)) = self.last.filter(|(last, _)| *last == key) {
+    fn code(&mut self, value: &'a Value) -> u32 {
+        let text = value.as_str();
+        if let Some(code) = text.and_then(|text| self.recent.get(text)) {
             return code;
         }
-        let code = *self.known.entry(key).or_insert_with(|| {
-            self.values.push(Some(value));
-            code(self.values.len() - 1)
+        let code = *self.known.entry(Key::of(value)).or_insert_with(|| {
+            self.values.push(value);
+            code(self.values.len())
         });
-        self.last = Some((key, code));
+        if let Some(text) = text {
+            self.recent.put(text, code);
+        }
         code
     }
 
     /// The column of all that were added.
-    pub(super) fn finish(self) -> Column<'a> {
-        let Self { codes, values, known: _, last: _ } = self;
-        let devices = (values.len() <= FEW).then(|| {
+    pub(super) fn finish(self) -> Column {
+        let Self { codes, values, .. } = self;
+        let values: Vec<_> =
+            std::iter::once(None).chain(values.into_iter().cloned().map(Some)).collect();
+        let devices = if values.len() <= FEW {
             let mut devices = vec![Bitmap::none(codes.len()); values.len()];
             for (device, code) in codes.iter().enumerate() {
                 devices[*code as usize].set(device, true);
             }
-            devices
-        });
-        Column { codes, values, devices, sorted_ids: None }
+            OfDevices::Few(devices)
+        } else {
+            OfDevices::Many(codes)
+        };
+        Column { values, devices }
     }
 }
 
-impl<'a> Column<'a> {
-    /// The column of the devices' ids, each of which is another one.
-    pub(super) fn of_ids(ids: impl Iterator<Item = &'a str>) -> Self {
-        let ids: Vec<&str> = ids.collect();
-        let texts = ids.iter().map(|id| Some(Scalar::Text(id)));
-        let values: Vec<_> = std::iter::once(None).chain(texts).collect();
-        let codes = (1..values.len()).map(code).collect();
-        let sorted_ids = ids.is_sorted().then_some(ids);
-        Self { codes, values, devices: None, sorted_ids }
+/// Codes of texts that were met lately, by where they lie: devices share equal texts.
+struct RecentTexts(Box<[(usize, usize, u32); 64]>);
+
+impl Default for RecentTexts {
+    fn default() -> Self {
+        Self(Box::new([(0, 0, 0); 64]))
+    }
+}
+
+impl RecentTexts {
+    fn get(&self, text: &str) -> Option<u32> {
+        let (start, length, code) = self.0[Self::slot(text)];
+        ((start, length) == (text.as_ptr().addr(), text.len()) && code > 0).then_some(code)
     }
 
-    /// The devices whose id starts with something; `None` where that is not told faster one by one.
-    pub(super) fn starting_with(&self, start: &str) -> Option<Truths> {
-        let ids = self.sorted_ids.as_ref()?;
-        let first = ids.partition_point(|id| *id < start);
-        let last = first + ids[first..].partition_point(|id| id.starts_with(start));
-        let truth = |device| Truth::from(Some((first..last).contains(&device)));
-        Some(Truths::of(ids.len(), truth))
+    fn put(&mut self, text: &str, code: u32) {
+        self.0[Self::slot(text)] = (text.as_ptr().addr(), text.len(), code);
     }
 
+    fn slot(text: &str) -> usize {
+        text.as_ptr().addr() / 16 % 64
+    }
+}
+
+impl Column {
     /// What a device has.
-    pub(super) fn value(&self, device: usize) -> Option<Scalar<'a>> {
-        self.values[self.codes[device] as usize]
+    pub(super) fn value(&self, device: usize) -> Option<Scalar<'_>> {
+        let code = match &self.devices {
+            OfDevices::Few(devices) => devices.iter().position(|of| of.contains(device))?,
+            OfDevices::Many(codes) => codes[device] as usize,
+        };
+        scalar(&self.values[code])
+    }
+
+    /// A device has something else now, or nothing.
+    pub(super) fn set(&mut self, device: usize, value: Option<&Value>) {
+        let is_it = |known: &Option<Value>| known.as_ref().map(Key::of) == value.map(Key::of);
+        let code = self.values.iter().position(is_it).unwrap_or_else(|| {
+            self.values.push(value.cloned());
+            self.values.len() - 1
+        });
+        match &mut self.devices {
+            OfDevices::Few(devices) => {
+                let count = devices.first().map_or(0, Bitmap::len);
+                devices.resize_with(self.values.len(), || Bitmap::none(count));
+                for (at, of) in devices.iter_mut().enumerate() {
+                    of.set(device, at == code);
+                }
+            }
+            OfDevices::Many(codes) => codes[device] = self::code(code),
+        }
     }
 
     /// The devices that have anything there.
@@ -111,45 +159,52 @@ impl<'a> Column<'a> {
     }
 
     /// Where something is true and where it is false, asked once for every different value.
-    pub(super) fn truths(&self, truth: impl Fn(Option<Scalar<'a>>) -> Truth) -> Truths {
-        let truths: Vec<Truth> = self.values.iter().map(|value| truth(*value)).collect();
-        match &self.devices {
-            None => Truths::of(self.codes.len(), |device| truths[self.codes[device] as usize]),
-            Some(devices) => Truths {
-                yes: self.joined(devices, &truths, Truth::True),
-                no: self.joined(devices, &truths, Truth::False),
-            },
-        }
-    }
-
-    /// The devices of all values for which it is so; or without those for which it is not, if these are
-    /// fewer.
-    fn joined(&self, devices: &[Bitmap], truths: &[Truth], wanted: Truth) -> Bitmap {
-        let most = truths.iter().filter(|truth| **truth == wanted).count() * 2 > truths.len();
-        let mut found = Bitmap::none(self.codes.len());
-        for (truth, of_value) in truths.iter().zip(devices) {
-            if (*truth == wanted) != most {
-                found.add(of_value);
+    pub(super) fn truths(&self, truth: impl Fn(Option<Scalar<'_>>) -> Truth) -> Truths {
+        let truths: Vec<Truth> = self.values.iter().map(|value| truth(scalar(value))).collect();
+        let all_that_are = |wanted: Truth| match &self.devices {
+            OfDevices::Few(devices) => {
+                let wanted: Vec<bool> = truths.iter().map(|truth| *truth == wanted).collect();
+                joined(devices, &wanted)
             }
-        }
-        if most {
-            found.invert();
-        }
-        found
+            OfDevices::Many(codes) => {
+                Bitmap::where_true(codes.len(), |device| truths[codes[device] as usize] == wanted)
+            }
+        };
+        Truths { yes: all_that_are(Truth::True), no: all_that_are(Truth::False) }
     }
+}
+
+/// The devices of all values that are wanted; or without those of the others, if these are fewer.
+fn joined(devices: &[Bitmap], wanted: &[bool]) -> Bitmap {
+    let most = wanted.iter().filter(|wanted| **wanted).count() * 2 > wanted.len();
+    let mut found = Bitmap::none(devices.first().map_or(0, Bitmap::len));
+    for (wanted, of_value) in wanted.iter().zip(devices) {
+        if *wanted != most {
+            found.add(of_value);
+        }
+    }
+    if most {
+        found.invert();
+    }
+    found
 }
 
 fn code(number: usize) -> u32 {
     u32::try_from(number).expect("a fleet has fewer devices than 2^32")
 }
 
-fn key(value: Scalar<'_>) -> Key<'_> {
-    match value {
-        Scalar::Null => Key::Null,
-        Scalar::Bool(value) => Key::Bool(value),
-        Scalar::Integer(value) => Key::Integer(value),
-        Scalar::Real(value) => Key::Real(value.to_bits()),
-        Scalar::Text(text) => Key::Text(text),
-        Scalar::List(_) | Scalar::Table(_) => Key::Whole,
+fn scalar(value: &Option<Value>) -> Option<Scalar<'_>> {
+    value.as_ref().map(Scalar::of_value)
+}
+
+impl<'a> Key<'a> {
+    fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Integer(value) => Self::Integer(*value),
+            Value::Float(value) => Self::Real(value.to_bits()),
+            Value::String(text) => Self::Text(text),
+            Value::List(_) | Value::Table(_) => Self::Whole,
+        }
     }
 }

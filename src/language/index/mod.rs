@@ -4,82 +4,144 @@
 //! with a [`Bitmap`] of the devices that meet it. A comparison is made once for every different value that
 //! devices have, by the reference evaluator itself; what is then left of `AND`, `OR` and `NOT` is a few
 //! instructions for 64 devices. Of each part two sets are known: where it is true and where it is false;
-//! elsewhere it is undefined.
+//! elsewhere it is undefined. Columns go on from revision to revision: what is new is added, and a device that is
+//! another one is put in its place.
 
 mod bitmap;
 mod column;
+mod ids;
 
 pub use bitmap::{Bitmap, bits};
 
-use super::ast::{Argument, Call, Expr, ExprKind, Operand, Property, Root, TextTest};
+use super::ast::{Expr, ExprKind, Operand, Property, Root};
 use super::condition::Condition;
-use super::evaluate::{Lookup, Scalar, Subject, Truth, truth};
+use super::evaluate::{Lookup, Scalar, Truth, truth};
+use crate::model::{Device, Devices, Facts, Table, Value};
 use column::{Column, Rising};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
-/// All devices' values of the properties that some conditions name. Devices are numbered as they came.
-pub struct Columns<'a> {
-    devices: usize,
-    columns: BTreeMap<(Root, Vec<String>), Column<'a>>,
+/// What a column is of: where it is looked up, and at which path.
+pub type ColumnName = (Root, Vec<String>);
+
+/// All devices' values of some properties. Devices are numbered as they are in their list.
+#[derive(Clone, Default)]
+pub struct Columns {
+    devices: Arc<Devices>,
+    columns: BTreeMap<ColumnName, Arc<Column>>,
 }
 
 /// Where a part of a condition is true, and where it is false.
-struct Truths {
-    yes: Bitmap,
-    no: Bitmap,
+pub(super) struct Truths {
+    pub(super) yes: Bitmap,
+    pub(super) no: Bitmap,
 }
 
-impl<'a> Columns<'a> {
-    /// The columns that these conditions need.
-    pub fn of<'c>(
-        conditions: impl IntoIterator<Item = &'c Condition>,
-        devices: &[Subject<'a>],
-    ) -> Self {
-        let mut properties: BTreeMap<(Root, &[String]), &Property> = BTreeMap::new();
-        for expr in conditions.into_iter().filter_map(Condition::expr) {
-            expr.for_each_property(&mut |property| {
-                properties.insert((property.root, &property.path), property);
-            });
-        }
-        let ids = properties.remove(&(Root::DeviceId, &[]));
-        let ids = ids.map(|_| Column::of_ids(devices.iter().map(|d| d.device.id.as_str())));
-        let mut rising: Vec<_> = properties
-            .into_values()
-            .map(|property| (property, Rising::new(devices.len())))
-            .collect();
-        // Device by device, since each one's tables are far from the next one's.
-        for device in devices {
-            for (property, column) in &mut rising {
-                column.push(device.lookup(property));
-            }
-        }
-        let mut columns: BTreeMap<_, _> = rising
-            .into_iter()
-            .map(|(property, column)| ((property.root, property.path.clone()), column.finish()))
-            .collect();
-        columns.extend(ids.map(|ids| ((Root::DeviceId, Vec::new()), ids)));
-        Self { devices: devices.len(), columns }
+impl Columns {
+    /// No columns yet.
+    pub fn new(devices: Arc<Devices>) -> Self {
+        Self { devices, columns: BTreeMap::new() }
     }
 
-    /// The devices that meet a condition, which must be one of those that the columns were made for.
+    /// Whose they are.
+    pub fn devices(&self) -> &Arc<Devices> {
+        &self.devices
+    }
+
+    /// The columns that conditions need; ids have none.
+    pub fn needed_by<'c>(
+        conditions: impl IntoIterator<Item = &'c Condition>,
+    ) -> BTreeSet<ColumnName> {
+        let mut needed = BTreeSet::new();
+        for expr in conditions.into_iter().filter_map(Condition::expr) {
+            expr.for_each_property(&mut |property| {
+                if property.root != Root::DeviceId {
+                    needed.insert((property.root, property.path.clone()));
+                }
+            });
+        }
+        needed
+    }
+
+    /// Whether these columns are there, and no others.
+    pub fn are_just(&self, needed: &BTreeSet<ColumnName>) -> bool {
+        self.columns.keys().eq(needed)
+    }
+
+    /// Adds the columns that are not there yet, and takes those out that nobody needs.
+    pub fn have_just(&mut self, needed: &BTreeSet<ColumnName>, facts: &Facts) {
+        self.columns.retain(|name, _| needed.contains(name));
+        let new: Vec<&ColumnName> =
+            needed.iter().filter(|name| !self.columns.contains_key(*name)).collect();
+        let mut rising: Vec<(&ColumnName, Rising<'_>)> =
+            new.into_iter().map(|name| (name, Rising::new(&name.1, self.devices.len()))).collect();
+        if rising.is_empty() {
+            return;
+        }
+        let none = Table::new();
+        let reported: Vec<Cow<'_, Table>> =
+            self.devices.values().map(|device| facts.reported(device)).collect();
+        // Device by device, since each one's tables are far from the next one's.
+        for (device, reported) in self.devices.values().zip(&reported) {
+            for ((root, _), column) in &mut rising {
+                column.push(table_of(*root, device, reported).unwrap_or(&none));
+            }
+        }
+        let risen = rising.into_iter().map(|(name, column)| (name.clone(), column.finish().into()));
+        let risen: Vec<_> = risen.collect();
+        self.columns.extend(risen);
+    }
+
+    /// Takes over a list of as many devices in which those of some numbers are others.
+    pub fn see(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
+        self.devices = devices;
+        let changed =
+            changed.iter().filter_map(|number| Some((*number, self.devices.at(*number)?)));
+        for (number, device) in changed {
+            let reported = facts.reported(device);
+            for ((root, path), column) in &mut self.columns {
+                let table = table_of(*root, device, &reported);
+                let value = table.and_then(|table| Value::lookup(table, path));
+                Arc::make_mut(column).set(number, value);
+            }
+        }
+    }
+
+    /// The devices that meet a condition whose columns are there.
     pub fn matches(&self, condition: &Condition) -> Bitmap {
         match condition.expr() {
-            None => Bitmap::all(self.devices),
+            None => Bitmap::all(self.devices.len()),
             Some(expr) => self.truths(expr).yes,
         }
     }
 
-    /// The devices that have anything at a property that one of the conditions names.
+    /// The devices that have anything at a property whose column is there.
     pub fn defined(&self, root: Root, path: &[String]) -> Bitmap {
-        let column = self.columns.get(&(root, path.to_vec()));
-        column.map_or_else(|| Bitmap::none(self.devices), Column::defined)
+        match (root, self.columns.get(&(root, path.to_vec()))) {
+            (Root::DeviceId, _) => Bitmap::all(self.devices.len()),
+            (_, Some(column)) => column.defined(),
+            (_, None) => Bitmap::none(self.devices.len()),
+        }
     }
 
-    fn truths(&self, expr: &Expr) -> Truths {
+    /// Whether all is there that a part of a query or condition needs, and is there by what files say.
+    pub(super) fn know_by_files(&self, expr: &Expr) -> bool {
+        let mut are_known = true;
+        expr.for_each_property(&mut |property| {
+            are_known &= property.root == Root::DeviceId
+                || property.root == Root::Tags
+                    && self.columns.contains_key(&(Root::Tags, property.path.clone()));
+        });
+        are_known
+    }
+
+    pub(super) fn truths(&self, expr: &Expr) -> Truths {
+        let devices = self.devices.len();
         match &expr.kind {
             ExprKind::And(terms) => {
-                let mut all =
-                    Truths { yes: Bitmap::all(self.devices), no: Bitmap::none(self.devices) };
+                let mut all = Truths { yes: Bitmap::all(devices), no: Bitmap::none(devices) };
                 for term in terms {
                     let Truths { yes, no } = self.truths(term);
                     all.yes.keep(&yes);
@@ -88,8 +150,7 @@ impl<'a> Columns<'a> {
                 all
             }
             ExprKind::Or(terms) => {
-                let mut any =
-                    Truths { yes: Bitmap::none(self.devices), no: Bitmap::all(self.devices) };
+                let mut any = Truths { yes: Bitmap::none(devices), no: Bitmap::all(devices) };
                 for term in terms {
                     let Truths { yes, no } = self.truths(term);
                     any.yes.add(&yes);
@@ -112,39 +173,48 @@ impl<'a> Columns<'a> {
     fn comparison(&self, expr: &Expr, operands: &[&Operand]) -> Truths {
         let properties: Vec<&Property> =
             operands.iter().flat_map(|operand| operand.properties()).collect();
+        let each =
+            || Truths::of(self.devices.len(), |n| truth(expr, OneDevice { columns: self, n }));
         match properties.as_slice() {
-            [property] => {
-                let column = &self.columns[&(property.root, property.path.clone())];
-                let neighbours = start_of(expr).and_then(|start| column.starting_with(start));
-                neighbours.unwrap_or_else(|| column.truths(|value| truth(expr, OneValue(value))))
+            [Property { root: Root::DeviceId, .. }] => {
+                ids::truths(&self.devices, expr).unwrap_or_else(each)
             }
-            _ => {
-                let truths: Vec<Truth> = (0..self.devices)
-                    .map(|device| truth(expr, OneDevice { columns: self, device }))
-                    .collect();
-                Truths::of(self.devices, |device| truths[device])
-            }
+            [property] => match self.column(property) {
+                Some(column) => column.truths(|value| truth(expr, OneValue(value))),
+                None => each(),
+            },
+            _ => each(),
         }
+    }
+
+    fn column(&self, property: &Property) -> Option<&Column> {
+        self.columns.get(&(property.root, property.path.clone())).map(AsRef::as_ref)
     }
 }
 
-/// `STARTSWITH(property, 'text')`: that text.
-fn start_of(expr: &Expr) -> Option<&str> {
-    match &expr.kind {
-        ExprKind::Bare(Operand::Call(Call::Text {
-            test: TextTest::StartsWith,
-            text: Argument::Property(_),
-            part: Argument::Text(start),
-        })) => Some(start),
+/// The table of a device in which properties of a root are looked up.
+fn table_of<'a>(root: Root, device: &'a Device, reported: &'a Table) -> Option<&'a Table> {
+    match root {
+        Root::Tags => Some(&device.tags),
+        Root::Reported => Some(reported),
+        // No target condition names them.
         _ => None,
+    }
+}
+
+/// Its names alone: values come in another order where devices came in another one.
+impl fmt::Debug for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.columns.keys()).finish()
     }
 }
 
 impl Truths {
     fn of(devices: usize, truth: impl Fn(usize) -> Truth) -> Self {
+        let truths: Vec<Truth> = (0..devices).map(truth).collect();
         Self {
-            yes: Bitmap::where_true(devices, |device| truth(device) == Truth::True),
-            no: Bitmap::where_true(devices, |device| truth(device) == Truth::False),
+            yes: Bitmap::where_true(devices, |device| truths[device] == Truth::True),
+            no: Bitmap::where_true(devices, |device| truths[device] == Truth::False),
         }
     }
 }
@@ -161,14 +231,16 @@ impl<'a> Lookup<'a> for OneValue<'a> {
 
 /// One device's values in columns.
 #[derive(Clone, Copy)]
-struct OneDevice<'c, 'a> {
-    columns: &'c Columns<'a>,
-    device: usize,
+struct OneDevice<'c> {
+    columns: &'c Columns,
+    n: usize,
 }
 
-impl<'a> Lookup<'a> for OneDevice<'_, 'a> {
+impl<'a, 'c: 'a> Lookup<'a> for OneDevice<'c> {
     fn lookup(self, property: &Property) -> Option<Scalar<'a>> {
-        let column = self.columns.columns.get(&(property.root, property.path.clone()))?;
-        column.value(self.device)
+        match property.root {
+            Root::DeviceId => Some(Scalar::Text(self.columns.devices.at(self.n)?.id.as_str())),
+            _ => self.columns.column(property)?.value(self.n),
+        }
     }
 }

@@ -102,13 +102,10 @@ impl Loaded {
 
     /// By device: what its manifest has in common with those of others.
     pub(super) fn templates(&self) -> BTreeMap<DeviceId, Hash> {
-        let mut templates = BTreeMap::new();
-        for cohort in &self.resolution.cohorts {
-            let template = cohort_hash(&cohort.modules, &cohort.routes);
-            templates
-                .extend(cohort.devices.iter().map(|device| (device.clone(), template.clone())));
-        }
-        templates
+        let cohorts = self.resolution.cohorts.iter();
+        let hashes: Vec<Hash> = cohorts.map(|c| cohort_hash(&c.modules, &c.routes)).collect();
+        let all = self.resolution.devices.iter();
+        all.filter_map(|(id, device)| Some((id.clone(), hashes[device.cohort?].clone()))).collect()
     }
 
     /// The same of one device.
@@ -122,7 +119,7 @@ impl Loaded {
         let resolved = self.resolution.devices.values();
         let all = self.fleet.devices.values().zip(resolved).zip(self.wants.values());
         all.map(|((device, resolved), wants)| {
-            let cohort = resolved.cohort.map(|at| (at, &self.resolution.cohorts[at]));
+            let cohort = resolved.cohort.map(|at| (at, &*self.resolution.cohorts[at]));
             OfLoaded { device, cohort, wants }
         })
     }
@@ -136,18 +133,15 @@ impl Loaded {
     /// The same revision, its devices reached as a newer one says: an address that is out of date reaches nobody,
     /// and is in no manifest.
     pub(super) fn reached_as(&self, newest: &Fleet) -> Self {
-        let reached = |(id, device): (&DeviceId, &Arc<Device>)| {
-            let device = match newest.devices.get(id) {
-                Some(newer) if !is_reached_alike(device, newer) => Arc::new(Device {
-                    engine: newer.engine.clone(),
-                    tls: newer.tls.clone(),
-                    reachable: newer.reachable,
-                    formerly: newer.formerly.clone(),
-                    ..Device::clone(device)
-                }),
-                _ => Arc::clone(device),
-            };
-            (id.clone(), device)
+        let reached = |(id, device): (&DeviceId, &Arc<Device>)| match newest.devices.get(id) {
+            Some(newer) if !is_reached_alike(device, newer) => Arc::new(Device {
+                engine: newer.engine.clone(),
+                tls: newer.tls.clone(),
+                reachable: newer.reachable,
+                formerly: newer.formerly.clone(),
+                ..Device::clone(device)
+            }),
+            _ => Arc::clone(device),
         };
         let is_reached_otherwise = |(id, device): (&DeviceId, &Arc<Device>)| {
             let newer = newest.devices.get(id);

@@ -1,22 +1,30 @@
 //! Lints of bases and layers: who wins, who loses everywhere, and what nothing decides.
 
+use super::looks::Looks;
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::fleet::Fleet;
 use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentId, DeploymentKind};
 use crate::resolve::provenance::trace_cohort;
-use crate::resolve::{LostBy, MergeNote, Resolution, SetterKind, Standing, Targeting};
+use crate::resolve::{
+    LostBy, MergeNote, Resolution, ResolvedCohort, SetterKind, Standing, Targeting,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+pub(super) fn lint(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    looks: &mut Looks,
+    found: &mut Diagnostics,
+) {
     let standings = standings(resolution);
     for (id, all) in &standings {
         lint_layer(fleet, id, all, found);
         lint_base(fleet, id, all, found);
     }
     lint_layer_ties(fleet, resolution, found);
-    lint_shadowed(fleet, resolution, found);
+    lint_shadowed(fleet, resolution, looks, found);
     lint_mixed_kinds(fleet, resolution, found);
 }
 
@@ -25,7 +33,7 @@ type Standings<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
 
 fn standings(resolution: &Resolution) -> Standings<'_> {
     let mut standings = Standings::new();
-    for signature in &resolution.signatures {
+    for signature in resolution.devices.signatures() {
         for Targeting { deployment, standing } in &*signature.targeted {
             standings.entry(deployment).or_default().push((standing, signature.devices));
         }
@@ -137,14 +145,14 @@ fn push_tie(
 /// Layers of equal priority that write the same module or route.
 fn lint_layer_ties(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     let mut ties: BTreeMap<(&DeploymentId, &DeploymentId), usize> = BTreeMap::new();
-    for cohort in &resolution.cohorts {
+    for (cohort, size) in resolution.sized_cohorts() {
         let ids = cohort.cohort.layers.iter();
         let layers: Vec<_> = ids.filter_map(|id| fleet.deployments.get(id)).collect();
         // They are in the order of their priorities.
         for equal in layers.chunk_by(|a, b| a.priority == b.priority) {
             for (i, lower) in equal.iter().enumerate() {
                 for upper in equal[i + 1..].iter().filter(|upper| write_the_same(lower, upper)) {
-                    *ties.entry((&upper.id, &lower.id)).or_default() += cohort.devices.len();
+                    *ties.entry((&upper.id, &lower.id)).or_default() += size;
                 }
             }
         }
@@ -165,43 +173,25 @@ fn write_the_same(a: &Deployment<Condition, Query>, b: &Deployment<Condition, Qu
 }
 
 /// Layers of which nothing is left in any cohort.
-fn lint_shadowed(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+fn lint_shadowed(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    looks: &mut Looks,
+    found: &mut Diagnostics,
+) {
     let mut applied: BTreeMap<&DeploymentId, usize> = BTreeMap::new();
     let mut effective: BTreeSet<DeploymentId> = BTreeSet::new();
-    for cohort in &resolution.cohorts {
+    for (cohort, (_, size)) in resolution.cohorts.iter().zip(resolution.sized_cohorts()) {
         let layers = &cohort.cohort.layers;
         for layer in layers {
-            *applied.entry(layer).or_default() += cohort.devices.len();
+            *applied.entry(layer).or_default() += size;
         }
         if layers.iter().all(|layer| effective.contains(layer)) {
             continue;
         }
-        let traces = trace_cohort(fleet, &cohort.cohort);
-        for setter in traces.values().flat_map(crate::resolve::Trace::winners) {
-            if let SetterKind::Deployment(id) = &setter.kind {
-                effective.insert(id.clone());
-            }
-        }
-        for (i, layer) in layers.iter().enumerate() {
-            let Some(deployment) = fleet.deployments.get(layer) else { continue };
-            let above = || layers[i + 1..].iter().filter_map(|id| fleet.deployments.get(id));
-            let route_stays = |name| !above().any(|d| d.routes.contains_key(name));
-            let takes_away = deployment.modules.iter().any(|(name, entry)| {
-                let nowhere =
-                    MergeNote::NoModuleBelow { deployment: layer.clone(), module: name.clone() };
-                entry.unset.iter().any(|path| {
-                    !cohort.notes.contains(&nowhere)
-                        && !cohort.notes.contains(&MergeNote::NothingToUnset {
-                            deployment: layer.clone(),
-                            module: name.clone(),
-                            path: path.0.join("."),
-                        })
-                })
-            });
-            if takes_away || deployment.routes.keys().any(route_stays) {
-                effective.insert(layer.clone());
-            }
-        }
+        let of_cohort = &mut looks.of(cohort).effective;
+        let of_cohort = of_cohort.get_or_insert_with(|| effective_in(fleet, cohort).into());
+        effective.extend(of_cohort.iter().cloned());
     }
     for (layer, count) in applied {
         let says_something = fleet
@@ -216,6 +206,39 @@ fn lint_shadowed(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics
             ));
         }
     }
+}
+
+/// The deployments of a cohort of which something is left.
+fn effective_in(fleet: &Fleet, cohort: &ResolvedCohort) -> BTreeSet<DeploymentId> {
+    let layers = &cohort.cohort.layers;
+    let traces = trace_cohort(fleet, &cohort.cohort);
+    let mut effective = BTreeSet::new();
+    for setter in traces.values().flat_map(crate::resolve::Trace::winners) {
+        if let SetterKind::Deployment(id) = &setter.kind {
+            effective.insert(id.clone());
+        }
+    }
+    for (i, layer) in layers.iter().enumerate() {
+        let Some(deployment) = fleet.deployments.get(layer) else { continue };
+        let above = || layers[i + 1..].iter().filter_map(|id| fleet.deployments.get(id));
+        let route_stays = |name| !above().any(|d| d.routes.contains_key(name));
+        let takes_away = deployment.modules.iter().any(|(name, entry)| {
+            let nowhere =
+                MergeNote::NoModuleBelow { deployment: layer.clone(), module: name.clone() };
+            entry.unset.iter().any(|path| {
+                !cohort.notes.contains(&nowhere)
+                    && !cohort.notes.contains(&MergeNote::NothingToUnset {
+                        deployment: layer.clone(),
+                        module: name.clone(),
+                        path: path.0.join("."),
+                    })
+            })
+        });
+        if takes_away || deployment.routes.keys().any(route_stays) {
+            effective.insert(layer.clone());
+        }
+    }
+    effective
 }
 
 /// A deployment for one device, on a device that others target: per-device and automatic don't combine.

@@ -5,6 +5,7 @@
 
 mod credential;
 mod layers;
+mod looks;
 mod metrics;
 mod options;
 mod modules;
@@ -13,9 +14,10 @@ mod routes;
 mod targets;
 
 pub(crate) use credential::{is_credential_after, is_credential_at, masked};
+pub(super) use looks::Looks;
 
 use super::answers::Answers;
-use super::{Resolution, resolve_with};
+use super::{Kept, Resolution, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
 use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, load, load_after};
 use crate::model::{DeploymentId, Facts};
@@ -34,19 +36,20 @@ pub fn check(tree: &FileTree) -> Checked {
     check_by_policy(tree, &LintLevels::new())
 }
 
-/// What is kept from one check to the next: decoded files, and which devices met which conditions.
+/// What is kept from one check to the next: decoded files, which devices met which conditions, and what
+/// combinations of deployments merge to.
 #[derive(Debug, Default)]
 pub struct CheckCache {
     load: LoadCache,
-    answers: Answers,
+    kept: Kept,
 }
 
 /// The same where much of it may have been looked at before; the cache is then of this tree.
 pub fn check_after(tree: &FileTree, cache: &mut CheckCache) -> Checked {
     let loaded = load_after(tree, &mut cache.load);
     check_by(loaded, &LintLevels::new(), |fleet| {
-        cache.answers = Answers::after(std::mem::take(&mut cache.answers), fleet);
-        resolve_and_lint_with(fleet, &cache.answers)
+        cache.kept.answers = Answers::after(std::mem::take(&mut cache.kept.answers), fleet);
+        resolve_and_lint_with(fleet, &mut cache.kept)
     })
 }
 
@@ -104,24 +107,27 @@ pub fn lint_by_facts(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) 
 }
 
 fn resolve_and_lint(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) {
-    resolve_and_lint_with(fleet, &Answers::of(fleet, facts))
+    resolve_and_lint_with(fleet, &mut Kept::of(fleet, facts))
 }
 
-fn resolve_and_lint_with(fleet: &Fleet, answers: &Answers) -> (Resolution, Diagnostics) {
-    let resolution = resolve_with(fleet, answers);
-    let found = lint(fleet, &resolution, answers);
+fn resolve_and_lint_with(fleet: &Fleet, kept: &mut Kept) -> (Resolution, Diagnostics) {
+    let resolution = resolve_with(fleet, kept);
+    let found = lint(fleet, &resolution, kept);
     (resolution, found)
 }
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
-fn lint(fleet: &Fleet, resolution: &Resolution, answers: &Answers) -> Diagnostics {
+fn lint(fleet: &Fleet, resolution: &Resolution, kept: &mut Kept) -> Diagnostics {
+    let Kept { answers, looks, merges: _, fillable: _ } = kept;
     let mut found = Diagnostics::new();
-    targets::lint(fleet, resolution, answers, &mut found);
-    layers::lint(fleet, resolution, &mut found);
-    modules::lint(fleet, resolution, &mut found);
+    let hits = resolution.hits();
+    looks.keep(&resolution.cohorts);
+    targets::lint(fleet, &hits, answers, &mut found);
+    layers::lint(fleet, resolution, looks, &mut found);
+    modules::lint(fleet, resolution, looks, &mut found);
     metrics::lint(fleet, &mut found);
     routes::lint(fleet, resolution, &mut found);
-    power::lint(fleet, resolution, &mut found);
+    power::lint(fleet, resolution, &hits, &mut found);
     found
 }
 

@@ -1,6 +1,7 @@
 //! Lints of merged modules: patches of nothing, templates that can't be filled, conflicts in one manifest.
 
 use super::devices;
+use super::looks::Looks;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::fleet::Fleet;
 use crate::model::{Cohort, DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
@@ -11,18 +12,18 @@ use crate::resolve::{
 };
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+pub(super) fn lint(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    looks: &mut Looks,
+    found: &mut Diagnostics,
+) {
     lint_notes(fleet, resolution, found);
     let mut seen = Seen::default();
-    let mut members = vec![Vec::new(); resolution.cohorts.len()];
-    for (device, resolved) in fleet.devices.values().zip(resolution.devices.values()) {
-        if let Some(members) = resolved.cohort.and_then(|cohort| members.get_mut(cohort)) {
-            members.push(&**device);
-        }
-    }
-    for (cohort, devices) in resolution.cohorts.iter().zip(members) {
-        seen.look_at(fleet, cohort, &devices);
+    for (cohort, members) in resolution.cohorts.iter().zip(members(fleet, resolution)) {
+        seen.look_at(fleet, cohort, &members, looks);
     }
     let Seen { conflicts, failures, too_large } = seen;
     report_conflicts(fleet, conflicts, found);
@@ -52,9 +53,9 @@ fn place_of_module(fleet: &Fleet, id: &DeploymentId, module: &ModuleName) -> Opt
 
 fn lint_notes(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     let mut counts: BTreeMap<&MergeNote, usize> = BTreeMap::new();
-    for cohort in &resolution.cohorts {
+    for (cohort, size) in resolution.sized_cohorts() {
         for note in &cohort.notes {
-            *counts.entry(note).or_default() += cohort.devices.len();
+            *counts.entry(note).or_default() += size;
         }
     }
     for (note, count) in counts {
@@ -113,7 +114,7 @@ fn lint_notes(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
 }
 
 /// Two modules of one manifest that want the same thing.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Conflict {
     first: ModuleName,
     second: ModuleName,
@@ -155,19 +156,47 @@ struct Failure {
 /// Largest desired properties of one module as JSON, in bytes.
 const LARGEST_DESIRED: usize = 32 << 10;
 
+/// The devices of a cohort.
+#[derive(Clone, Default)]
+struct Members<'f> {
+    /// One of those whose manifests differ only in texts that may be any, and how many there are: it stands for all.
+    alike: Option<(&'f Device, usize)>,
+    /// The others.
+    others: Vec<&'f Device>,
+}
+
+/// The devices of each cohort.
+fn members<'f>(fleet: &'f Fleet, resolution: &Resolution) -> Vec<Members<'f>> {
+    let any_text =
+        |cohort: &Arc<ResolvedCohort>| cohort.filled_texts.iter().all(FilledText::may_be_any_text);
+    let any_text: Vec<bool> = resolution.cohorts.iter().map(any_text).collect();
+    let mut all = vec![Members::default(); resolution.cohorts.len()];
+    let devices = fleet.devices.values().zip(resolution.devices.values()).enumerate();
+    for (number, (device, signature)) in devices {
+        let Some(cohort) = signature.cohort else { continue };
+        let members = &mut all[cohort];
+        if any_text[cohort] && resolution.can_fill(number, device) {
+            members.alike.get_or_insert((device, 0)).1 += 1;
+        } else {
+            members.others.push(device);
+        }
+    }
+    all
+}
+
 impl Seen {
-    fn look_at(&mut self, fleet: &Fleet, cohort: &ResolvedCohort, devices: &[&Device]) {
-        // Of devices whose manifests differ only in texts that may be any, one stands for all.
-        let mut alike: Option<(&Device, usize)> = None;
+    fn look_at(
+        &mut self,
+        fleet: &Fleet,
+        cohort: &Arc<ResolvedCohort>,
+        members: &Members<'_>,
+        looks: &mut Looks,
+    ) {
+        let Members { alike, others } = members;
         let traces = LazyCell::new(|| trace_cohort(fleet, &cohort.cohort));
-        let any_text = cohort.filled_texts.iter().all(FilledText::may_be_any_text);
-        for device in devices {
-            if any_text && cohort.can_fill(device) {
-                alike.get_or_insert((device, 0)).1 += 1;
-                continue;
-            }
+        for device in others {
             match fill(cohort, device) {
-                Ok(manifest) => self.look_at_manifest(fleet, &manifest, 1, &|| &traces),
+                Ok(manifest) => self.count(&OfManifest::of(fleet, &manifest, &|| &traces), 1),
                 Err(errors) => {
                     for error in errors {
                         let failure = Failure::of(fleet, cohort, error);
@@ -176,34 +205,46 @@ impl Seen {
                 }
             }
         }
-        if let Some((device, times)) = alike
-            && let Ok(manifest) = fill(cohort, device)
-        {
-            self.look_at_manifest(fleet, &manifest, times, &|| &traces);
-        }
+        let Some((device, times)) = alike else { return };
+        let look = || match fill(cohort, device) {
+            Ok(manifest) => OfManifest::of(fleet, &manifest, &|| &traces),
+            Err(_) => OfManifest::default(),
+        };
+        let found = looks.of(cohort).of_manifests.get_or_insert_with(look);
+        self.count(found, *times);
     }
 
-    /// `times`: on how many devices the manifest is the same.
-    fn look_at_manifest<'a>(
-        &mut self,
-        fleet: &Fleet,
-        manifest: &Manifest,
-        times: usize,
-        traces: &dyn Fn() -> &'a Traces,
-    ) {
-        for conflict in conflicts_of(fleet, manifest, traces) {
-            *self.conflicts.entry(conflict).or_default() += times;
+    /// `times`: on how many devices that is found.
+    fn count(&mut self, found: &OfManifest, times: usize) {
+        for conflict in &found.conflicts {
+            *self.conflicts.entry(conflict.clone()).or_default() += times;
         }
-        for (name, module) in &manifest.modules {
-            let size = Value::Table(module.desired.clone()).to_json().to_string().len();
-            if size > LARGEST_DESIRED {
-                let deployment = last_to_touch(fleet, &manifest.cohort, name).clone();
-                let (largest, count) =
-                    self.too_large.entry((deployment, name.clone())).or_default();
-                *largest = size.max(*largest);
-                *count += times;
-            }
+        for (deployment, module, size) in &found.too_large {
+            let of = (deployment.clone(), module.clone());
+            let (largest, count) = self.too_large.entry(of).or_default();
+            *largest = (*size).max(*largest);
+            *count += times;
         }
+    }
+}
+
+/// What is found in one manifest.
+#[derive(Debug, Default)]
+pub(super) struct OfManifest {
+    conflicts: Vec<Conflict>,
+    /// Whose desired properties are too large, last touched by whom, and their size.
+    too_large: Vec<(DeploymentId, ModuleName, usize)>,
+}
+
+impl OfManifest {
+    fn of<'a>(fleet: &Fleet, manifest: &Manifest, traces: &dyn Fn() -> &'a Traces) -> Self {
+        let size =
+            |module: &Module| Value::Table(module.desired.clone()).to_json().to_string().len();
+        let sizes = manifest.modules.iter().map(|(name, module)| (name, size(module)));
+        let too_large = sizes.filter(|(_, size)| *size > LARGEST_DESIRED).map(|(name, size)| {
+            (last_to_touch(fleet, &manifest.cohort, name).clone(), name.clone(), size)
+        });
+        Self { conflicts: conflicts_of(fleet, manifest, traces), too_large: too_large.collect() }
     }
 }
 

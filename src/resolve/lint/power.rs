@@ -9,12 +9,18 @@ use crate::model::{
     DeploymentId, EntryKind, EnvValue, ImageReference, ModuleEntry, ModuleName, NetworkMode, Table,
     Value, path_segment,
 };
-use crate::resolve::{Resolution, Standing};
+use crate::resolve::{Hits, Resolution};
 use std::collections::BTreeMap;
 
-pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
+pub(super) fn lint(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    hits: &Hits<'_>,
+    found: &mut Diagnostics,
+) {
+    let hits_of = |id| hits.get(id).map_or(0, |hits| hits.applied);
     for (id, deployment) in &fleet.deployments {
-        let hits = resolution.count(id, Standing::is_applied);
+        let hits = hits_of(id);
         for (name, entry) in &deployment.modules {
             let of = Some((id, name));
             Finds { of, who: format!("module \"{name}\""), entry, hits, found }.all();
@@ -29,7 +35,7 @@ pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnosti
         place: fleet.place.clone(),
         places: fleet.default_places.clone(),
     };
-    let hits = resolution.cohorts.iter().map(|cohort| cohort.devices.len()).sum();
+    let hits = resolution.sized_cohorts().map(|(_, size)| size).sum();
     let who = "every module ([defaults])".to_owned();
     Finds { of: None, who, entry: &defaults, hits, found }.all();
 }

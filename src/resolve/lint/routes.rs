@@ -37,7 +37,7 @@ struct Seen<'a> {
 
 fn lint_ends(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     let mut seen: BTreeMap<Nowhere<'_>, Seen<'_>> = BTreeMap::new();
-    for cohort in &resolution.cohorts {
+    for (cohort, size) in resolution.sized_cohorts() {
         for (name, route) in &cohort.routes {
             let Some(deployment) = last_to_say(fleet, cohort, name) else { continue };
             for (end, module, place) in missing(cohort, route) {
@@ -49,7 +49,7 @@ fn lint_ends(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
                     place,
                     close: close(),
                 });
-                entry.devices += cohort.devices.len();
+                entry.devices += size;
             }
         }
     }
@@ -98,13 +98,13 @@ fn missing<'a>(
 
 fn lint_carrying(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
     let mut silent: BTreeMap<&DeploymentId, (&RouteName, usize)> = BTreeMap::new();
-    for cohort in &resolution.cohorts {
+    for (cohort, size) in resolution.sized_cohorts() {
         let Some(name) = cohort.routes.keys().next() else { continue };
         if cohort.modules.values().any(|module| module.router) {
             continue;
         }
         if let Some(id) = last_to_say(fleet, cohort, name) {
-            silent.entry(id).or_insert((name, 0)).1 += cohort.devices.len();
+            silent.entry(id).or_insert((name, 0)).1 += size;
         }
     }
     for (id, (name, n)) in silent {

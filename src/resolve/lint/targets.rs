@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::fleet::Fleet;
 use crate::language::{Condition, PropertyUse, Root};
 use crate::model::{DeploymentId, Table, Value};
-use crate::resolve::Resolution;
+use crate::resolve::Hits;
 use crate::resolve::answers::Answers;
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -15,12 +15,7 @@ use std::ops::Deref;
 const VOLATILE: [&str; 5] =
     ["engine.version", "kernel", "lastContact", "lastDesiredStatus", "modules"];
 
-pub(super) fn lint(
-    fleet: &Fleet,
-    resolution: &Resolution,
-    answers: &Answers,
-    found: &mut Diagnostics,
-) {
+pub(super) fn lint(fleet: &Fleet, hits: &Hits<'_>, answers: &Answers, found: &mut Diagnostics) {
     let tag_paths = LazyCell::new(|| all_tag_paths(fleet));
     for (id, deployment) in &fleet.deployments {
         let Some(target) = deployment.kind.target() else { continue };
@@ -35,7 +30,7 @@ pub(super) fn lint(
         let all = fleet.devices.len();
         let lacking = |property: &PropertyUse| answers.lacking(property.root, &property.path);
         lint_properties(id, condition, &target.place, (all, &lacking), &tag_paths, found);
-        if resolution.count(id, |_| true) == 0 && all > 0 {
+        if !hits.contains_key(id) && all > 0 {
             let message = format!("no device meets the target of \"{id}\"");
             found.push(
                 Diagnostic::new(Code::MatchesNothing, message)

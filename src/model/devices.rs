@@ -1,0 +1,135 @@
+//! All devices of a fleet, as a list in the order of their ids.
+
+use super::device::Device;
+use super::name::DeviceId;
+use std::ops::Index;
+use std::slice;
+use std::sync::Arc;
+
+/// Devices in the order of their ids, each id once. Where a device stands in the list is its number; columns, bitmaps
+/// and resolutions go by numbers.
+///
+/// A sorted list, as it is made once and then only read: a tree of nodes would hold each id twice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Devices(Vec<Arc<Device>>);
+
+impl Devices {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The number of a device.
+    pub fn number(&self, id: &(impl AsRef<str> + ?Sized)) -> Option<usize> {
+        self.position(id.as_ref()).ok()
+    }
+
+    /// The device of an id.
+    pub fn get(&self, id: &(impl AsRef<str> + ?Sized)) -> Option<&Arc<Device>> {
+        self.number(id).map(|number| &self.0[number])
+    }
+
+    /// The device of a number.
+    pub fn at(&self, number: usize) -> Option<&Arc<Device>> {
+        self.0.get(number)
+    }
+
+    /// Whether there is such a device.
+    pub fn contains_key(&self, id: &(impl AsRef<str> + ?Sized)) -> bool {
+        self.number(id).is_some()
+    }
+
+    /// Puts a device in, in the place of the one with its id.
+    pub fn insert(&mut self, device: Arc<Device>) {
+        match self.position(device.id.as_str()) {
+            Ok(at) => self.0[at] = device,
+            Err(at) => self.0.insert(at, device),
+        }
+    }
+
+    /// The ids.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &DeviceId> + ExactSizeIterator {
+        self.0.iter().map(|device| &device.id)
+    }
+
+    /// The devices, by number.
+    pub fn values(&self) -> slice::Iter<'_, Arc<Device>> {
+        self.0.iter()
+    }
+
+    /// Ids and devices, by number.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&DeviceId, &Arc<Device>)> {
+        self.0.iter().map(|device| (&device.id, device))
+    }
+
+    /// How many devices stand before the first whose id is not so; those for which it is so come first.
+    pub fn partition_point(&self, is_so: impl Fn(&str) -> bool) -> usize {
+        self.0.partition_point(|device| is_so(device.id.as_str()))
+    }
+
+    fn position(&self, id: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|device| device.id.as_str().cmp(id))
+    }
+}
+
+impl Index<&str> for Devices {
+    type Output = Arc<Device>;
+
+    fn index(&self, id: &str) -> &Arc<Device> {
+        self.get(id).unwrap_or_else(|| panic!("no device `{id}`"))
+    }
+}
+
+/// Of devices with equal ids the last one stays.
+impl FromIterator<Arc<Device>> for Devices {
+    fn from_iter<I: IntoIterator<Item = Arc<Device>>>(devices: I) -> Self {
+        let mut all: Vec<_> = devices.into_iter().collect();
+        if !all.is_sorted_by(|a, b| a.id < b.id) {
+            all.reverse();
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            all.dedup_by(|a, b| a.id == b.id);
+        }
+        Self(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, Source};
+    use crate::model::{Table, Value};
+
+    fn device(id: &str, floor: i64) -> Arc<Device> {
+        Arc::new(Device {
+            id: DeviceId::parse(id).unwrap(),
+            engine: None,
+            reachable: true,
+            tls: None,
+            formerly: Vec::new(),
+            tags: Table::from([("floor".to_owned(), Value::Integer(floor))]),
+            reported: Table::new(),
+            place: Place::new(&Source::new("devices/d.toml", ""), 0..0),
+        })
+    }
+
+    #[test]
+    fn are_found_by_id_and_number_and_the_last_of_equals_stays() {
+        let all = [device("b", 1), device("c", 2), device("a", 3), device("b", 4)];
+        let mut devices: Devices = all.into_iter().collect();
+        let floors = |devices: &Devices| -> Vec<_> {
+            let floor = |(id, d): (&DeviceId, &Arc<Device>)| format!("{id}{:?}", d.tags["floor"]);
+            devices.iter().map(floor).collect()
+        };
+        assert_eq!(floors(&devices), ["aInteger(3)", "bInteger(4)", "cInteger(2)"]);
+        assert_eq!((devices.number("b"), devices.number("bb")), (Some(1), None));
+        devices.insert(device("bb", 5));
+        devices.insert(device("a", 6));
+        assert_eq!(floors(&devices), ["aInteger(6)", "bInteger(4)", "bbInteger(5)", "cInteger(2)"]);
+        assert_eq!(devices.at(2).map(|d| d.id.as_str()), Some("bb"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Which devices give something for the facts that texts are filled with.
+//!
+//! Enters: the devices, and the facts that the texts of each cohort name. Leaves: a bit for each device, whether it
+//! gives all that its cohort needs. Kept from revision to revision, so that only new tags, and devices that are others,
+//! are looked at. Not here: whether a filled form is allowed.
+
+use super::ResolvedCohort;
+use super::answers::changed;
+use super::standings::Standings;
+use crate::language::Bitmap;
+use crate::model::{Device, Devices, NearPath, Piece, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// By tag, the devices at which a text or number stands there.
+#[derive(Debug, Default)]
+pub(super) struct Fillable {
+    devices: Arc<Devices>,
+    tags: BTreeMap<Vec<String>, Tag>,
+}
+
+/// The devices of one tag.
+#[derive(Debug)]
+struct Tag {
+    /// At which something stands that can be filled in.
+    scalar: Bitmap,
+    /// At which anything stands.
+    there: Bitmap,
+}
+
+impl Fillable {
+    /// The devices that give all that their cohorts need.
+    pub(super) fn by_cohorts(
+        &mut self,
+        standings: &Standings,
+        cohorts: &[Arc<ResolvedCohort>],
+    ) -> Bitmap {
+        self.learn(&standings.devices, cohorts);
+        let mut known: BTreeMap<&[Piece], Bitmap> = BTreeMap::new();
+        for cohort in cohorts {
+            known.entry(&cohort.facts).or_insert_with(|| self.that_give(&cohort.facts));
+        }
+        let of_cohorts: Vec<&Bitmap> = cohorts.iter().map(|c| &known[c.facts.as_slice()]).collect();
+        let of_signatures: Vec<Option<&Bitmap>> =
+            standings.signatures().iter().map(|s| Some(of_cohorts[s.cohort?])).collect();
+        let gives = |device: usize| {
+            let of_cohort = of_signatures[standings.of_devices[device] as usize];
+            of_cohort.is_none_or(|of_cohort| of_cohort.contains(device))
+        };
+        Bitmap::where_true(standings.devices.len(), gives)
+    }
+
+    /// Looks at what is not known yet of the tags that cohorts need; what no cohort needs is forgotten.
+    fn learn(&mut self, devices: &Arc<Devices>, cohorts: &[Arc<ResolvedCohort>]) {
+        match changed(&self.devices, devices) {
+            None => self.tags.clear(),
+            Some(changed) => {
+                let changed = changed.into_iter().filter_map(|n| Some((n, devices.at(n)?)));
+                for (number, device) in changed {
+                    for (path, tag) in &mut self.tags {
+                        tag.look_at(number, device, path);
+                    }
+                }
+            }
+        }
+        self.devices = Arc::clone(devices);
+        let mut former = std::mem::take(&mut self.tags);
+        let mut new = BTreeMap::new();
+        for path in cohorts.iter().flat_map(|cohort| &cohort.facts).filter_map(tag_of) {
+            if let Some((path, tag)) = former.remove_entry(path) {
+                self.tags.insert(path, tag);
+            } else if !self.tags.contains_key(path) {
+                new.entry(path.to_vec()).or_insert_with(|| Tag::unknown(devices.len()));
+            }
+        }
+        // Device by device, since each one's tables are far from the next one's.
+        let mut looking: Vec<(&Vec<String>, &mut Tag, NearPath)> =
+            new.iter_mut().map(|(path, tag)| (path, tag, NearPath::new(path))).collect();
+        if !looking.is_empty() {
+            for (number, device) in devices.values().enumerate() {
+                for (path, tag, near) in &mut looking {
+                    tag.put(number, near.lookup(&device.tags, path));
+                }
+            }
+        }
+        self.tags.append(&mut new);
+    }
+
+    fn that_give(&self, facts: &[Piece]) -> Bitmap {
+        let mut all = Bitmap::all(self.devices.len());
+        for fact in facts {
+            let Piece::Tag { path, default } = fact else { continue };
+            let Some(tag) = self.tags.get(path) else { continue };
+            if default.is_some() {
+                let mut missing = tag.there.clone();
+                missing.invert();
+                missing.add(&tag.scalar);
+                all.keep(&missing);
+            } else {
+                all.keep(&tag.scalar);
+            }
+        }
+        all
+    }
+}
+
+impl Tag {
+    fn unknown(devices: usize) -> Self {
+        Self { scalar: Bitmap::none(devices), there: Bitmap::none(devices) }
+    }
+
+    fn look_at(&mut self, number: usize, device: &Device, path: &[String]) {
+        self.put(number, Value::lookup(&device.tags, path));
+    }
+
+    fn put(&mut self, number: usize, value: Option<&Value>) {
+        let is_scalar = value.is_some_and(|v| !matches!(v, Value::List(_) | Value::Table(_)));
+        self.scalar.set(number, is_scalar);
+        self.there.set(number, value.is_some());
+    }
+}
+
+fn tag_of(fact: &Piece) -> Option<&Vec<String>> {
+    match fact {
+        Piece::Tag { path, default: _ } => Some(path),
+        Piece::DeviceId | Piece::Text(_) => None,
+    }
+}
