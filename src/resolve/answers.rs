@@ -2,8 +2,8 @@
 //!
 //! Enters: a fleet and its devices' reported properties, or the answers of a former revision. Leaves: for every
 //! condition that the fleet names the devices that meet it, and for every property those that have it. Of a former
-//! revision the columns go on: those of new properties are added, devices that are others are put in their places, and
-//! only new conditions are asked.
+//! revision the columns go on: those of new properties are added, devices that are others or report something else are
+//! put in their places, and only new conditions are asked.
 
 use crate::fleet::Fleet;
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
@@ -30,28 +30,37 @@ impl Answers {
         answers
     }
 
-    /// By what devices declare, where answers of another revision by the same are at hand.
-    pub(super) fn after(former: Self, fleet: &Fleet) -> Self {
-        let Some(changed) = changed(former.columns.devices(), &fleet.devices) else {
-            return Self::of(fleet, &Facts::none());
+    /// The same where answers of another revision are at hand, and what devices reported then.
+    pub(super) fn after((former, reported): (Self, &Facts), fleet: &Fleet, facts: &Facts) -> Self {
+        let devices = changed(former.columns.devices(), &fleet.devices);
+        let reports = others_report(reported, facts, &fleet.devices);
+        let Some((mut changed, reports)) = devices.zip(reports) else {
+            return Self::of(fleet, facts);
         };
+        changed.extend(reports);
         let mut answers = former;
         let all = conditions(fleet);
         answers.met.retain(|text, _| all.contains_key(text));
-        if !Arc::ptr_eq(answers.columns.devices(), &fleet.devices) {
-            answers.see(&changed, fleet, &all);
+        if !changed.is_empty() || !Arc::ptr_eq(answers.columns.devices(), &fleet.devices) {
+            answers.see(&changed, (fleet, facts), &all);
         }
-        answers.ask(fleet, &Facts::none());
+        answers.ask(fleet, facts);
         answers
     }
 
-    /// Takes over devices of which those of some numbers are others.
-    fn see(&mut self, changed: &[usize], fleet: &Fleet, all: &BTreeMap<String, &Condition>) {
+    /// Takes over devices of which those of some numbers are others, or report something else.
+    fn see(
+        &mut self,
+        changed: &[usize],
+        (fleet, facts): (&Fleet, &Facts),
+        all: &BTreeMap<String, &Condition>,
+    ) {
         let columns = Arc::make_mut(&mut self.columns);
-        columns.see(Arc::clone(&fleet.devices), changed, &Facts::none());
+        columns.see(Arc::clone(&fleet.devices), changed, facts);
         let devices = changed.iter().filter_map(|n| Some((*n, fleet.devices.at(*n)?)));
         for (number, device) in devices {
-            let subject = Subject { device, reported: &device.reported };
+            let reported = facts.reported(device);
+            let subject = Subject { device, reported: &reported };
             for (text, met) in &mut self.met {
                 met.set(number, all[text].evaluate(subject) == Truth::True);
             }
@@ -116,6 +125,27 @@ pub(super) fn changed(old: &Arc<Devices>, new: &Arc<Devices>) -> Option<Vec<usiz
         changed.push(number);
     }
     Some(changed)
+}
+
+/// The numbers of the devices that report something else than they did; `None` where many do.
+fn others_report(old: &Facts, new: &Facts, devices: &Devices) -> Option<Vec<usize>> {
+    let (mut old, mut new) = (old.0.iter().peekable(), new.0.iter().peekable());
+    let mut others = Vec::new();
+    loop {
+        let id = match (old.peek(), new.peek()) {
+            (None, None) => return Some(others),
+            (Some((one, _)), Some((other, _))) => (*one).min(*other),
+            (Some((id, _)), None) | (None, Some((id, _))) => *id,
+        };
+        let before = old.next_if(|(other, _)| *other == id).map(|(_, table)| table);
+        let after = new.next_if(|(other, _)| *other == id).map(|(_, table)| table);
+        if before != after {
+            others.extend(devices.number(id));
+        }
+        if others.len() > FEW_DEVICES {
+            return None;
+        }
+    }
 }
 
 /// All conditions of a fleet, by their canonical texts.

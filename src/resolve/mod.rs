@@ -102,12 +102,15 @@ impl ResolvedCohort {
 /// Resolves a fleet. Conditions are evaluated for all devices at once, what becomes of deployments once for
 /// all devices that the same ones hit, and the merge runs once a cohort.
 pub fn resolve(fleet: &Fleet, facts: &Facts) -> Resolution {
-    resolve_with(fleet, &mut Kept::of(fleet, facts))
+    let answers = Answers::of(fleet, facts);
+    resolve_with(fleet, &mut Kept { answers, ..Kept::default() })
 }
 
 /// What is kept from one revision to the next, so that the next costs what differs.
 #[derive(Debug, Default)]
 struct Kept {
+    /// What devices reported.
+    facts: Facts,
     answers: Answers,
     merges: Merges,
     fillable: Fillable,
@@ -115,13 +118,18 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(fleet: &Fleet, facts: &Facts) -> Self {
-        Self { answers: Answers::of(fleet, facts), ..Self::default() }
+    /// Goes on to a fleet and what its devices report.
+    fn go_on(&mut self, fleet: &Fleet, facts: &Facts) {
+        let former = std::mem::take(&mut self.answers);
+        self.answers = Answers::after((former, &self.facts), fleet, facts);
+        if self.facts != *facts {
+            self.facts = facts.clone();
+        }
     }
 }
 
 fn resolve_with(fleet: &Fleet, kept: &mut Kept) -> Resolution {
-    let Kept { answers, merges, fillable, looks: _ } = kept;
+    let Kept { facts: _, answers, merges, fillable, looks: _ } = kept;
     let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, answers));
     let deployments: Vec<&Deployment<Condition, Query>> =
         fleet.deployments.values().map(AsRef::as_ref).collect();

@@ -135,7 +135,7 @@ impl Consider {
         }
         let facts = held_facts(&self.devices, self.now);
         let loaded = match (&self.accepted, is_accepted) {
-            (Some(accepted), true) => accepted.with_facts(&facts),
+            (Some(accepted), true) => self.reader.with_facts(accepted, &facts),
             (accepted, _) => match self.read(&candidate, &facts, accepted.as_deref()) {
                 Ok(loaded) => loaded,
                 Err(LoadError::Invalid(lines)) => {
@@ -155,7 +155,7 @@ impl Consider {
         if judgement.lets_through() {
             let phased = loaded.fleet.rollout.is_some();
             let proven = self.proven.as_ref().filter(|_| phased && !facts.0.is_empty());
-            let proven = proven.map(|proven| Arc::new(proven.with_facts(&facts)));
+            let proven = proven.map(|proven| Arc::new(self.reader.with_facts(proven, &facts)));
             return Verdict::Accept { loaded: Arc::new(loaded), shape, proven };
         }
         let mut reasons = judgement.reasons;

@@ -57,23 +57,27 @@ pub(super) fn load(folder: &Path, id: &str, facts: &Facts) -> Result<Loaded, Loa
     let repository = Repository::open(folder).map_err(unreadable)?;
     let revision = repository.resolve(id).map_err(unreadable)?;
     let tree = repository.read(&revision).map_err(unreadable)?;
-    taken_up(revision, check(&tree), facts, None)
+    let mut checked = check(&tree);
+    if !facts.0.is_empty()
+        && let Some((fleet, resolution)) = &mut checked.fleet
+    {
+        *resolution = resolve(fleet, facts);
+    }
+    taken_up(revision, checked, None)
 }
 
-/// A revision that was looked at. What it wants of devices is taken from `former` where that wants the same.
+/// A revision that was looked at and resolved. What it wants of devices is taken from `former` where that wants the same.
 ///
 /// # Errors
 /// Its files have errors.
 pub(super) fn taken_up(
     revision: Revision,
     checked: Checked,
-    facts: &Facts,
     former: Option<&Loaded>,
 ) -> Result<Loaded, LoadError> {
     let Checked { fleet, diagnostics } = checked;
     match fleet {
-        Some((fleet, by_files)) if !diagnostics.has_errors() => {
-            let resolution = if facts.0.is_empty() { by_files } else { resolve(&fleet, facts) };
+        Some((fleet, resolution)) if !diagnostics.has_errors() => {
             Ok(Loaded::of(revision, Arc::new(fleet), resolution, former))
         }
         _ => {
@@ -124,9 +128,8 @@ impl Loaded {
         })
     }
 
-    /// The same with other facts.
-    pub(super) fn with_facts(&self, facts: &Facts) -> Self {
-        let resolution = resolve(&self.fleet, facts);
+    /// The same by other facts.
+    pub(super) fn resolved(&self, resolution: Resolution) -> Self {
         Self::of(self.revision.clone(), Arc::clone(&self.fleet), resolution, Some(self))
     }
 

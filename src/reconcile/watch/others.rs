@@ -54,7 +54,7 @@ impl ReadOthers {
         let read = |id: String| {
             let loaded = match known.remove(&id) {
                 Some(Ok(loaded)) if !is_outdated => Ok(loaded),
-                Some(Ok(loaded)) => Ok(Arc::new(loaded.with_facts(&facts))),
+                Some(Ok(loaded)) => Ok(Arc::new(reader.with_facts(&loaded, &facts))),
                 _ => reader
                     .load(remote.folder(), &id, &facts, Some(&accepted))
                     .map(|loaded| Arc::new(loaded.reached_as(&accepted.fleet)))

@@ -6,7 +6,7 @@
 use super::loaded::{LoadError, Loaded, taken_up};
 use crate::fleet::FileTree;
 use crate::model::Facts;
-use crate::resolve::{CheckCache, check_after};
+use crate::resolve::{CheckCache, check_after, resolve};
 use crate::source::{Repository, Revision, SourceError};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -39,10 +39,26 @@ impl Reader {
             Ok(Last { revision, files, cache }) => (revision, files, cache),
             Err(error) => return Err(LoadError::Unreadable(error.to_string())),
         };
-        let checked = check_after(&files, &mut cache);
+        let mut checked = check_after(&files, &mut cache);
+        if !facts.0.is_empty()
+            && let Some((fleet, resolution)) = &mut checked.fleet
+        {
+            *resolution = cache.resolve(fleet, facts);
+        }
         *last = Some(Last { revision: revision.clone(), files, cache });
         drop(last);
-        taken_up(revision, checked, facts, former)
+        taken_up(revision, checked, former)
+    }
+
+    /// A revision by other facts.
+    pub(super) fn with_facts(&self, loaded: &Loaded, facts: &Facts) -> Loaded {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let resolution = match last.as_mut() {
+            Some(last) if !facts.0.is_empty() => last.cache.resolve(&loaded.fleet, facts),
+            _ => resolve(&loaded.fleet, facts),
+        };
+        drop(last);
+        loaded.resolved(resolution)
     }
 }
 
@@ -64,6 +80,7 @@ fn read(folder: &Path, id: &str, last: Option<Last>) -> Result<Last, SourceError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{DeviceId, Table};
     use crate::reconcile::watch::loaded::load;
     use std::process::Command;
 
@@ -96,6 +113,11 @@ mod tests {
             ("deployments/base.toml", BASE.replace("app:1", "app:2")),
             ("devices/a.toml", device("late", "2")),
             ("deployments/base.toml", BASE.replace("'early'", "'late'")),
+            (
+                "deployments/base.toml",
+                BASE.replace("tags.ring = 'early'", "properties.reported.os = 'linux'"),
+            ),
+            ("devices/b.toml", device("late", "7")),
         ];
         for (path, text) in steps {
             let path = folder.join(path);
@@ -120,16 +142,36 @@ mod tests {
         commits(folder.path());
         let reader = Reader::default();
         let mut former: Option<Loaded> = None;
-        let facts = Facts::none();
+        let report = |words: &[(&str, &str)]| {
+            let tables = words.iter().map(|(id, os)| {
+                let table = Table::from([("os".to_owned(), (*os).into())]);
+                (DeviceId::parse(id).unwrap(), table)
+            });
+            Facts(tables.collect())
+        };
+        let reports = [
+            Facts::none(),
+            report(&[("a", "linux")]),
+            report(&[("a", "linux"), ("b", "linux")]),
+            report(&[("a", "other"), ("c", "linux"), ("z", "linux")]),
+        ];
         // From the first to the last, back again, and in leaps.
-        let way = (0..=10).rev().chain(0..=10).chain([9, 2, 7, 0, 5, 4, 8]);
-        for back in way {
+        let way = (0..=12).rev().chain(0..=12).chain([9, 2, 7, 0, 5, 4, 8, 1, 0, 1]);
+        for (step, back) in way.enumerate() {
             let id = format!("HEAD~{back}");
-            let alone = load(folder.path(), &id, &facts);
-            let after = reader.load(folder.path(), &id, &facts, former.as_ref());
+            let facts = &reports[step * 3 % 4];
+            let alone = load(folder.path(), &id, facts);
+            let after = reader.load(folder.path(), &id, facts, former.as_ref());
             assert_eq!(said(after.as_ref()), said(alone.as_ref()), "{id}");
+            if let Ok(after) = &after {
+                let facts = &reports[step % 4];
+                let otherwise = reader.with_facts(after, facts);
+                let alone = load(folder.path(), &id, facts);
+                assert_eq!(said(Ok(&otherwise)), said(alone.as_ref()), "{id} by other facts");
+            }
             former = after.ok().or(former);
         }
+        let facts = Facts::none();
         let missing = reader.load(folder.path(), "HEAD~99", &facts, None);
         assert!(matches!(missing, Err(LoadError::Unreadable(_))));
         assert!(reader.load(folder.path(), "HEAD", &facts, None).is_ok());

@@ -16,7 +16,6 @@ mod targets;
 pub(crate) use credential::{is_credential_after, is_credential_at, masked};
 pub(super) use looks::Looks;
 
-use super::answers::Answers;
 use super::{Kept, Resolution, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
 use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, load, load_after};
@@ -41,15 +40,24 @@ pub fn check(tree: &FileTree) -> Checked {
 #[derive(Debug, Default)]
 pub struct CheckCache {
     load: LoadCache,
-    kept: Kept,
+    by_files: Kept,
+    by_facts: Kept,
+}
+
+impl CheckCache {
+    /// Resolves a fleet by what its devices report, where much of it may have been resolved so before.
+    pub fn resolve(&mut self, fleet: &Fleet, facts: &Facts) -> Resolution {
+        self.by_facts.go_on(fleet, facts);
+        resolve_with(fleet, &mut self.by_facts)
+    }
 }
 
 /// The same where much of it may have been looked at before; the cache is then of this tree.
 pub fn check_after(tree: &FileTree, cache: &mut CheckCache) -> Checked {
     let loaded = load_after(tree, &mut cache.load);
     check_by(loaded, &LintLevels::new(), |fleet| {
-        cache.kept.answers = Answers::after(std::mem::take(&mut cache.kept.answers), fleet);
-        resolve_and_lint_with(fleet, &mut cache.kept)
+        cache.by_files.go_on(fleet, &Facts::none());
+        resolve_and_lint_with(fleet, &mut cache.by_files)
     })
 }
 
@@ -107,7 +115,9 @@ pub fn lint_by_facts(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) 
 }
 
 fn resolve_and_lint(fleet: &Fleet, facts: &Facts) -> (Resolution, Diagnostics) {
-    resolve_and_lint_with(fleet, &mut Kept::of(fleet, facts))
+    let mut kept = Kept::default();
+    kept.go_on(fleet, facts);
+    resolve_and_lint_with(fleet, &mut kept)
 }
 
 fn resolve_and_lint_with(fleet: &Fleet, kept: &mut Kept) -> (Resolution, Diagnostics) {
@@ -118,7 +128,7 @@ fn resolve_and_lint_with(fleet: &Fleet, kept: &mut Kept) -> (Resolution, Diagnos
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
 fn lint(fleet: &Fleet, resolution: &Resolution, kept: &mut Kept) -> Diagnostics {
-    let Kept { answers, looks, merges: _, fillable: _ } = kept;
+    let Kept { facts: _, answers, looks, merges: _, fillable: _ } = kept;
     let mut found = Diagnostics::new();
     let hits = resolution.hits();
     looks.keep(&resolution.cohorts);
