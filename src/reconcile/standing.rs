@@ -92,7 +92,9 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
             return None;
         }
         match outcome_of(&work.id)? {
-            failed @ Outcome::Failed { error, .. } => Some((error.kind.code(), failed.failure()?)),
+            failed @ Outcome::Failed { error, .. } => {
+                Some((error.kind.code(), failed.failure_and_left_over()?))
+            }
             Outcome::Skipped { because } => match outcome_of(because)? {
                 failed @ Outcome::Failed { error, .. } => {
                     Some((error.kind.code(), failed.failure()?))
@@ -102,12 +104,10 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
                 }
                 _ => Some((500, "skipped because something before it failed".to_owned())),
             },
-            Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
-                Some((202, "the run was called off; the next one goes on".to_owned()))
-            }
-            Outcome::CalledOff { undo_failed } => {
-                Some((500, format!("called off, and not taken back: {}", undo_failed.join("; "))))
-            }
+            outcome @ Outcome::CalledOff { .. } => Some(match outcome.left_over() {
+                None => (202, "the run was called off; the next one goes on".to_owned()),
+                Some(words) => (500, format!("called off; {words}")),
+            }),
             Outcome::Passed { .. } | Outcome::NotNeeded => None,
         }
     })
