@@ -239,7 +239,10 @@ impl Draft<'_> {
             Some(container) => Err(Block::ForeignName {
                 name: container.name.clone(),
                 id: container.id.clone(),
-                owner: owner(container),
+                // By its image's labels somebody else's container can name this very device.
+                owner: owner(container).filter(|(fleet, device)| {
+                    fleet != self.input.fleet.as_str() || device != self.input.device
+                }),
             }),
         }
     }
