@@ -433,7 +433,7 @@ impl fmt::Display for Block {
             Self::ForeignPort { port, name } => {
                 write!(
                     f,
-                    "container {name} is not Hoist's and publishes port {port}; it is not touched"
+                    "container {name} publishes port {port} and is none of this device's modules; it is not touched"
                 )
             }
             Self::PortOfModule { port, holder } => {

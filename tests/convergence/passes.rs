@@ -406,3 +406,21 @@ fn a_container_whose_image_names_this_very_device_is_somebody_elses() {
         );
     });
 }
+
+/// It may be Hoist's all the same, of another fleet.
+#[test]
+fn a_port_that_another_fleets_container_publishes_is_not_called_a_strangers() {
+    block_on(async {
+        let world = World::new();
+        let bindings = serde_json::json!({"80/tcp": [{"HostIp": "", "HostPort": "8080"}]});
+        let body = serde_json::json!({"Image": "x:1", "HostConfig": {"PortBindings": bindings}});
+        world.control().load_image("x:1", &BTreeMap::new()).unwrap();
+        world.control().run_foreign("other", &body).unwrap();
+        let web = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\nports = [\"8080:80\"]\n";
+        let plan = world.plan(&manifest(web)).await;
+        insta::assert_snapshot!(
+            plan.blocked.values().next().unwrap(),
+            @"container other publishes port 8080/tcp and is none of this device's modules; it is not touched"
+        );
+    });
+}
