@@ -64,6 +64,26 @@ impl Outcome {
         Some(failure_of(step, error))
     }
 
+    /// What was not taken back, as that failed too, if anything: the plan of the next run begins with it.
+    pub fn left_over(&self) -> Option<String> {
+        let (Self::Failed { undo_failed, .. } | Self::CalledOff { undo_failed }) = self else {
+            return None;
+        };
+        let (first, others) = undo_failed.split_first()?;
+        let more = match others.len() {
+            0 => String::new(),
+            1 => " (and 1 more step)".to_owned(),
+            n => format!(" (and {n} more steps)"),
+        };
+        Some(format!("not taken back, which the next run does: {first}{more}"))
+    }
+
+    /// The same two in one.
+    pub fn failure_and_left_over(&self) -> Option<String> {
+        let parts: Vec<String> = self.failure().into_iter().chain(self.left_over()).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// Whether works that build on it may run.
     pub fn is_passed(&self) -> bool {
         matches!(self, Self::Passed { .. })

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Tells all devices of a run that it is called off.
@@ -30,6 +31,8 @@ pub struct Pace {
     pub call_off: CallOff,
     /// Turns for pulls, shared with other devices; `None` without a limit.
     pub pulls: Option<Arc<Semaphore>>,
+    /// After such pauses what could not be taken back, as the engine was not reached, is tried again.
+    pub pauses_of_undo: &'static [Duration],
 }
 
 impl Pace {

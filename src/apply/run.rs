@@ -1,13 +1,14 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
 use super::{DeviceRun, Event, Outcome, Pace, failure_of};
-use crate::engine::{Engine, EngineError, SecretValues};
+use crate::engine::{Engine, EngineError, EngineErrorKind, SecretValues};
 use crate::plan::{
     ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, Undo, When, Work,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tracing::Instrument as _;
 
 /// Runs one device's plan to its end, or until it is called off.
@@ -97,7 +98,7 @@ async fn run_work(
             _ => None,
         };
         if pace.call_off.is_on() && may_end_before(work, number) {
-            let undo_failed = undo(engine, work, number, secrets, names).await;
+            let undo_failed = undo(engine, work, number, secrets, pace, names).await;
             return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
         }
         events(Event::StepBegins { work: work.id, step });
@@ -113,7 +114,7 @@ async fn run_work(
                 names.learn(step, &output);
             }
             Err(error) => {
-                let undo_failed = undo(engine, work, number, secrets, names).await;
+                let undo_failed = undo(engine, work, number, secrets, pace, names).await;
                 let outcome = Outcome::Failed { step: step.to_string(), error, undo_failed };
                 return (work.id, outcome, Vec::new());
             }
@@ -149,8 +150,10 @@ async fn undo(
     work: &Work,
     failed: usize,
     secrets: &SecretValues,
+    pace: &Pace,
     names: &Names,
 ) -> Vec<String> {
+    let mut pauses = pace.pauses_of_undo.iter();
     let mut trouble = BTreeMap::new();
     let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
     for (number, undo) in work.undo.iter().enumerate().filter(|(_, undo)| wanted(undo)) {
@@ -159,7 +162,7 @@ async fn undo(
             true => Err(format!("{}: not tried, because of what failed before", undo.step)),
             false => {
                 let step = names.resolved(&undo.step);
-                let result = engine.execute(&step, secrets).await;
+                let result = persist(engine, &step, secrets, &mut pauses).await;
                 result.map_err(|error| failure_of(&undo.step.to_string(), &error))
             }
         };
@@ -168,6 +171,23 @@ async fn undo(
         }
     }
     trouble.into_values().collect()
+}
+
+/// Runs a step that takes something back; where the engine is not reached, again after each pause that is left.
+async fn persist(
+    engine: &dyn Engine,
+    step: &Step,
+    secrets: &SecretValues,
+    pauses: &mut std::slice::Iter<'_, Duration>,
+) -> Result<StepOutput, EngineError> {
+    loop {
+        let result = engine.execute(step, secrets).await;
+        let is_cut = matches!(&result, Err(error) if error.kind == EngineErrorKind::Unreachable);
+        match is_cut.then(|| pauses.next()).flatten() {
+            Some(pause) => tokio::time::sleep(*pause).await,
+            None => return result,
+        }
+    }
 }
 
 /// Ids of the containers that this run made or renamed, by their names: a name that somebody else takes in

@@ -77,7 +77,8 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         return Ok(nothing_run(plan, format, Exit::Consent));
     }
     if has_work && saved.is_none() && !arguments.yes {
-        if !asked("apply this?")? {
+        let help = "give --yes; `hoist apply` also takes a plan that `hoist plan --out FILE` kept";
+        if !asked("apply this?", help)? {
             return Ok(nothing_run(plan, format, Exit::Changes));
         }
         // An answer may take its time: what was agreed to is what runs, or nothing.
@@ -133,12 +134,12 @@ fn nothing_run(plan: &Plan, format: Format, exit: Exit) -> Exit {
 }
 
 /// Asks on a terminal; elsewhere `--yes` or a saved plan is needed.
-pub(super) fn asked(question: &str) -> Result<bool, Failure> {
+pub(super) fn asked(question: &str, help: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(
             "it asks before it changes anything, and there is no terminal to ask on",
         )
-        .help("give --yes; `hoist apply` also takes a plan that `hoist plan --out FILE` kept"));
+        .help(help));
     }
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
@@ -155,14 +156,8 @@ fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: 
     let (word, words) = match outcome {
         Outcome::NotNeeded => return,
         Outcome::Passed { warnings } => ("done", warnings.join("; ")),
-        Outcome::Failed { undo_failed, .. } => {
-            let undo = match undo_failed.as_slice() {
-                [] => String::new(),
-                failed => format!("; while going back: {}", failed.join("; ")),
-            };
-            ("failed", outcome.failure().unwrap_or_default() + &undo)
-        }
-        Outcome::CalledOff { undo_failed } => ("called off", undo_failed.join("; ")),
+        Outcome::Failed { .. } => ("failed", outcome.failure_and_left_over().unwrap_or_default()),
+        Outcome::CalledOff { .. } => ("called off", outcome.left_over().unwrap_or_default()),
         Outcome::Skipped { because } => {
             let cause = device_plan.works.get(*because).map(work_subject).unwrap_or_default();
             ("skipped", format!("because of: {cause}"))
@@ -185,7 +180,7 @@ fn show(plan: &Plan, device: &DeviceId, work: usize, outcome: &Outcome, format: 
     let (sign, tail) = match (word, words.as_str()) {
         ("done", "") => ('✓', String::new()),
         ("called off", "") => ('…', "   called off".to_owned()),
-        ("called off", words) => ('✗', format!("   called off, and not taken back: {words}")),
+        ("called off", words) => ('✗', format!("   called off; {words}")),
         ("done", words) => ('✓', format!("   warning: {words}")),
         (word, words) => ('✗', format!("   {word}: {words}")),
     };

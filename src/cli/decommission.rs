@@ -75,7 +75,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Ok(Exit::Failed);
     }
     print(&plan_text(&shown(&leaving, &opened), false));
-    if !leaving.plan.works.is_empty() && !arguments.yes && !asked("remove this?")? {
+    if !leaving.plan.works.is_empty() && !arguments.yes && !asked("remove this?", "give --yes")? {
         say("nothing was removed");
         return Ok(Exit::Changes);
     }
@@ -86,7 +86,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         }
     };
     let run = block_on(async {
-        let pace = Pace { call_off: calling_off::listen(), pulls: None };
+        let pace = Pace { call_off: calling_off::listen(), ..Pace::default() };
         decommission(&leaving, &store, &who, now, &pace, &events).await
     })??;
     if run.has_failures() || run.was_called_off() {

@@ -67,7 +67,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         say(&format!("the files are as they were at {}: there is nothing to commit", target.short));
         return Ok(Exit::Done);
     }
-    if !*yes && !asked(&format!("commit the files of {} over {}?", target.short, head.short))? {
+    let question = format!("commit the files of {} over {}?", target.short, head.short);
+    if !*yes && !asked(&question, "give --yes")? {
         say("nothing was changed");
         return Ok(Exit::Changes);
     }

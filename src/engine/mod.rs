@@ -196,6 +196,8 @@ pub enum Cause {
     EngineNameMismatch,
     /// There is no TLS at that port.
     NotTls,
+    /// What listens there speaks TLS, and the device's file names none.
+    WantsTls,
     /// There is no ssh program, or its settings are wrong.
     SshUnusable,
     /// The ssh server's key is not known here.

@@ -179,6 +179,12 @@ pub fn is_engine_files(path: &str) -> bool {
     real.starts_with(ENGINE_FILES)
 }
 
+/// Where in a module a bind of create-options lies: its second part, or the only one.
+pub fn bind_target(bind: &str) -> &str {
+    let parts = split_outside_templates(bind, ':');
+    parts.get(1).or(parts.first()).copied().unwrap_or_default()
+}
+
 /// A device node of the device in a module, `/dev/x[:/dev/y[:rwm]]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostDevice {

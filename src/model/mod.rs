@@ -35,7 +35,7 @@ pub use hash::{Hash, HashOfTexts, ModuleHashes, cohort_hash, manifest_hash, modu
 pub use manifest::{
     Cohort, Manifest, manifest_table, module_table, route_value, short_module_table,
 };
-pub use mapping::{ENGINE_FILES_TAKEN, HostDevice, Port, Volume, is_engine_files};
+pub use mapping::{ENGINE_FILES_TAKEN, HostDevice, Port, Volume, bind_target, is_engine_files};
 pub use module::Module;
 pub use name::{DeploymentId, DeviceId, FleetName, ModuleName, NameError, RouteName, SecretName};
 pub use observation::{

@@ -238,6 +238,13 @@ impl Module {
         *self = Self::from_settings(settings, desired);
     }
 
+    /// Visits every text of its create-options, with its field path.
+    pub fn for_each_option_text(&self, visit: &mut dyn FnMut(&str, &str)) {
+        let mut options = self.create_options.clone();
+        let visit = &mut |_: TextUse, path: &str, text: &mut String| visit(path, text);
+        texts_of_table(TextUse::Power, "create-options", &mut options, visit);
+    }
+
     /// How long a stop may take before the engine kills.
     pub fn effective_stop_timeout(&self) -> Duration {
         self.stop_timeout.unwrap_or_else(|| {

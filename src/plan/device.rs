@@ -95,6 +95,7 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     let early = works.early_stops(&drafts, manifest, &sorted);
     works.stages(&drafts, &networks, &sorted);
     works.restarts(&early);
+    works.revivals(&drafts);
     if plan.blocked.is_empty() {
         works.removals(manifest, &sorted);
         works.unused_networks(input, manifest);
@@ -284,7 +285,7 @@ fn decide_all<'a>(
         });
         match decided {
             Ok(Decided { decision, spec, kept, memory, block, due }) => {
-                all.specs.insert(name.clone(), spec);
+                all.specs.extend(spec.map(|spec| (name.clone(), spec)));
                 all.kept.extend(kept);
                 all.due = all.due.into_iter().chain(due).min();
                 if memory != ModuleMemory::default() {

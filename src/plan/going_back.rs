@@ -93,10 +93,16 @@ impl<'a> Draft<'a> {
         (self.input.now < failed.not_before()).then(|| failed.clone())
     }
 
-    /// The container that is there works, and its successor has to wait: it is kept up and else left alone.
-    pub(super) fn keep_up(&mut self, current: &ObservedContainer, failed: FailedChange) {
-        self.wait_until(Some(failed.not_before()));
-        self.block = Some(Block::FailedBefore(failed));
+    /// The container that is there works, and its successor has to wait, perhaps until some moment: it is kept up and else
+    /// left alone.
+    pub(super) fn keep_up(
+        &mut self,
+        current: &ObservedContainer,
+        block: Block,
+        not_before: Option<i64>,
+    ) {
+        self.wait_until(not_before);
+        self.block = Some(block);
         if self.input.module.status != Status::Running {
             return;
         }

@@ -272,6 +272,8 @@ pub enum PlanReason {
     MakesRoom(String),
     /// What it made room for failed.
     RoomNotUsed,
+    /// It is down, and what should take its place has no image.
+    NoImageForNext,
     /// It has another name than it should have.
     Renamed(String),
     /// A former run was cut off.
@@ -318,6 +320,9 @@ impl fmt::Display for PlanReason {
             Self::NotInManifest => f.write_str("not in the manifest any more"),
             Self::MakesRoom(name) => write!(f, "makes room for {name}"),
             Self::RoomNotUsed => f.write_str("what it made room for failed"),
+            Self::NoImageForNext => {
+                f.write_str("it is down, and the image for its successor can't be had")
+            }
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::KeptLongEnough => f.write_str("kept long enough"),
@@ -428,7 +433,7 @@ impl fmt::Display for Block {
             Self::ForeignPort { port, name } => {
                 write!(
                     f,
-                    "container {name} is not Hoist's and publishes port {port}; it is not touched"
+                    "container {name} publishes port {port} and is none of this device's modules; it is not touched"
                 )
             }
             Self::PortOfModule { port, holder } => {

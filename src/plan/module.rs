@@ -74,6 +74,8 @@ pub(super) struct Decision {
     pub(super) tries: Option<Hash>,
     /// Whether it starts what was down or unhealthy.
     pub(super) is_revival: bool,
+    /// What starts the container that it replaces, where that is down and its own image can't be had.
+    pub(super) revive: Vec<Step>,
     /// Where its steps begin that take down what is there, bring up what comes, and settle names.
     pub(super) phases: [usize; 3],
 }
@@ -82,8 +84,8 @@ pub(super) struct Decision {
 pub(super) struct Decided {
     /// What is to be done, if anything.
     pub(super) decision: Option<Decision>,
-    /// The specification label of its container.
-    pub(super) spec: Hash,
+    /// The specification label of its container, if it can be told.
+    pub(super) spec: Option<Hash>,
     /// What is remembered of containers that stay as they are.
     pub(super) kept: Vec<(String, RememberedContainer)>,
     /// What is remembered of what was tried.
@@ -97,10 +99,26 @@ pub(super) struct Decided {
 /// Decides on one module.
 pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     let hashes = module_hashes(input.module, &input.manifest.routes);
-    let spec = spec_label(input, &hashes)?;
+    let (spec, lacks) = match spec_label(input, &hashes) {
+        Ok(spec) => (Some(spec), None),
+        Err(block) => (None, Some(block)),
+    };
     let memory = input.memory.modules.get(input.name).cloned().unwrap_or_default();
-    let out = Decision::empty();
-    let mut draft = Draft { input, hashes, spec, out, memory, block: None, due: None };
+    let mut draft = Draft {
+        input,
+        spec: spec.clone().unwrap_or_else(|| hashes.spec.clone()),
+        hashes,
+        out: Decision::empty(),
+        memory,
+        block: None,
+        due: None,
+    };
+    if let Some(block) = lacks {
+        let current = draft.only_container().ok_or_else(|| block.clone())?;
+        draft.memory.notice(current, input.now);
+        draft.keep_up(current, block, None);
+        return Ok(draft.decided(Some(current), None));
+    }
     if input.owned.current.is_none() {
         // Nothing can be put in place, also not what is half done.
         draft.refuse_foreign_name(&[input.name.as_str()])?;
@@ -113,10 +131,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         }
         Some(current) => draft.settle_on(current)?,
     }
-    let kept = draft.kept(current);
-    let Draft { out, memory, block, due, spec, .. } = draft;
-    let decision = (!out.steps.is_empty()).then_some(out);
-    Ok(Decided { decision, spec, kept, memory, block, due })
+    Ok(draft.decided(current, spec))
 }
 
 /// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
@@ -154,6 +169,7 @@ impl Decision {
             remember: Vec::new(),
             tries: None,
             is_revival: false,
+            revive: Vec::new(),
             phases: [0; 3],
         }
     }
@@ -171,6 +187,20 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    fn decided(self, current: Option<&ObservedContainer>, spec: Option<Hash>) -> Decided {
+        let kept = self.kept(current);
+        let Self { out, memory, block, due, .. } = self;
+        let decision = (!out.steps.is_empty()).then_some(out);
+        Decided { decision, spec, kept, memory, block, due }
+    }
+
+    /// The container that is in place, if nothing is half done with it.
+    fn only_container(&self) -> Option<&'a ObservedContainer> {
+        let Owned { current, new, old: _, renamed, adopted: _ } = self.input.owned;
+        let current = (*current).filter(|current| !self.is_adopted(current));
+        current.filter(|_| new.is_none() && renamed.is_empty())
+    }
+
     /// What is done about the container that is in place.
     fn settle_on(&mut self, current: &ObservedContainer) -> Result<(), Block> {
         self.memory.notice(current, self.input.now);
@@ -194,7 +224,8 @@ impl<'a> Draft<'a> {
         match (self.why_replace(current), self.failed_before()) {
             (None, _) => self.repair(current),
             (Some(_), Some(failed)) => {
-                self.keep_up(current, failed);
+                let not_before = failed.not_before();
+                self.keep_up(current, Block::FailedBefore(failed), Some(not_before));
                 Ok(())
             }
             (Some(reason), None) => self.replace(current, reason),

@@ -5,10 +5,11 @@
 
 use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
+use super::going_back::policy_of;
 use super::module::{Draft, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
-use super::standing::judge;
+use super::standing::{Repair, judge};
 use super::twin::files;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
 use crate::model::{
@@ -68,6 +69,11 @@ impl Draft<'_> {
         if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.
             self.tidy(kept, PlanReason::MakesWay);
+        }
+        if verdict.repair == Repair::Start && !self.is_adopted(current) {
+            let policy = policy_of(current, &self.former_policy(current));
+            let start = Step::Start { container: id(current) };
+            self.out.revive = vec![policy, start, self.wait(&id(current), FIRST_LOOK)];
         }
         let target = ContainerRef::Name(new.clone());
         self.out.action = PlanAction::Replace;
@@ -233,7 +239,10 @@ impl Draft<'_> {
             Some(container) => Err(Block::ForeignName {
                 name: container.name.clone(),
                 id: container.id.clone(),
-                owner: owner(container),
+                // By its image's labels somebody else's container can name this very device.
+                owner: owner(container).filter(|(fleet, device)| {
+                    fleet != self.input.fleet.as_str() || device != self.input.device
+                }),
             }),
         }
     }

@@ -222,6 +222,19 @@ impl Works {
         }
     }
 
+    /// What is down is started again where what should take its place can't be pulled.
+    pub(super) fn revivals(&mut self, drafts: &[Draft<'_>]) {
+        for draft in drafts.iter().filter(|draft| !draft.decision.revive.is_empty()) {
+            let Some(pull) = draft.pull else { continue };
+            let purpose =
+                Purpose::Module { name: draft.name.clone(), action: PlanAction::StartAgain };
+            let steps = draft.decision.revive.clone();
+            let number = self.add(purpose, vec![PlanReason::NoImageForNext], steps);
+            self.list[number].when = When::AnyFailed(vec![pull]);
+            self.list[number].is_revival = true;
+        }
+    }
+
     /// Stopped in reverse order first, deleted only when all else passed.
     pub(super) fn removals(&mut self, manifest: &Manifest, sorted: &Sorted<'_>) {
         let required = self.modules.clone();

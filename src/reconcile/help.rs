@@ -27,6 +27,9 @@ pub fn help_of(cause: Cause) -> Option<&'static str> {
             "the engine's certificate must name the device's address in subjectAltName"
         }
         Cause::NotTls => "the engine listens without TLS, or it is another port",
+        Cause::WantsTls => {
+            "write `tls = \"NAME\"` in the device's file, and `[tls.NAME]` in the control host's hoist.toml"
+        }
         Cause::SshUnusable => "install openssh-client, and look at `[ssh] config`",
         Cause::HostKeyUnknown => "compare the host's key on the device, then add it to known_hosts",
         Cause::HostKeyChanged => {

@@ -5,6 +5,7 @@ use crate::fleet::Fleet;
 use crate::model::{DeviceId, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// How many devices that share a tag's value may pull at a time.
@@ -35,6 +36,10 @@ impl PullsPer {
     }
 }
 
+/// A link that fails for a moment must not leave down what worked: without a daemon the next run may be far away.
+const PAUSES_OF_UNDO: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
+
 /// The pace of each device of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Paces {
@@ -60,7 +65,11 @@ impl Paces {
     }
 
     pub(super) fn of(&self, device: &DeviceId) -> Pace {
-        Pace { call_off: self.call_off.clone(), pulls: self.turns.get(device).cloned() }
+        Pace {
+            call_off: self.call_off.clone(),
+            pulls: self.turns.get(device).cloned(),
+            pauses_of_undo: &PAUSES_OF_UNDO,
+        }
     }
 
     pub(super) fn is_called_off(&self) -> bool {

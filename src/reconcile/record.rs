@@ -449,14 +449,13 @@ impl RunInput<'_> {
                         Outcome::Passed { warnings } if warnings.is_empty() => "done".to_owned(),
                         Outcome::Passed { warnings } => format!("done; {}", warnings.join("; ")),
                         Outcome::Failed { .. } => {
-                            format!("failed: {}", outcome.failure().unwrap_or_default())
+                            let words = outcome.failure_and_left_over();
+                            format!("failed: {}", words.unwrap_or_default())
                         }
-                        Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
-                            "called off".to_owned()
-                        }
-                        Outcome::CalledOff { undo_failed } => {
-                            format!("called off; not taken back: {}", undo_failed.join("; "))
-                        }
+                        Outcome::CalledOff { .. } => match outcome.left_over() {
+                            None => "called off".to_owned(),
+                            Some(words) => format!("called off; {words}"),
+                        },
                         Outcome::Skipped { because } => skipped(plan, run, *because),
                     },
                 })

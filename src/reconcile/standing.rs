@@ -92,7 +92,9 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
             return None;
         }
         match outcome_of(&work.id)? {
-            failed @ Outcome::Failed { error, .. } => Some((error.kind.code(), failed.failure()?)),
+            failed @ Outcome::Failed { error, .. } => {
+                Some((error.kind.code(), failed.failure_and_left_over()?))
+            }
             Outcome::Skipped { because } => match outcome_of(because)? {
                 failed @ Outcome::Failed { error, .. } => {
                     Some((error.kind.code(), failed.failure()?))
@@ -102,12 +104,10 @@ fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16
                 }
                 _ => Some((500, "skipped because something before it failed".to_owned())),
             },
-            Outcome::CalledOff { undo_failed } if undo_failed.is_empty() => {
-                Some((202, "the run was called off; the next one goes on".to_owned()))
-            }
-            Outcome::CalledOff { undo_failed } => {
-                Some((500, format!("called off, and not taken back: {}", undo_failed.join("; "))))
-            }
+            outcome @ Outcome::CalledOff { .. } => Some(match outcome.left_over() {
+                None => (202, "the run was called off; the next one goes on".to_owned()),
+                Some(words) => (500, format!("called off; {words}")),
+            }),
             Outcome::Passed { .. } | Outcome::NotNeeded => None,
         }
     })
@@ -127,7 +127,7 @@ fn status_word(container: Option<&ObservedContainer>, code: u16) -> &'static str
     }
 }
 
-/// The worst of its modules speaks for the device.
+/// The worst of its modules speaks for the device, and says how many others there are.
 pub(super) fn device_status(
     modules: &BTreeMap<ModuleName, ModuleStanding>,
     plan: &DevicePlan,
@@ -136,12 +136,17 @@ pub(super) fn device_status(
     if let Some(words) = &plan.held {
         return (400, format!("{words}; what it had stays in force"));
     }
-    let worst = modules
-        .iter()
-        .filter(|(_, m)| m.code != 200)
-        .max_by_key(|(_, m)| (m.code >= 400, m.code >= 500, m.code));
+    let amiss = || modules.iter().filter(|(_, m)| m.code != 200);
+    let worst = amiss().max_by_key(|(_, m)| (m.code >= 400, m.code >= 500, m.code));
     match worst {
-        Some((name, standing)) => (standing.code, format!("{name}: {}", standing.description)),
+        Some((name, standing)) => {
+            let more = match amiss().count() - 1 {
+                0 => String::new(),
+                1 => " (and 1 more module is not as desired)".to_owned(),
+                n => format!(" (and {n} more modules are not as desired)"),
+            };
+            (standing.code, format!("{name}: {}{more}", standing.description))
+        }
         None if run.has_failures() => {
             let failed = plan.works.iter().find_map(|work| match run.outcomes.get(&work.id)? {
                 failed @ Outcome::Failed { error, .. } => {
@@ -155,5 +160,40 @@ pub(super) fn device_status(
             (200, "retained: no deployment targets it; what it had is in force".to_owned())
         }
         None => (200, "as desired".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_says_how_many_of_its_modules_are_not_as_desired() {
+        let plan = DevicePlan::idle(
+            crate::model::DeviceId::parse("d1").unwrap(),
+            crate::plan::DeviceState::Observed,
+        );
+        let status = |codes: &[u16]| {
+            let modules = codes.iter().zip('a'..).map(|(code, name)| {
+                let standing = ModuleStanding {
+                    code: *code,
+                    description: format!("is {code}"),
+                    ..ModuleStanding::default()
+                };
+                (ModuleName::parse(&format!("m{name}")).unwrap(), standing)
+            });
+            device_status(&modules.collect(), &plan, &DeviceRun::default())
+        };
+        let said = |code, words: &str| (code, words.to_owned());
+        assert_eq!(status(&[200, 200]), said(200, "as desired"));
+        assert_eq!(status(&[200, 500]), said(500, "mb: is 500"));
+        assert_eq!(
+            status(&[202, 424, 200]),
+            said(424, "mb: is 424 (and 1 more module is not as desired)")
+        );
+        assert_eq!(
+            status(&[202, 500, 409, 200, 422]),
+            said(500, "mb: is 500 (and 3 more modules are not as desired)")
+        );
     }
 }

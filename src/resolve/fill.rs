@@ -2,7 +2,8 @@
 
 use super::ResolvedCohort;
 use crate::model::{
-    Device, ImageReference, Manifest, Module, ModuleName, Piece, Template, TemplateError, TextUse,
+    Device, ENGINE_FILES_TAKEN, ImageReference, Manifest, Module, ModuleName, Piece, Template,
+    TemplateError, TextUse, bind_target, is_engine_files,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +26,24 @@ pub enum FillReason {
     Template(TemplateError),
     /// The filled form is no port, image, …; the words say which.
     Value(String),
+}
+
+impl FillReason {
+    /// What helps.
+    pub(super) fn help(&self) -> &'static str {
+        match self {
+            Self::Template(TemplateError::MissingTag(_)) => {
+                "give the devices the tag, or the template a default: `${device.tags.PATH:-default}`"
+            }
+            Self::Template(TemplateError::NotScalar(_)) => {
+                "name a tag that holds a text, a number or a boolean"
+            }
+            Self::Template(TemplateError::Unclosed | TemplateError::UnknownName(_)) => {
+                "correct the template"
+            }
+            Self::Value(_) => "give the devices another tag, or correct what stands around it",
+        }
+    }
 }
 
 impl fmt::Display for FillError {
@@ -62,6 +81,7 @@ fn fill_module(
     device: &Device,
     errors: &mut Vec<FillError>,
 ) {
+    let before = errors.len();
     module.for_each_text(&mut |_: TextUse, path, text| {
         if !Template::is_needed(text) {
             return;
@@ -75,7 +95,7 @@ fn fill_module(
             }),
         }
     });
-    if errors.is_empty() {
+    if errors.len() == before {
         check_filled(name, module, errors);
     }
 }
@@ -113,6 +133,7 @@ impl FilledText {
     pub(super) fn may_be_any_text(&self) -> bool {
         let field = self.path.split('.').next().unwrap_or_default();
         !["image", "ports", "volumes", "host-devices", "networks", "desired"].contains(&field)
+            && !is_mount(&self.path)
     }
 }
 
@@ -145,6 +166,13 @@ pub(super) fn checked_per_device(texts: &[FilledText]) -> BTreeSet<ModuleName> {
     checked.map(|text| text.module.clone()).collect()
 }
 
+/// Whether a text says where something is put into a module's files. Engines match keys in any letter case.
+fn is_mount(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let option = path.strip_prefix("create-options.hostconfig.").unwrap_or_default();
+    matches!(option, "binds" | "mounts.target")
+}
+
 /// The value was parsed first and filled second; what a tag put in must still be a value of its kind.
 fn check_filled(name: &ModuleName, module: &Module, errors: &mut Vec<FillError>) {
     let mut fail = |path: &str, words: String| {
@@ -166,6 +194,11 @@ fn check_filled(name: &ModuleName, module: &Module, errors: &mut Vec<FillError>)
     for error in module.host_devices.iter().filter_map(|device| device.check().err()) {
         fail("host-devices", error);
     }
+    module.for_each_option_text(&mut |path, text| {
+        if is_mount(path) && is_engine_files(bind_target(text)) {
+            fail(path, format!("`{text}`: {ENGINE_FILES_TAKEN}"));
+        }
+    });
     let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     for network in &module.networks {
         if !network.starts_with(|c: char| c.is_ascii_alphanumeric()) || !network.chars().all(good) {

@@ -9,14 +9,14 @@ use hoist::model::Manifest;
 use hoist::plan::{ContainerRef, DevicePlan, Purpose, Step, StepKind, work_line};
 use std::sync::Arc;
 
-fn web(image: &str, more: &str) -> Arc<Manifest> {
+pub(crate) fn web(image: &str, more: &str) -> Arc<Manifest> {
     manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n{more}\n"))
 }
 
 const KEPT: &str = "keep-previous = \"10m\"\nports = [\"8080:80\"]";
 const LOOPS: Behaviour = Behaviour::Ends { code: 3, after: 11_000 };
 
-fn lines(plan: &DevicePlan) -> Vec<String> {
+pub(crate) fn lines(plan: &DevicePlan) -> Vec<String> {
     plan.works
         .iter()
         .filter(|work| matches!(work.purpose, Purpose::Module { .. }))
@@ -34,7 +34,7 @@ fn blocks(plan: &DevicePlan) -> Vec<String> {
     words.collect()
 }
 
-async fn policy(world: &World) -> String {
+pub(crate) async fn policy(world: &World) -> String {
     let seen = world.observe(&Default::default()).await;
     let web = seen.containers.iter().find(|c| c.name == "web").unwrap();
     web.detail.as_ref().unwrap().restart_policy.clone()

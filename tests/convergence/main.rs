@@ -5,6 +5,7 @@
 
 mod back;
 mod counts;
+mod kept_up;
 mod passes;
 mod seeds;
 mod world;

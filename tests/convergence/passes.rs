@@ -2,6 +2,7 @@
 //! devices that leave are listed for 30 days.
 
 use crate::block_on;
+use crate::world::{World, manifest};
 use hoist::config::Config;
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault, Simulated};
 use hoist::engine::{Engine, FileForm};
@@ -377,4 +378,49 @@ fn an_engine_that_answers_one_question_and_hangs_on_the_other_is_pending_at_once
         assert_eq!(ran["d1"].stored.status.code, 406);
         assert_eq!(ran["d2"].stored.status.code, 200);
     }
+}
+
+/// Labels that an image brings say nothing of who made its container, and the words don't say that it is this device's.
+#[test]
+fn a_container_whose_image_names_this_very_device_is_somebody_elses() {
+    block_on(async {
+        let world = World::new();
+        let labels = [
+            ("fleet", "f"),
+            ("device", "d1"),
+            ("module", "web"),
+            ("spec", "s"),
+            ("revision", "r"),
+            ("control", "c"),
+        ];
+        let labels = labels.map(|(key, value)| (format!("hoist.{key}"), value.to_owned())).into();
+        world.control().load_image("impostor:1", &labels).unwrap();
+        world.control().run_foreign("web", &serde_json::json!({"Image": "impostor:1"})).unwrap();
+        let plan =
+            world.plan(&manifest("target = \"*\"\n[modules.web]\nimage = \"web:1\"\n")).await;
+        assert!(plan.works.is_empty(), "{:#?}", plan.works);
+        let words = plan.blocked.values().next().unwrap().to_string();
+        assert!(
+            words.ends_with("is not Hoist's and has the name; only `hoist adopt` touches it"),
+            "{words}"
+        );
+    });
+}
+
+/// It may be Hoist's all the same, of another fleet.
+#[test]
+fn a_port_that_another_fleets_container_publishes_is_not_called_a_strangers() {
+    block_on(async {
+        let world = World::new();
+        let bindings = serde_json::json!({"80/tcp": [{"HostIp": "", "HostPort": "8080"}]});
+        let body = serde_json::json!({"Image": "x:1", "HostConfig": {"PortBindings": bindings}});
+        world.control().load_image("x:1", &BTreeMap::new()).unwrap();
+        world.control().run_foreign("other", &body).unwrap();
+        let web = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\nports = [\"8080:80\"]\n";
+        let plan = world.plan(&manifest(web)).await;
+        insta::assert_snapshot!(
+            plan.blocked.values().next().unwrap(),
+            @"container other publishes port 8080/tcp and is none of this device's modules; it is not touched"
+        );
+    });
 }

@@ -8,7 +8,8 @@ use hoist::engine::{
 };
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
-    ContainerState, DeviceId, EngineReport, Facts, Manifest, Observation, ObservedContainer, label,
+    ContainerState, DeviceId, EngineReport, Facts, Hash, Manifest, Observation, ObservedContainer,
+    SecretName, label,
 };
 use hoist::plan::{
     DeviceMemory, DevicePlan, PlanInput, Purpose, Step, StepOutput, carries_our_labels,
@@ -32,6 +33,8 @@ pub(crate) struct Cut {
 pub(crate) struct World {
     pub(crate) engine: Simulated,
     pub(crate) memory: DeviceMemory,
+    /// What the control host gives for secrets: their digests, or why there is none.
+    pub(crate) secrets: BTreeMap<SecretName, Result<Hash, String>>,
     device: DeviceId,
     /// When its containers were looked at last.
     last_seen: Option<i64>,
@@ -72,7 +75,8 @@ impl World {
     pub(crate) fn new() -> Self {
         let engine = Simulated::open(None, "d1").unwrap();
         let device = DeviceId::parse("d1").unwrap();
-        Self { engine, memory: DeviceMemory::default(), device, last_seen: None }
+        let (memory, secrets) = (DeviceMemory::default(), BTreeMap::new());
+        Self { engine, memory, secrets, device, last_seen: None }
     }
 
     pub(crate) fn control(&self) -> Control {
@@ -123,7 +127,7 @@ impl World {
             })
         });
         let observation = self.try_observe(&known).await?;
-        let (registries, secrets) = (BTreeMap::new(), BTreeMap::new());
+        let registries = BTreeMap::new();
         let mut input = PlanInput {
             fleet: &fleet,
             fleet_formerly: &[],
@@ -136,7 +140,7 @@ impl World {
             control: "c",
             subnet: None,
             registries: &registries,
-            secrets: &secrets,
+            secrets: &self.secrets,
             observation: &observation,
             memory: &self.memory,
             engine: Default::default(),
@@ -180,8 +184,11 @@ impl World {
             dead: Notify::new(),
             call_off: CallOff::default(),
         };
-        let secrets = SecretValues::default();
-        let pace = Pace { call_off: dying.call_off.clone(), pulls: None };
+        let mut secrets = SecretValues::default();
+        for name in self.secrets.keys() {
+            secrets.insert(name, Ok("value".to_owned()));
+        }
+        let pace = Pace { call_off: dying.call_off.clone(), ..Pace::default() };
         let run = tokio::select! {
             run = run_device(&dying, &plan, &secrets, &pace, &|_| {}) => Some(run),
             () = dying.dead.notified() => None,

@@ -138,13 +138,43 @@ fn a_tag_cannot_add_a_field() {
         ("t = \"a:rw\"", "volumes = [\"data:/d/${device.tags.t}:ro\"]", "volumes"),
         ("t = \"a:/b:rwm\"", "host-devices = [\"/dev/${device.tags.t}\"]", "host-devices"),
         ("t = \"a b\"", "networks = [\"${device.tags.t}\"]", "networks"),
+        (
+            "t = \"/run/hoist\"",
+            "create-options = { HostConfig = { Binds = [\"x:${device.tags.t}\"] } }",
+            "create-options.HostConfig.Binds",
+        ),
+        (
+            "t = \"x:/run/hoist/out\"",
+            "create-options = { hostconfig = { binds = [\"${device.tags.t}\"] } }",
+            "create-options.hostconfig.binds",
+        ),
+        (
+            "t = \"/run\"",
+            "create-options = { HostConfig = { Mounts = [{ target = \"${device.tags.t}//hoist\" }] } }",
+            "create-options.HostConfig.Mounts.target",
+        ),
     ] {
         let checked = checked(&with_tag(tag, entry));
         let found = checked.diagnostics.iter().find(|d| d.code == Code::BadTemplate);
         let found = found.unwrap_or_else(|| panic!("{tag} in {entry} is taken"));
-        assert!(found.message.contains(field), "{}", found.message);
+        assert!(found.message.contains(&format!("`{field}`")), "{}", found.message);
+        let help = "give the devices another tag, or correct what stands around it";
+        assert_eq!(found.help.as_deref(), Some(help));
         assert!(checked.fleet.is_none());
     }
+}
+
+#[test]
+fn what_is_filled_with_something_wrong_is_told_of_every_module() {
+    let text = "=== devices/d.toml\n[tags]\nt = \"/run/hoist\"\n\
+         === deployments/b.toml\ntarget = \"*\"\n\
+         [modules.mm]\nimage = \"m:1\"\nvolumes = [\"vv:${device.tags.t}\"]\n\
+         [modules.nn]\nimage = \"n:1\"\ncreate-options = { HostConfig = { Binds = [\"x:${device.tags.t}\"] } }\n\
+         [modules.oo]\nimage = \"o:1\"\ncreate-options = { HostConfig = { Binds = [\"x:/x${device.tags.t}\", \"${device.tags.t:-:/y}:/z\"] } }\n";
+    let checked = checked(text);
+    let found = checked.diagnostics.iter().filter(|d| d.code == Code::BadTemplate);
+    let modules: Vec<_> = found.map(|d| d.subject.module.clone().unwrap()).collect();
+    assert_eq!(modules, ["mm", "nn"]);
 }
 
 #[test]

@@ -219,7 +219,8 @@ fn what_is_ours_goes_with_a_decommissioned_device_and_nothing_else() {
     site.apply().expect(0);
     let said = site.hoist(&["status"]).expect(0);
     assert!(said.stdout.contains("departed") && said.stdout.contains("d1"), "{}", said.stdout);
-    site.hoist(&["decommission", "d1", "--worktree"]).expect(1);
+    let said = site.hoist(&["decommission", "d1", "--worktree"]).expect(1);
+    assert!(said.stderr.contains("= help: give --yes\n"), "{}", said.stderr);
     assert_eq!(site.containers(1).len(), 2, "nobody was there to be asked");
 
     site.engines[0].raw("POST", "/containers/app/rename?name=else", None);

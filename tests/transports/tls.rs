@@ -127,8 +127,9 @@ async fn wrong_certificates_of_ours(Secured { authority, port, .. }: &Secured) {
     assert!(words.contains("another name or address"), "{words}");
 
     let plain = connect(&address, Access::default());
-    let (_, words) = refusal(&plain).await;
-    assert!(words.contains("HTTP request to an HTTPS server"), "{words}");
+    let (cause, words) = refusal(&plain).await;
+    assert_eq!(cause, Some(Cause::WantsTls));
+    assert!(words.contains("speaks TLS, and the device's file names none"), "{words}");
 
     let unknown = connect("tcp://nowhere.invalid:2376", access(authority, &good));
     assert_eq!(refusal(&unknown).await.0, Some(Cause::NameUnknown));

@@ -5,6 +5,7 @@
 mod testbed;
 
 mod adverse;
+mod broken;
 mod browser;
 mod by_hand;
 mod copies;

@@ -57,6 +57,9 @@ pub(super) enum Call {
     Change,
 }
 
+/// What a TLS port says, without TLS, to who comes without TLS.
+const WANTS_TLS: &str = "HTTP request to an HTTPS server";
+
 impl Trouble {
     pub(super) fn from_bollard(error: bollard::errors::Error) -> Self {
         use bollard::errors::Error;
@@ -106,6 +109,10 @@ impl Trouble {
                 pull_failure(message)
             }
             (Self::NoConnection { cause, .. }, _) => (*cause, self.to_string()),
+            (Self::Status { status: 400, message }, _) if message.contains(WANTS_TLS) => {
+                let words = "the engine is not reached: what listens there speaks TLS, and the device's file names none";
+                (Some(Cause::WantsTls), words.to_owned())
+            }
             _ => (None, self.to_string()),
         };
         EngineError::new(kind, format!("could not {tried}: {}", tidied(&words))).because(cause)

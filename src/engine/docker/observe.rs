@@ -130,7 +130,11 @@ impl Docker {
         match answer.and_then(|bytes| wire::parse(&bytes)) {
             Ok(found) => Ok(Some(found)),
             Err(trouble) if trouble.is_missing() => Ok(None),
-            Err(trouble) => Err(trouble.during(Call::Ask, format!("{verb} {subject}"))),
+            Err(trouble) => {
+                let is_id = subject.len() == 64 && subject.bytes().all(|b| b.is_ascii_hexdigit());
+                let shown = if is_id { &subject[..12] } else { subject };
+                Err(trouble.during(Call::Ask, format!("{verb} {shown}")))
+            }
         }
     }
 

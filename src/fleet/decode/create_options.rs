@@ -3,7 +3,7 @@
 use super::item::Item;
 use super::module::refuse_own_label;
 use crate::diagnostic::Code;
-use crate::model::{ENGINE_FILES_TAKEN, Table, is_engine_files};
+use crate::model::{ENGINE_FILES_TAKEN, Table, bind_target, is_engine_files};
 use toml::de::DeValue;
 
 /// Decodes the table and refuses what Hoist sets itself. Engines match keys in any letter case.
@@ -55,11 +55,7 @@ fn host_option(option: &Item<'_>) {
 fn mounts_engine_files(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Array(items) => items.iter().any(|item| match item.get_ref() {
-            DeValue::String(bind) => {
-                let mut parts = bind.split(':');
-                let first = parts.next();
-                parts.next().or(first).is_some_and(is_engine_files)
-            }
+            DeValue::String(bind) => is_engine_files(bind_target(bind)),
             DeValue::Table(mount) => mount.iter().any(|(key, target)| {
                 key.get_ref().eq_ignore_ascii_case("Target")
                     && target.get_ref().as_str().is_some_and(is_engine_files)

@@ -3,6 +3,7 @@
 //! Enters: where commits come from, what was let through, what people approved. Leaves: a [`Considered`]. It runs
 //! beside the looks at devices. Not here: what the loop does with a revision that is let through.
 
+use super::broken::FAULT;
 use super::judge::{Judgement, LetThrough, judge, what_is_in_force};
 use super::loaded::{LoadError, Loaded};
 use super::phases::Shape;
@@ -13,6 +14,7 @@ use crate::reconcile::snapshot::HeldRevision;
 use crate::source::{Fetched, Remote, RemoteError, Repository, Revision};
 use crate::store::{Approval, StoredDevices};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,8 +78,12 @@ pub(super) async fn consider(mut consider: Consider) -> Considered {
         let verdict = Verdict::Hold(consider.hold(head, reasons, BTreeMap::new()));
         return Considered { fetched, verdict, devices };
     }
-    let verdict = tokio::task::spawn_blocking(move || consider.judge(head));
-    let verdict = verdict.await.unwrap_or(Verdict::Same);
+    let judge = move || {
+        let verdict = catch_unwind(AssertUnwindSafe(|| consider.judge(head.clone())));
+        verdict.unwrap_or_else(|_| consider.hold_what_broke(head))
+    };
+    // It is only lost where the daemon ends.
+    let verdict = tokio::task::spawn_blocking(judge).await.unwrap_or(Verdict::Same);
     Considered { fetched, verdict, devices }
 }
 
@@ -118,6 +124,15 @@ impl Consider {
         let same = self.held.as_ref().filter(|held| held.revision == revision.id);
         let since = same.map_or(self.now, |held| held.since);
         HeldRevision { revision: revision.id.clone(), reasons, since, numbers }
+    }
+
+    /// A revision that can't be judged for a fault of ours is not used, and people are told.
+    fn hold_what_broke(&self, head: Option<Revision>) -> Verdict {
+        let revision = head.or_else(|| Some(self.accepted.as_ref()?.revision.clone()));
+        let Some(revision) = revision else { return Verdict::Same };
+        tracing::error!(revision = revision.short, "judging it broke down: {FAULT}");
+        let reason = format!("judging it broke down, which is {FAULT}");
+        Verdict::Hold(self.hold(&revision, vec![reason], BTreeMap::new()))
     }
 
     fn judge(&self, head: Option<Revision>) -> Verdict {

@@ -7,6 +7,7 @@
 //! that a device that hangs holds up nobody. Not here: HTTP, and what the command line means.
 
 mod accepting;
+mod broken;
 mod clock;
 mod consider;
 mod daemon;
@@ -42,6 +43,7 @@ use crate::language::Condition;
 use crate::model::{DeviceId, Timestamp};
 use crate::source::{Fetched, Remote, RemoteError};
 use crate::store::{RunLock, Scope, Store, StoreError, fleet_key};
+use broken::{Part, caught};
 use consider::{Considered, Verdict, consider};
 use daemon::{Daemon, Task};
 use discover::{Found, discover};
@@ -128,6 +130,7 @@ enum Done {
     Read(Others),
     Fetched(Result<Fetched, RemoteError>),
     Considered(Box<Considered>),
+    Broke(Part),
 }
 
 /// What wakes the loop.
@@ -253,7 +256,8 @@ impl Loop {
             self.fetching = true;
             self.wants_source = false;
             let remote = Arc::clone(&self.daemon.remote);
-            self.tasks.spawn(async move { Done::Fetched(remote.fetch().await) });
+            let fetch = async move { Done::Fetched(remote.fetch().await) };
+            self.tasks.spawn(caught(Part::Fetching, fetch));
         }
         let is_due = self.fetched.is_some() || self.wants_judgement || self.daemon.has_settled();
         if is_due && !self.considering {
@@ -264,20 +268,21 @@ impl Loop {
             let input = self.daemon.considering(fetched, again);
             let (shared, settings) =
                 (Arc::clone(&self.daemon.shared), self.daemon.settings.clone());
-            self.tasks.spawn(async move {
+            let consider = async move {
                 let input = if is_first {
                     first::with_what_runs(input, &shared, &settings).await
                 } else {
                     input
                 };
                 Done::Considered(Box::new(consider(input).await))
-            });
+            };
+            self.tasks.spawn(caught(Part::Considering, consider));
         }
         if !self.reading
             && let Some(others) = self.daemon.take_others_to_read()
         {
             self.reading = true;
-            self.tasks.spawn_blocking(move || Done::Read(others.read()));
+            self.tasks.spawn_blocking(move || Done::Read(others.read_or_say_why()));
         }
         let free = self.daemon.settings.side_by_side.saturating_sub(self.looking);
         for task in self.daemon.take_due(free) {
@@ -286,15 +291,15 @@ impl Loop {
             match task {
                 Task::Look(job) => {
                     let span = tracing::info_span!("pass", revision = %job.loaded.revision.short);
+                    let part = Part::Look(job.device.clone());
                     let look = look(shared, *job);
-                    self.tasks.spawn(tracing::Instrument::instrument(
-                        async move { Done::Looked(Box::new(look.await)) },
-                        span,
-                    ));
+                    let look = caught(part, async move { Done::Looked(Box::new(look.await)) });
+                    self.tasks.spawn(tracing::Instrument::instrument(look, span));
                 }
                 Task::Discover(device, loaded, finder) => {
                     let fleet = Arc::clone(&loaded.fleet);
-                    self.tasks.spawn(async move {
+                    let part = Part::Look(device.clone());
+                    let find = async move {
                         let (device, found) = discover(shared, fleet, device).await;
                         let newest = match &found {
                             Found::Revisions(revisions) => {
@@ -305,7 +310,8 @@ impl Loop {
                             Found::Nothing | Found::NoAnswer(_) => None,
                         };
                         Done::Found(device, found, newest)
-                    });
+                    };
+                    self.tasks.spawn(caught(part, find));
                 }
             }
         }
@@ -347,11 +353,19 @@ impl Loop {
                 // An approved revision went first; the head on top of it is next.
                 self.wants_judgement |= accepts && self.daemon.is_on_the_way_to_the_head();
             }
-            Err(error) => {
-                // A task that panics is a fault of ours. Which one it was is not known; two that read do no harm.
-                self.reading = false;
-                tracing::error!(%error, "a task broke down");
+            Ok(Done::Broke(Part::Look(device))) => {
+                self.looking = self.looking.saturating_sub(1);
+                self.with_store(|daemon| daemon.take_broken(&device));
             }
+            Ok(Done::Broke(part)) => {
+                tracing::error!(
+                    "{part:?} broke down: {}; it is tried again at the next poll",
+                    broken::FAULT
+                );
+                self.fetching &= part != Part::Fetching;
+                self.considering &= part != Part::Considering;
+            }
+            Err(error) => tracing::error!(%error, "a task was lost"),
         }
     }
 

@@ -4,6 +4,7 @@
 //! are read beside the loop, each once; a device whose revision is not read yet is not looked at before that. Not
 //! here: which revision a device is at.
 
+use super::broken::FAULT;
 use super::daemon::Daemon;
 use super::first::newest_of;
 use super::loaded::{LoadError, Loaded, Wants};
@@ -11,6 +12,7 @@ use super::reading::Reader;
 use crate::model::{DeviceId, Facts};
 use crate::source::Remote;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// By revision: what it says, or why git can't give it.
@@ -48,6 +50,17 @@ pub(super) struct ReadOthers {
 }
 
 impl ReadOthers {
+    /// Reads them; where that breaks down, they can't be read. Blocking.
+    pub(super) fn read_or_say_why(self) -> Others {
+        let wanted = self.wanted.clone();
+        let read = std::panic::catch_unwind(AssertUnwindSafe(|| self.read()));
+        read.unwrap_or_else(|_| {
+            tracing::error!("reading other revisions broke down: {FAULT}");
+            let words = format!("reading it broke down, which is {FAULT}");
+            wanted.into_iter().map(|id| (id, Err(words.clone()))).collect()
+        })
+    }
+
     /// Reads them. Blocking.
     pub(super) fn read(self) -> Others {
         let Self { remote, reader, accepted, wanted, mut known, facts, is_outdated } = self;

@@ -151,6 +151,7 @@ struct Failure {
     module: ModuleName,
     path: String,
     words: String,
+    help: &'static str,
 }
 
 /// Largest desired properties of one module as JSON, in bytes.
@@ -251,13 +252,13 @@ impl OfManifest {
 impl Failure {
     fn of(fleet: &Fleet, cohort: &ResolvedCohort, error: FillError) -> Self {
         let words = error.to_string();
-        let FillError { module, path, reason: _ } = error;
+        let FillError { module, path, reason } = error;
         let traces = trace_cohort(fleet, &cohort.cohort);
         let deployment = traces.get(&module).and_then(|trace| match trace.winner(&path).kind {
             SetterKind::Deployment(id) => Some(id),
             SetterKind::Defaults | SetterKind::BuiltIn => None,
         });
-        Self { deployment, module, path, words }
+        Self { deployment, module, path, words, help: reason.help() }
     }
 
     fn place(&self, fleet: &Fleet) -> Option<Place> {
@@ -279,7 +280,7 @@ fn report_failures(
     for (failure, mut on) in failures {
         on.sort();
         let place = failure.place(fleet);
-        let Failure { deployment, module, path, words } = failure;
+        let Failure { deployment, module, path, words, help } = failure;
         let shown: Vec<&str> = on.iter().take(5).map(DeviceId::as_str).collect();
         let more = if on.len() > 5 { ", …" } else { "" };
         let message = format!(
@@ -292,7 +293,7 @@ fn report_failures(
             .of_module(&module)
             .of_path(&path)
             .devices(on.len())
-            .help("give the devices the tag, or the template a default: `${device.tags.PATH:-default}`");
+            .help(help);
         if let Some(id) = deployment {
             diagnostic = diagnostic.of_deployment(id);
         }

@@ -1,0 +1,63 @@
+//! What runs beside the loop and breaks down: a fault of Hoist costs what it happened in, and nothing else.
+//!
+//! Enters: a task that panicked. Leaves: something that ended, as every other task does, with words for whoever waits for
+//! it; it is tried again with the pauses of what fails. What the panic itself says stands in the log and nowhere else: it
+//! may name anything. Not here: what the loop does with it.
+
+use super::Done;
+use super::daemon::Daemon;
+use super::schedule::Ended;
+use crate::model::DeviceId;
+use crate::store::{StatusSince, StoreError, StoredDevice};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError};
+
+/// What is said of what broke down.
+pub(super) const FAULT: &str = "a fault of Hoist, and worth a report; the daemon's log says where";
+
+/// Which task it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A look at a device.
+    Look(DeviceId),
+    /// Fetching from the repository.
+    Fetching,
+    /// A look at the repository.
+    Considering,
+}
+
+/// A task, or that it broke down.
+pub(super) async fn caught(part: Part, task: impl Future<Output = Done> + Send) -> Done {
+    // What it shares with others is behind locks and in the store, where nothing is left half written.
+    AssertUnwindSafe(task).catch_unwind().await.unwrap_or(Done::Broke(part))
+}
+
+impl Daemon {
+    /// A look at a device broke down: the device says so, and is looked at again as one that fails.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub(super) fn take_broken(&mut self, device: &DeviceId) -> Result<(), StoreError> {
+        tracing::error!(%device, "a look at it broke down: {FAULT}; it is looked at again after a pause");
+        self.is_news = true;
+        self.progress.outdated.remove(device);
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
+        self.shared.gate.close(device);
+        self.schedule.ended(device, Ended::Again, self.clock.moment());
+        self.end_look_at(device)?;
+        let now = self.clock.now();
+        let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
+        let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
+        let since = Some(&stored.status).filter(|s| s.code == 500).map_or(now, |s| s.since);
+        let description = format!(
+            "looking at it broke down, which is {FAULT}; it is tried again with growing pauses"
+        );
+        stored.status = StatusSince { code: 500, description, since };
+        if self.devices.get(device).map(AsRef::as_ref) != Some(&stored) {
+            self.shared.store.record_device(&stored)?;
+            Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
+        }
+        Ok(())
+    }
+}
