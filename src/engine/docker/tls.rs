@@ -54,8 +54,20 @@ pub(super) fn client(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, Tro
                     cert.display()
                 ),
             },
+            other if is_of_old_version(&other) => wrong_file(cert, &OLD_VERSION),
             other => wrong_file(key, &other),
         })
+}
+
+/// Of a certificate that was made without extensions; `openssl x509 -req` does so by itself.
+pub const OLD_VERSION: &str = "it is an X.509 certificate of version 1, which TLS does not take; one made with extensions \
+     (`openssl x509 -req … -extfile FILE`) is of version 3";
+
+/// Whether a certificate is not taken because it is of version 1 or 2.
+pub fn is_of_old_version(error: &rustls::Error) -> bool {
+    // Only its text says which of webpki's errors it is.
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(inner))
+        if format!("{inner:?}").contains("UnsupportedCertVersion"))
 }
 
 /// The handshake.
@@ -116,6 +128,10 @@ pub(super) fn trouble(error: &rustls::Error) -> Trouble {
         ) => (
             Some(Cause::ClientRefused),
             format!("the engine does not accept our client certificate (it says {alert:?})"),
+        ),
+        refused if is_of_old_version(refused) => (
+            Some(Cause::EngineUntrusted),
+            format!("the engine's certificate is not usable: {OLD_VERSION}"),
         ),
         E::InvalidMessage(_) => {
             (Some(Cause::NotTls), "what listens there speaks no TLS".to_owned())
