@@ -44,7 +44,7 @@ pub(super) fn text(shown: &Shown<'_>) -> String {
     let FleetStatus { fleet, revision, deployments, devices, departed } = status;
     let head = match in_force {
         true => format!("{} @ {}", visible(fleet), short_revision(revision)),
-        false => format!("{}: nothing is in force yet", visible(fleet)),
+        false => format!("{}: nothing is known to be in force yet", visible(fleet)),
     };
     let mut out = format!("{}\n", paint(coloured, Tone::Strong, &head));
     out.push_str(&beside_lines(beside, now, coloured));

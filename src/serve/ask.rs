@@ -3,7 +3,7 @@
 //! Enters: its address, the token. Leaves: the answer of `/api/v1/state`, or why there is none. Certificates are checked
 //! by the authorities that this machine trusts. Not here: what the answer means.
 
-use crate::engine::docker::{OLD_VERSION, is_of_old_version};
+use crate::engine::docker::made_wrong;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, crypto};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore, crypto};
 
 /// So long may it take until a connection stands, and until the answer begins.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -147,15 +147,28 @@ fn unreachable(error: &dyn fmt::Display) -> AskError {
 }
 
 fn not_secured(error: &io::Error) -> AskError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidMessage(_)) => {
-            AskError::Unreachable("what listens there speaks no TLS".to_owned())
+    use CertificateError as Wrong;
+    let refused = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let words = match refused {
+        Some(rustls::Error::InvalidMessage(_)) => "what listens there speaks no TLS",
+        Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
+            "its certificate is of no authority that this machine trusts; SSL_CERT_FILE names a file of others"
         }
-        Some(refused) if is_of_old_version(refused) => {
-            AskError::Unreachable(format!("its certificate is not usable: {OLD_VERSION}"))
+        Some(rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. })) => {
+            "its certificate has expired"
         }
-        _ => unreachable(error),
-    }
+        Some(rustls::Error::InvalidCertificate(
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
+        )) => "its certificate is for another name or address",
+        Some(refused) => match made_wrong(refused) {
+            Some(words) => {
+                return AskError::Unreachable(format!("its certificate is not usable: {words}"));
+            }
+            None => return unreachable(error),
+        },
+        None => return unreachable(error),
+    };
+    AskError::Unreachable(words.to_owned())
 }
 
 async fn talk(

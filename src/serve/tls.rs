@@ -1,7 +1,7 @@
 //! The certificate that we show, read again when its files change: it is renewed more often than the daemon is restarted.
 
 use crate::config::warn_of_readers;
-use crate::engine::docker::{OLD_VERSION, is_of_old_version, validity};
+use crate::engine::docker::{made_wrong, validity};
 use crate::model::Timestamp;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -99,8 +99,10 @@ fn config(files: &IdentityFiles) -> Result<Arc<ServerConfig>, IdentityError> {
             Error::InconsistentKeys(_) => {
                 wrong(key, &format!("it does not belong to the certificate {}", cert.display()))
             }
-            other if is_of_old_version(&other) => wrong(cert, &OLD_VERSION),
-            other => wrong(cert, &other),
+            other => match made_wrong(&other) {
+                Some(words) => wrong(cert, &words),
+                None => wrong(cert, &other),
+            },
         })?;
     Ok(Arc::new(config))
 }

@@ -97,7 +97,13 @@ fn a_diff_takes_what_the_server_says_over_its_own_certificate() {
     let (code, words) = diff(&https, &ca, &[]);
     assert!(code == Some(1) && words.contains("--token-file names"), "{words}");
     let (code, words) = diff(&https, &path(&Authority::new("other").ca()), &token);
-    assert!(code == Some(1) && words.contains("invalid peer certificate"), "{words}");
+    assert!(
+        code == Some(1) && words.contains("of no authority that this machine trusts"),
+        "{words}"
+    );
+    let by_name = https.replace("127.0.0.1", "localhost");
+    let (code, words) = diff(&by_name, &ca, &token);
+    assert!(code == Some(1) && words.contains("for another name or address"), "{words}");
     let (code, words) = diff(&format!("http://{at}"), &ca, &token);
     assert_eq!(code, Some(1), "nothing goes in the clear: {words}");
     let plain = crate::place::Place::new(&[("fleet.toml", "name = \"plain\"\n")]);
@@ -115,6 +121,23 @@ fn a_diff_takes_what_the_server_says_over_its_own_certificate() {
     std::fs::copy(&renewed.key, &server.key).expect("written");
     let (code, words) = diff(&https, &path(&newer.ca()), &token);
     assert_eq!(code, Some(2), "{words}");
+}
+
+/// As `openssl req -x509` makes one in one go.
+#[test]
+fn a_certificate_of_an_authority_is_told_from_one_to_show() {
+    let place = shop();
+    let authority = Authority::new("localhost");
+    let path = |path: &std::path::Path| path.display().to_string();
+    let (cert, key) = (path(&authority.ca()), path(&authority.path("ca.key")));
+    let _daemon = place.watch(&["--tls-cert", &cert, "--tls-key", &key]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let https = format!("https://{}", said_address(&place, "the page is at https://"));
+    let fleet = path(&place.fleet());
+    let mut diff = place.hoist(&["-C", &fleet, "diff", "in-force", "--server", &https]);
+    let output = diff.env("SSL_CERT_FILE", &cert).output().expect("hoist");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("not usable: it is the certificate of an authority"), "{words}");
 }
 
 /// Who renews a certificate at night reads what is wrong with it, and a daemon is not kept from its devices by it.

@@ -186,7 +186,7 @@ fn as_long_as_nothing_is_in_force_nothing_is_called_so() {
     place.until("held", || place.held().is_some());
     let out = done(&place, &["status"]);
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[0], "shop: nothing is in force yet", "{out}");
+    assert_eq!(lines[0], "shop: nothing is known to be in force yet", "{out}");
     assert!(lines[1].starts_with(&format!("held: {}, ", &wrong[..7])), "{out}");
     assert!(lines[2].starts_with("  deployments/base.toml:1:10: "), "{out}");
     let said = hoist(&place, &["status", "--simulate", "--group-by", "label:team"]);
@@ -198,7 +198,7 @@ fn as_long_as_nothing_is_in_force_nothing_is_called_so() {
     let daemon = place.watch(&["--require-signed", "nobody"]);
     place.until("held", || place.held().is_some_and(|held| held["revision"] == good.as_str()));
     let out = done(&place, &["status"]);
-    assert!(out.starts_with("shop: nothing is in force yet\nheld: "), "{out}");
+    assert!(out.starts_with("shop: nothing is known to be in force yet\nheld: "), "{out}");
     assert!(out.contains(&format!("\nas {} would have it:\ndeployment ", &good[..7])), "{out}");
     assert_eq!(daemon.stop(), 0);
 }

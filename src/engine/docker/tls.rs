@@ -54,20 +54,31 @@ pub(super) fn client(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, Tro
                     cert.display()
                 ),
             },
-            other if is_of_old_version(&other) => wrong_file(cert, &OLD_VERSION),
-            other => wrong_file(key, &other),
+            other => match made_wrong(&other) {
+                Some(words) => wrong_file(cert, &words),
+                None => wrong_file(key, &other),
+            },
         })
 }
 
-/// Of a certificate that was made without extensions; `openssl x509 -req` does so by itself.
-pub const OLD_VERSION: &str = "it is an X.509 certificate of version 1, which TLS does not take; one made with extensions \
-     (`openssl x509 -req … -extfile FILE`) is of version 3";
-
-/// Whether a certificate is not taken because it is of version 1 or 2.
-pub fn is_of_old_version(error: &rustls::Error) -> bool {
+/// What is wrong with how a certificate was made, where rustls has only names of its library for it.
+pub fn made_wrong(error: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(inner)) = error else {
+        return None;
+    };
     // Only its text says which of webpki's errors it is.
-    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(inner))
-        if format!("{inner:?}").contains("UnsupportedCertVersion"))
+    let text = format!("{inner:?}");
+    let is = |name| text.contains(name);
+    if is("UnsupportedCertVersion") {
+        return Some(
+            "it is an X.509 certificate of version 1, which TLS does not take; one made with extensions \
+             (`openssl x509 -req … -extfile FILE`) is of version 3",
+        );
+    }
+    is("CaUsedAsEndEntity").then_some(
+        "it is the certificate of an authority (`openssl req -x509` makes such), which can't be shown as one's own; \
+         it can sign one that can",
+    )
 }
 
 /// The handshake.
@@ -129,14 +140,16 @@ pub(super) fn trouble(error: &rustls::Error) -> Trouble {
             Some(Cause::ClientRefused),
             format!("the engine does not accept our client certificate (it says {alert:?})"),
         ),
-        refused if is_of_old_version(refused) => (
-            Some(Cause::EngineUntrusted),
-            format!("the engine's certificate is not usable: {OLD_VERSION}"),
-        ),
         E::InvalidMessage(_) => {
             (Some(Cause::NotTls), "what listens there speaks no TLS".to_owned())
         }
-        other => (None, format!("TLS: {other}")),
+        other => match made_wrong(other) {
+            Some(words) => (
+                Some(Cause::EngineUntrusted),
+                format!("the engine's certificate is not usable: {words}"),
+            ),
+            None => (None, format!("TLS: {other}")),
+        },
     };
     Trouble::NoConnection { cause, words }
 }
