@@ -355,6 +355,10 @@ fn open_remote(global: &Global, arguments: &Arguments) -> Result<Remote, Failure
         Some(address) if is_address(address) => address,
         path => {
             let path = path.as_ref().map_or_else(here, PathBuf::from).join(below);
+            if !path.exists() {
+                return Err(Failure::new(format!("there is no folder {}", path.display()))
+                    .help("a repository elsewhere is named as git does: https://…, ssh://…, user@host:path"));
+            }
             Repository::open(&path)?;
             // A folder below the fleet's means the fleet, as everywhere.
             let path = find_fleet_folder(&path).unwrap_or(path);
