@@ -9,8 +9,8 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::model::{Device, DeviceId, EngineAddress};
 use crate::reconcile::{
-    Consents, Examined, Finding, SurveyInput, examine, held_facts, module_findings, paused_devices,
-    survey,
+    Beside, Consents, Examined, Finding, SurveyInput, examine, held_facts, module_findings,
+    paused_devices, survey,
 };
 use crate::resolve::resolve;
 use crate::review::{Tone, fleet_digest};
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
-    let (opened, store) = scope::open(global, arguments.simulate)?;
+    let (opened, store) = scope::open_to_look(global, arguments.simulate)?;
     let fleet = &opened.fleet;
     let device = device(fleet, &arguments.id)?;
     let gate = open_gate(global, &store, arguments.simulate)?;
@@ -44,7 +44,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let resolution = resolve(fleet, &facts);
     let only = BTreeSet::from([device.id.clone()]);
     let revision = opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str());
-    let (findings, is_reached) = block_on(async {
+    let (mut findings, is_reached) = block_on(async {
         let known = stored.get(&device.id).map(AsRef::as_ref);
         let Examined { mut findings, health } = examine(&gate, device, known, now).await;
         let Some(health) = health else { return (findings, false) };
@@ -80,6 +80,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         }
         (findings, true)
     })?;
+    if let Some(words) = Beside::read(&store, now())?.unsigned {
+        let words = format!("the revision in force bears no accepted one: {words}");
+        findings.push(Finding::note("signature", words));
+    }
     match format {
         Format::Json => print_json(&as_json(&device.id, &findings)),
         _ => print(&text(&device.id, &findings, colours_stdout(global))),

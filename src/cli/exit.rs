@@ -98,6 +98,10 @@ impl From<StoreError> for Failure {
             StoreError::ReadOnly { .. } => {
                 Some("this user may not write there, or the file system is read-only".to_owned())
             }
+            StoreError::Full { .. } => Some(
+                "with room again the same does what is left; what was begun is looked at first"
+                    .to_owned(),
+            ),
             _ => None,
         };
         Self { message: with_cause(&error), help }

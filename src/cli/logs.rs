@@ -8,6 +8,7 @@ use crate::diagnostic::render::visible;
 use crate::engine::{LogPiece, LogSource, LogsWanted};
 use crate::model::{Duration, Timestamp};
 use crate::plan::Role;
+use crate::store::Store;
 use futures_util::StreamExt as _;
 use std::io::{self, IsTerminal as _, Write};
 
@@ -41,7 +42,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let since = since.as_deref().map(moment).transpose()?;
     let wanted = LogsWanted { follow: *follow, tail: *tail, since };
     let roles: &[Role] = if *previous { &[Role::Old] } else { &[Role::Current, Role::New] };
-    let module = one_module::open(global, module)?;
+    let module = one_module::open(global, module, Store::open_or_read)?;
     block_on(async {
         let reached = module.reach(roles).await?;
         let mut logs = reached

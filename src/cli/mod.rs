@@ -41,6 +41,7 @@ mod revisions;
 mod run;
 mod schema;
 mod scope;
+mod signed;
 mod sides;
 mod stamp;
 mod status;

@@ -5,6 +5,7 @@ use super::exit::Failure;
 use super::opened::{self, device};
 use super::remembered;
 use super::run::{load_config, state_folder};
+use super::scope::Opener;
 use crate::engine::EngineError;
 use crate::fleet::Fleet;
 use crate::model::{Device, ModuleName};
@@ -42,19 +43,23 @@ pub(super) struct OneModule {
 }
 
 /// Opens the fleet, the store and the gate.
-pub(super) fn open(global: &Global, arguments: &ModuleArguments) -> Result<OneModule, Failure> {
+pub(super) fn open(
+    global: &Global,
+    arguments: &ModuleArguments,
+    opener: Opener,
+) -> Result<OneModule, Failure> {
     let ModuleArguments { device: id, module, worktree, simulate } = arguments;
     let revision =
         if *worktree { None } else { Some(global.revision.as_deref().unwrap_or("HEAD")) };
     let opened = opened::open(global, revision).or_else(|why| {
         let place = remembered::place(global, *simulate, why)?;
-        remembered::fleet_of(global, &Store::open(&place)?)
+        remembered::fleet_of(global, &opener(&place)?)
     })?;
     let module = ModuleName::parse(module).map_err(|error| Failure::new(error.to_string()))?;
     let device = Arc::new(device(&opened.fleet, id)?.clone());
     let folder = state_folder(global, &opened.fleet, *simulate)?;
     let config = load_config(global)?;
-    let store = Store::open(&folder)?;
+    let store = opener(&folder)?;
     let stored = store.load_devices()?.remove(&device.id);
     let memory = store.memory(&device.id)?;
     let gate = Gate::new(config, simulate.then(|| folder.join("engines")), store.hash_key().0);

@@ -56,8 +56,10 @@ pub(super) fn pause(global: &Global, arguments: &PauseArguments) -> Result<Exit,
     let until = until(since, arguments.lasts);
     let pause = Pause { id: 0, scope, reason: arguments.reason.clone(), who: who(), since, until };
     store.pause(&pause)?;
-    let end = until.map_or_else(|| "until `hoist resume`".to_owned(), |at| format!("until {at}"));
-    print(&format!("{}: paused {end}\n", visible(&in_words(&pause.scope))));
+    let ends = || format!("until `{}`", OrderKind::Pause.ended_by(&pause.scope));
+    let end = until.map_or_else(ends, |at| format!("until {at}"));
+    let line = format!("{}: paused {end}", in_words(&pause.scope));
+    print(&format!("{}\n", visible(&line)));
     Ok(Exit::Done)
 }
 
@@ -71,7 +73,9 @@ pub(super) fn resume(global: &Global, arguments: &ResumeArguments) -> Result<Exi
     if taken == 0 {
         say(&visible(&format!("{}: not paused by these words", in_words(&scope))));
         for pause in store.pauses(now())? {
-            say(&visible(&format!("  paused: {} ({})", in_words(&pause.scope), pause.reason)));
+            let (devices, ends) = (in_words(&pause.scope), OrderKind::Pause.ended_by(&pause.scope));
+            let line = format!("  paused: {devices} ({}); `{ends}` ends it", pause.reason);
+            say(&visible(&line));
         }
         return Ok(Exit::Wrong);
     }

@@ -61,8 +61,10 @@ pub(super) fn pin(global: &Global, arguments: &PinArguments) -> Result<Exit, Fai
     let reason = arguments.reason.clone();
     let pin = Pin { id: 0, revision: revision.id, scope, reason, who: who(), since, until };
     store.pin(&pin)?;
-    let end = until.map_or_else(|| "until `hoist unpin`".to_owned(), |at| format!("until {at}"));
-    print(&format!("{}: pinned to {} {end}\n", visible(&in_words(&pin.scope)), revision.short));
+    let ends = || format!("until `{}`", OrderKind::Pin.ended_by(&pin.scope));
+    let end = until.map_or_else(ends, |at| format!("until {at}"));
+    let line = format!("{}: pinned to {} {end}", in_words(&pin.scope), revision.short);
+    print(&format!("{}\n", visible(&line)));
     Ok(Exit::Done)
 }
 
@@ -73,7 +75,8 @@ pub(super) fn unpin(global: &Global, arguments: &UnpinArguments) -> Result<Exit,
     if store.take_back(OrderKind::Pin, Some(&scope), &who(), now())? == 0 {
         say(&visible(&format!("{}: not pinned by these words", in_words(&scope))));
         for pin in store.pins(now())? {
-            say(&visible(&format!("  pinned: {} ({})", in_words(&pin.scope), pin.reason)));
+            let (devices, ends) = (in_words(&pin.scope), OrderKind::Pin.ended_by(&pin.scope));
+            say(&visible(&format!("  pinned: {devices} ({}); `{ends}` ends it", pin.reason)));
         }
         return Ok(Exit::Wrong);
     }

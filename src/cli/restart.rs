@@ -8,7 +8,7 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::model::Status;
 use crate::reconcile::{Restart, Restarted, in_force, restart_module};
-use crate::store::{RestartWish, StoreError};
+use crate::store::{RestartWish, Store, StoreError};
 use serde_json::json;
 
 /// Restart a module on its device
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
-    let one = one_module::open(global, &arguments.module)?;
+    let one = one_module::open(global, &arguments.module, Store::open)?;
     let reason = arguments.reason.clone().unwrap_or_else(|| "by hand".to_owned());
     in_force(&one.device, &one.module, one.stored.as_deref()).map_err(refused)?;
     let _lock = match one.store.lock() {

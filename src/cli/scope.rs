@@ -9,7 +9,8 @@ use super::run::state_folder;
 use crate::fleet::fleet_name;
 use crate::model::{Duration, Timestamp};
 use crate::source::Repository;
-use crate::store::{Scope, Store, fleet_key};
+use crate::store::{Scope, Store, StoreError, fleet_key};
+use std::path::Path;
 
 /// Which devices.
 #[derive(clap::Args)]
@@ -49,13 +50,29 @@ impl ScopeArguments {
 /// The fleet as it counts on this control host, and its store: what was accepted, whatever lies on top of it.
 /// Where its repository can't be read, the fleet that the store knows.
 pub(super) fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
-    open_readable(global, simulate).or_else(|why| {
-        let store = Store::open(&remembered::place(global, simulate, why)?)?;
+    open_by(global, simulate, Store::open)
+}
+
+/// The same for who only looks: a store that can't be written is read.
+pub(super) fn open_to_look(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+    open_by(global, simulate, Store::open_or_read)
+}
+
+/// How a store is opened.
+pub(super) type Opener = fn(&Path) -> Result<Store, StoreError>;
+
+fn open_by(global: &Global, simulate: bool, opener: Opener) -> Result<(Opened, Store), Failure> {
+    open_readable(global, simulate, opener).or_else(|why| {
+        let store = opener(&remembered::place(global, simulate, why)?)?;
         Ok((remembered::fleet_of(global, &store)?, store))
     })
 }
 
-fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+fn open_readable(
+    global: &Global,
+    simulate: bool,
+    opener: Opener,
+) -> Result<(Opened, Store), Failure> {
     let folder = fleet_folder(global)?;
     let newest = match Repository::open(&folder) {
         Ok(repository) if repository.resolve("HEAD").is_ok() => Some("HEAD"),
@@ -68,14 +85,14 @@ fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Fai
         (None, None) => None,
     };
     let place = place.map(|place| if simulate { place.join("simulated") } else { place });
-    if let Some(store) = place.map(|place| Store::open(&place)).transpose()?
+    if let Some(store) = place.map(|place| opener(&place)).transpose()?
         && let Some(accepted) = store.fleet_state(fleet_key::ACCEPTED)?
         && let Ok(counts) = opened::open(global, Some(&accepted))
     {
         return Ok((counts, store));
     }
     let opened = opened::open(global, newest)?;
-    let store = Store::open(&state_folder(global, &opened.fleet, simulate)?)?;
+    let store = opener(&state_folder(global, &opened.fleet, simulate)?)?;
     Ok((opened, store))
 }
 

@@ -13,11 +13,11 @@ use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Facts};
 use crate::reconcile::{
     Beside, FleetStatus, LabelGroup, StatusInput, devices_in, fleet_status, held_facts,
-    label_groups, live_facts, paused_devices, stale_after,
+    label_groups, live_facts, paused_devices, say_who_waits, stale_after,
 };
 use crate::resolve::{Resolution, check, resolve};
 use crate::source::Repository;
-use crate::store::{Scope, Store, fleet_key};
+use crate::store::{Scope, Store, StoredDevices, fleet_key};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -63,6 +63,10 @@ struct Found {
     paused: BTreeSet<DeviceId>,
     /// Of the label by which it is grouped.
     groups: Option<(String, Vec<LabelGroup>)>,
+    /// Whether anything was accepted or applied yet.
+    in_force: bool,
+    /// Whether the fleet has none of the devices that are looked after here.
+    nobody_here: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -141,9 +145,10 @@ fn stamp(folder: &Path) -> Vec<Option<(u64, SystemTime)>> {
 /// What there is to show, and the store's folder.
 fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Failure> {
     let now = now();
-    let (opened, store) = open(global, arguments.simulate)?;
-    if opened.remembered {
-        needs_no_files(arguments)?;
+    let by_files = by_files(arguments);
+    let (opened, store) = open(global, arguments.simulate, by_files.is_some())?;
+    if let Some(what) = by_files.filter(|_| opened.remembered) {
+        return Err(remembered::needs_files(what));
     }
     let ((stored, _), _) = known_devices(&opened.fleet, &store)?;
     let resolution = resolve(&opened.fleet, &held_facts(&stored, now));
@@ -170,7 +175,10 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     let keeps = |id: &DeploymentId| kept.as_ref().is_none_or(|kept| kept.contains(id));
     let mut status = fleet_status(&input);
     status.deployments.retain(|deployment| keeps(&deployment.id));
+    let nobody_here = status.devices.is_empty() && beside.watches != Scope::All;
     if arguments.not_converged {
+        let stay = left_elsewhere(&store, &opened.fleet, &stored, &beside)?;
+        say_who_waits(&mut status, &input, &stay);
         status.devices.retain(|device| device.code != 200 || device.stale);
     }
     let groups = match &arguments.group_by {
@@ -181,25 +189,46 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
         }
     };
     let paused = paused_devices(&store, &opened.fleet, &stored, now)?.into_keys().collect();
-    Ok((store.folder().to_owned(), Found { status, beside, paused, groups }))
+    let in_force = is_anything_in_force(&store, &stored)?;
+    let found = Found { status, beside, paused, groups, in_force, nobody_here };
+    Ok((store.folder().to_owned(), found))
 }
 
-/// Without files nobody knows tags and deployments: what is asked by them would be answered with nothing.
-fn needs_no_files(arguments: &Arguments) -> Result<(), Failure> {
+/// Devices that a rollout or a pin leaves at another revision than the accepted one.
+fn left_elsewhere(
+    store: &Store,
+    fleet: &Fleet,
+    stored: &StoredDevices,
+    beside: &Beside,
+) -> Result<BTreeSet<DeviceId>, Failure> {
+    let mut stay: BTreeSet<DeviceId> = store.assignments()?.into_keys().collect();
+    for pin in &beside.pins {
+        let pinned = devices_in(&pin.scope, fleet, stored);
+        stay.extend(pinned.unwrap_or_else(|| fleet.devices.keys().cloned().collect()));
+    }
+    Ok(stay)
+}
+
+/// Whether a revision was ever let through or applied, at least somewhere.
+fn is_anything_in_force(store: &Store, stored: &StoredDevices) -> Result<bool, Failure> {
+    Ok(store.fleet_state(fleet_key::ACCEPTED)?.is_some()
+        || store.fleet_state(fleet_key::APPLIED)?.is_some()
+        || stored.values().any(|device| device.in_force.is_some()))
+}
+
+/// An argument by tags or deployments: without files nobody knows these, and it would be answered with nothing.
+fn by_files(arguments: &Arguments) -> Option<&'static str> {
     let asked = [
         ("--where", arguments.wanted.is_some()),
         ("--deployment", arguments.deployment.is_some()),
         ("--label", arguments.label.is_some()),
         ("--group-by", arguments.group_by.is_some()),
     ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((what, _)) => Err(remembered::needs_files(what)),
-        None => Ok(()),
-    }
+    asked.iter().find(|(_, asked)| *asked).map(|(what, _)| *what)
 }
 
 fn json(found: &Found) -> Json {
-    let Found { status, beside, paused: _, groups } = found;
+    let Found { status, beside, paused: _, groups, in_force: _, nobody_here: _ } = found;
     let mut json = status.to_json(beside);
     if let Some((label, groups)) = groups {
         json["groups"] = groups.iter().map(|group| group.to_json(label)).collect();
@@ -214,6 +243,8 @@ fn shown(global: &Global, arguments: &Arguments, found: &Found) -> String {
         groups: found.groups.as_ref().map(|(label, groups)| (label.as_str(), groups.as_slice())),
         one_device: arguments.device.is_some(),
         not_converged: arguments.not_converged,
+        in_force: found.in_force,
+        nobody_here: found.nobody_here,
         now: now(),
         coloured: colours_stdout(global),
     })
@@ -300,8 +331,8 @@ fn keys_here(fleet: &Fleet) -> String {
 
 /// The fleet, at `--revision`, else at what was applied last; and its store.
 /// Where its repository can't be read, the fleet that the store knows.
-fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
-    open_readable(global, simulate).or_else(|why| {
+fn open(global: &Global, simulate: bool, by_files: bool) -> Result<(Opened, Store), Failure> {
+    open_readable(global, simulate, by_files).or_else(|why| {
         let place = remembered::place(global, simulate, why)?;
         let store = Store::open_to_read(&place)?
             .ok_or_else(|| Failure::new(format!("there is no store in {}", place.display())))?;
@@ -309,7 +340,11 @@ fn open(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
     })
 }
 
-fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Failure> {
+fn open_readable(
+    global: &Global,
+    simulate: bool,
+    by_files: bool,
+) -> Result<(Opened, Store), Failure> {
     let store = store_to_read(global, simulate)?;
     let folder = fleet_folder(global)?;
     if global.revision.is_none()
@@ -319,7 +354,17 @@ fn open_readable(global: &Global, simulate: bool) -> Result<(Opened, Store), Fai
         return Ok((opened, store));
     }
     let (tree, name, revision) = newest(global, &folder)?;
-    Ok((valid(global, check(&tree), name, revision)?, store))
+    let checked = check(&tree);
+    // The first commit of all waits for one that mends it: who waits is told that, as when another was before.
+    if checked.fleet.is_none()
+        && global.revision.is_none()
+        && !by_files
+        && store.fleet_state(fleet_key::ACCEPTED)?.is_none()
+        && store.fleet_state(fleet_key::HELD)?.is_some()
+    {
+        return Ok((remembered::fleet_of(global, &store)?, store));
+    }
+    Ok((valid(global, checked, name, revision)?, store))
 }
 
 /// The fleet as it was applied last, as long as that can be read and is valid.

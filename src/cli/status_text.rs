@@ -6,7 +6,7 @@ use crate::diagnostic::render::visible;
 use crate::model::Timestamp;
 use crate::plan::short_revision;
 use crate::reconcile::{
-    Beside, Counts, DeploymentCounts, DeviceStatus, FleetStatus, HeldRevision, LabelGroup,
+    Beside, Counts, DeploymentCounts, DeviceStatus, FleetStatus, HeldRevision, LabelGroup, Trouble,
 };
 use crate::review::Tone;
 use crate::store::{Pause, Pin, Scope};
@@ -20,21 +20,41 @@ pub(super) struct Shown<'a> {
     pub(super) groups: Option<(&'a str, &'a [LabelGroup])>,
     pub(super) one_device: bool,
     pub(super) not_converged: bool,
+    /// Whether anything was accepted or applied yet.
+    pub(super) in_force: bool,
+    /// Whether the fleet has none of the devices that are looked after here.
+    pub(super) nobody_here: bool,
     pub(super) now: Timestamp,
     pub(super) coloured: bool,
 }
 
 /// All of it.
 pub(super) fn text(shown: &Shown<'_>) -> String {
-    let Shown { status, beside, groups, one_device, not_converged, now, coloured } = *shown;
+    let Shown {
+        status,
+        beside,
+        groups,
+        one_device,
+        not_converged,
+        in_force,
+        nobody_here,
+        now,
+        coloured,
+    } = *shown;
     let FleetStatus { fleet, revision, deployments, devices, departed } = status;
-    let head = format!("{} @ {}", visible(fleet), short_revision(revision));
+    let head = match in_force {
+        true => format!("{} @ {}", visible(fleet), short_revision(revision)),
+        false => format!("{}: nothing is known to be in force yet", visible(fleet)),
+    };
     let mut out = format!("{}\n", paint(coloured, Tone::Strong, &head));
     out.push_str(&beside_lines(beside, now, coloured));
     // A fleet that only the store knows has no deployments.
     let has_table = !deployments.is_empty() || groups.is_some();
     if !one_device && !not_converged && has_table {
         out.push('\n');
+        if !in_force {
+            out.push_str(&format!("as {} would have it:\n", short_revision(revision)));
+        }
         out.push_str(&match groups {
             Some((label, groups)) => group_table(label, groups, coloured),
             None => deployment_table(deployments, coloured),
@@ -42,7 +62,15 @@ pub(super) fn text(shown: &Shown<'_>) -> String {
         out.push_str(&metric_table(deployments, coloured));
     }
     if !one_device || not_converged {
-        out.push_str(&format!("\n{}\n", summary(devices, not_converged)));
+        let summary = match nobody_here {
+            // As if all were well, else.
+            true => {
+                "the fleet has none of these devices; one that it may come to have is looked after"
+                    .to_owned()
+            }
+            false => summary(devices, not_converged),
+        };
+        out.push_str(&format!("\n{summary}\n"));
     }
     if !devices.is_empty() {
         out.push('\n');
@@ -75,12 +103,24 @@ fn summary(devices: &[DeviceStatus], not_converged: bool) -> String {
 
 /// What waits, and what people ordered: a line each, with what to do.
 fn beside_lines(beside: &Beside, now: Timestamp, coloured: bool) -> String {
-    let Beside { held, rollout, pauses, pins, watches } = beside;
+    let Beside { held, fetch_trouble, unsigned, rollout, pauses, pins, watches } = beside;
     let mut out = String::new();
     if *watches != Scope::All {
         let devices = in_words(watches);
         let line = format!("only what is looked after here: {devices}; `--where \"*\"` shows all");
         out.push_str(&format!("{}\n", visible(&line)));
+    }
+    if let Some(Trouble { words, since }) = fetch_trouble {
+        let since = age(Some(*since), now);
+        let head =
+            format!("no new commits can be had, first noticed {since}; what is in force stays");
+        out.push_str(&format!("{}\n", paint(coloured, Tone::Warning, &head)));
+        out.push_str(&format!("  {}\n", visible(words)));
+    }
+    if let Some(words) = unsigned {
+        let head = "the signature of what is in force is not accepted; it stays, and what comes after it must be signed";
+        out.push_str(&format!("{}\n", paint(coloured, Tone::Warning, head)));
+        out.push_str(&format!("  {}\n", visible(words)));
     }
     if let Some(rollout) = rollout.as_ref().filter(|rollout| !rollout.is_over_and_well()) {
         out.push_str(&super::rollout::lines(rollout));

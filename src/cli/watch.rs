@@ -6,6 +6,7 @@ use super::opened::condition;
 use super::output::say;
 use super::run::{keep_folder, load_config, lock, who};
 use super::scope::at_least_a_second;
+use super::signed::{look_at_what_counts, signers};
 use crate::config::{Config, WatchDefaults, read_secret};
 use crate::fleet::fleet_names;
 use crate::language::Condition;
@@ -256,12 +257,8 @@ fn secret_in(option: &str, path: Option<&Path>) -> Result<Option<String>, Failur
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let mut config = load_config(global)?;
-    let arguments = arguments.or(std::mem::take(&mut config.watch))?;
-    if let Some(signers) = &arguments.require_signed
-        && !signers.is_file()
-    {
-        return Err(Failure::new(format!("there is no file {}", signers.display())));
-    }
+    let mut arguments = arguments.or(std::mem::take(&mut config.watch))?;
+    arguments.require_signed = arguments.require_signed.as_deref().map(signers).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -319,6 +316,7 @@ async fn daemon(global: &Global, arguments: &Arguments, config: Config) -> Resul
     }
     stop_on_signals(stop)?;
     tell_systemd_of_the_first(seen);
+    look_at_what_counts(&remote, &store, arguments.require_signed.as_deref()).await?;
     say(&format!("{name}: watching {} of {}", remote.branch(), remote.shown()));
     let wall = machine_clock();
     let parts =
@@ -357,6 +355,10 @@ fn open_remote(global: &Global, arguments: &Arguments) -> Result<Remote, Failure
         Some(address) if is_address(address) => address,
         path => {
             let path = path.as_ref().map_or_else(here, PathBuf::from).join(below);
+            if !path.exists() {
+                return Err(Failure::new(format!("there is no folder {}", path.display()))
+                    .help("a repository elsewhere is named as git does: https://…, ssh://…, user@host:path"));
+            }
             Repository::open(&path)?;
             // A folder below the fleet's means the fleet, as everywhere.
             let path = find_fleet_folder(&path).unwrap_or(path);

@@ -17,6 +17,8 @@ mod webhook;
 pub use engines::{EnginePattern, EngineRules};
 pub use load::{Config, ConfigError, TlsFiles};
 pub use recent::RecentSecrets;
-pub use secret::{Secret, SecretDevices, SecretError, SecretSource, SecretText, read_secret};
+pub use secret::{
+    Secret, SecretDevices, SecretError, SecretSource, SecretText, read_secret, warn_of_readers,
+};
 pub use watch::WatchDefaults;
 pub use webhook::{Hidden, NewsKind, Webhook, WebhookFormat};

@@ -108,7 +108,7 @@ impl Secret {
                 .ok_or_else(|| fail(format!("the variable {variable} is not set")))?
                 .into_encoded_bytes(),
             SecretSource::File(path) => std::fs::File::open(path)
-                .inspect(|file| warn_of_readers(path, file))
+                .inspect(|_| warn_of_readers(path))
                 .and_then(read_limited)
                 .map_err(|error| fail(format!("{}: {error}", path.display())))?,
             SecretSource::Command(words) => run(words, limit).map_err(fail)?,
@@ -140,15 +140,15 @@ impl Secret {
 /// It can't be read, or is no text.
 pub fn read_secret(path: &Path) -> std::io::Result<String> {
     let file = std::fs::File::open(path)?;
-    warn_of_readers(path, &file);
+    warn_of_readers(path);
     let words = |_| std::io::Error::other("it is no text in UTF-8");
     String::from_utf8(read_limited(file)?).map_err(words)
 }
 
 /// Secrets that a container gets as files are often readable by all of its users, so it is no error.
-fn warn_of_readers(path: &Path, file: &std::fs::File) {
+pub fn warn_of_readers(path: &Path) {
     const EVERYBODY: u32 = 0o004;
-    if file.metadata().is_ok_and(|meta| meta.permissions().mode() & EVERYBODY != 0) {
+    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & EVERYBODY != 0) {
         tracing::warn!(file = %path.display(), "every user of this machine can read this secret");
     }
 }

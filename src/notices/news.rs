@@ -8,7 +8,7 @@ use crate::config::NewsKind;
 use crate::model::{DeviceId, Timestamp};
 use crate::reconcile::Snapshot;
 use crate::rollout::Standing;
-use crate::store::{Scope, StoredDevice};
+use crate::store::{OrderKind, Scope, StoredDevice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -95,6 +95,8 @@ pub struct LongOrder {
     pub id: i64,
     /// Which devices, in words.
     pub scope: String,
+    /// The command that ends it.
+    pub ends: String,
     /// Who gave it.
     pub who: String,
     /// Why.
@@ -196,6 +198,7 @@ fn of_the_fleet(told: &Told, seen: &Seen<'_>) -> Vec<News> {
         let order = LongOrder {
             id: pause.id,
             scope: in_words(&pause.scope),
+            ends: OrderKind::Pause.ended_by(&pause.scope),
             who: pause.who.clone(),
             reason: pause.reason.clone(),
             since: pause.since,
@@ -208,6 +211,7 @@ fn of_the_fleet(told: &Told, seen: &Seen<'_>) -> Vec<News> {
         let order = LongOrder {
             id: pin.id,
             scope: in_words(&pin.scope),
+            ends: OrderKind::Pin.ended_by(&pin.scope),
             who: pin.who.clone(),
             reason: pin.reason.clone(),
             since: pin.since,

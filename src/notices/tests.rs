@@ -203,9 +203,11 @@ fn orders_are_news_after_a_day_and_who_is_paused_neither_fails_nor_is_held() {
     assert_eq!(messages.len(), 1);
     assert!(messages[0].starts_with("*lifts*: lift-01 paused for over 24 hours\n> by ada since "));
     assert!(messages[0].contains("serviced &lt;now&gt;"), "{messages:?}");
+    assert!(messages[0].contains("`hoist resume lift-01` ends it"), "{messages:?}");
     let messages = told_at(&mut told, &snapshot, 25 * HOUR);
     assert_eq!(messages.len(), 1);
     assert!(messages[0].starts_with("*lifts*: all devices pinned to 3f2a9c1 for over 24 hours\n"));
+    assert!(messages[0].contains("`hoist unpin` ends it"), "{messages:?}");
     snapshot.pauses.clear();
     told_at(&mut told, &snapshot, 26 * HOUR);
     assert_eq!((told.pauses.len(), told.pins.len()), (0, 1));

@@ -127,8 +127,7 @@ fn details(news: &News) -> Vec<String> {
             lines
         }
         News::Unfetched { words, .. } => vec![words.clone()],
-        News::Paused(order) => ordered(order, "hoist resume"),
-        News::Pinned { order, .. } => ordered(order, "hoist unpin"),
+        News::Paused(order) | News::Pinned { order, .. } => ordered(order),
         News::RolloutEnded { reason, .. } => vec![reason.clone()],
         News::Recovery(_)
         | News::Absence(_)
@@ -139,8 +138,8 @@ fn details(news: &News) -> Vec<String> {
     lines.iter().map(|line| clipped(&visible(line))).collect()
 }
 
-fn ordered(order: &LongOrder, ends: &str) -> Vec<String> {
-    let LongOrder { id: _, scope: _, who, reason, since } = order;
+fn ordered(order: &LongOrder) -> Vec<String> {
+    let LongOrder { id: _, scope: _, ends, who, reason, since } = order;
     vec![format!("by {who} since {since}: {reason}"), format!("`{ends}` ends it")]
 }
 

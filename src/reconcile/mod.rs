@@ -47,9 +47,9 @@ pub use renamed::{Renamed, follow_names, renamed};
 pub use snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble, Wish};
 pub use status::{
     Counts, DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, LabelGroup, ModuleStatus,
-    StatusInput, fleet_status, label_groups, stale_after,
+    StatusInput, fleet_status, label_groups, say_who_waits, stale_after,
 };
-pub use status_json::Beside;
+pub use status_json::{Beside, keep_unsigned};
 pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{

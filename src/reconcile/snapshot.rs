@@ -75,6 +75,20 @@ pub struct Trouble {
     pub since: Timestamp,
 }
 
+impl Trouble {
+    /// As it stands in the store and in JSON answers.
+    pub fn to_json(&self) -> Json {
+        let Self { words, since } = self;
+        json!({"words": words, "since": since.to_string()})
+    }
+
+    /// Reads what [`Trouble::to_json`] wrote; `None` if it is something else.
+    pub fn from_json(json: &Json) -> Option<Self> {
+        let words = json["words"].as_str()?.to_owned();
+        Some(Self { words, since: Timestamp::parse(json["since"].as_str()?).ok()? })
+    }
+}
+
 /// A revision that counts.
 #[derive(Clone)]
 pub struct Accepted {
@@ -175,6 +189,8 @@ impl Snapshot {
     pub fn beside(&self) -> Beside {
         Beside {
             held: self.held.clone(),
+            fetch_trouble: self.source.trouble.clone(),
+            unsigned: None,
             rollout: self.rollout.clone(),
             pauses: self.pauses.clone(),
             pins: self.pins.clone(),

@@ -6,6 +6,7 @@
 use super::known::known;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Timestamp, manifest_hash};
+use crate::plan::short_revision;
 use crate::resolve::{Resolution, Rows, SetterKind, Standing, Targeting, trace};
 use crate::store::{StoredDevice, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,6 +274,22 @@ fn counted(targeting: &Targeting, reports: &Reports) -> Counted {
         Reports::Stale => Counted::Stale,
         Reports::Done { failing } if failing.contains(&targeting.deployment) => Counted::Failure,
         Reports::Done { .. } => Counted::Success,
+    }
+}
+
+/// Says of devices that were as desired when they were seen, and have not got what is wanted of them now, that it is on its
+/// way. Those that `stay` are left at another revision, by a rollout or by people.
+pub fn say_who_waits(status: &mut FleetStatus, input: &StatusInput<'_>, stay: &BTreeSet<DeviceId>) {
+    let waits = |device: &DeviceStatus| {
+        device.code == 200
+            && !device.stale
+            && !stay.contains(&device.id)
+            && input.resolution.manifest(input.fleet, &device.id).is_some()
+            && matches!(reports(input, &device.id), Reports::Pending)
+    };
+    for device in status.devices.iter_mut().filter(|device| waits(device)) {
+        device.code = 202;
+        device.description = format!("{} is on its way to it", short_revision(&status.revision));
     }
 }
 

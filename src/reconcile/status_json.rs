@@ -1,6 +1,6 @@
 //! The status of a fleet as JSON, version 1: the same for the command line and for the control host's answers.
 
-use super::snapshot::HeldRevision;
+use super::snapshot::{HeldRevision, Trouble};
 use super::status::{Counts, DeploymentCounts, DeviceStatus, FleetStatus, LabelGroup};
 use super::watch::kept_rollout;
 use crate::model::{DeploymentId, Timestamp};
@@ -13,6 +13,10 @@ use serde_json::{Map, Value as Json, json};
 pub struct Beside {
     /// The revision that waits.
     pub held: Option<HeldRevision>,
+    /// Why no new commits can be had, if they can't.
+    pub fetch_trouble: Option<Trouble>,
+    /// Why the signature of what is in force is not accepted, where signatures are asked for.
+    pub unsigned: Option<String>,
     /// The rollout, or the last one.
     pub rollout: Option<Standing>,
     /// The pauses that hold.
@@ -30,9 +34,13 @@ impl Beside {
     /// It can't be read.
     pub fn read(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
         let held = store.fleet_state(fleet_key::HELD)?;
-        let held = held.and_then(|text| serde_json::from_str(&text).ok());
+        let held: Option<Json> = held.and_then(|text| serde_json::from_str(&text).ok());
+        let trouble = store.fleet_state(fleet_key::FETCH_TROUBLE)?;
+        let trouble: Option<Json> = trouble.and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self {
             held: held.as_ref().and_then(HeldRevision::from_json),
+            fetch_trouble: trouble.as_ref().and_then(Trouble::from_json),
+            unsigned: unsigned(store)?,
             rollout: kept_rollout(store)?.map(|rollout| rollout.standing()),
             pauses: store.pauses(now)?,
             pins: store.pins(now)?,
@@ -41,16 +49,37 @@ impl Beside {
     }
 }
 
+/// Why the signature of the accepted revision is not accepted, as long as that one counts.
+fn unsigned(store: &Store) -> Result<Option<String>, StoreError> {
+    let Some(text) = store.fleet_state(fleet_key::UNSIGNED)? else { return Ok(None) };
+    let Ok(json) = serde_json::from_str::<Json>(&text) else { return Ok(None) };
+    let counts = store.fleet_state(fleet_key::ACCEPTED)?;
+    let is_it = counts.is_some() && json["revision"].as_str() == counts.as_deref();
+    Ok(json["words"].as_str().filter(|_| is_it).map(str::to_owned))
+}
+
+/// Keeps that the accepted revision bears no accepted signature, and why; or that nothing is wrong with it.
+///
+/// # Errors
+/// The store can't be written.
+pub fn keep_unsigned(store: &Store, found: Option<(&str, &str)>) -> Result<(), StoreError> {
+    let text =
+        found.map(|(revision, words)| json!({"revision": revision, "words": words}).to_string());
+    store.set_fleet_state(fleet_key::UNSIGNED, text.as_deref())
+}
+
 impl FleetStatus {
     /// The status as JSON, version 1.
     pub fn to_json(&self, beside: &Beside) -> Json {
         let Self { fleet, revision, deployments, devices, departed } = self;
-        let Beside { held, rollout, pauses, pins, watches } = beside;
+        let Beside { held, fetch_trouble, unsigned, rollout, pauses, pins, watches } = beside;
         json!({
             "format": 1,
             "fleet": fleet,
             "revision": revision,
             "held": held.as_ref().map(HeldRevision::to_json),
+            "fetch_trouble": fetch_trouble.as_ref().map(Trouble::to_json),
+            "unsigned": unsigned,
             "rollout": rollout.as_ref().map(Standing::to_json),
             "pauses": pauses.iter().map(pause).collect::<Vec<_>>(),
             "pins": pins.iter().map(pin).collect::<Vec<_>>(),

@@ -3,12 +3,14 @@
 //! Enters: its address, the token. Leaves: the answer of `/api/v1/state`, or why there is none. Certificates are checked
 //! by the authorities that this machine trusts. Not here: what the answer means.
 
+use crate::engine::docker::made_wrong;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore, crypto};
 
 /// So long may it take until a connection stands, and until the answer begins.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -136,12 +138,37 @@ pub async fn ask_state(server: &Server, token: Option<&str>) -> Result<String, A
         .map_err(|error| AskError::Address(error.to_string()))?;
     let secured = TlsConnector::from(trust()?).connect(name, stream);
     let stream = tokio::time::timeout(PATIENCE, secured).await.map_err(late)?;
-    let stream = stream.map_err(|error| unreachable(&error))?;
+    let stream = stream.map_err(|error| not_secured(&error))?;
     tokio::time::timeout(WHOLE, talk(stream, server, token)).await.map_err(late)?
 }
 
 fn unreachable(error: &dyn fmt::Display) -> AskError {
     AskError::Unreachable(error.to_string())
+}
+
+fn not_secured(error: &io::Error) -> AskError {
+    use CertificateError as Wrong;
+    let refused = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let words = match refused {
+        Some(rustls::Error::InvalidMessage(_)) => "what listens there speaks no TLS",
+        Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
+            "its certificate is of no authority that this machine trusts; SSL_CERT_FILE names a file of others"
+        }
+        Some(rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. })) => {
+            "its certificate has expired"
+        }
+        Some(rustls::Error::InvalidCertificate(
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
+        )) => "its certificate is for another name or address",
+        Some(refused) => match made_wrong(refused) {
+            Some(words) => {
+                return AskError::Unreachable(format!("its certificate is not usable: {words}"));
+            }
+            None => return unreachable(error),
+        },
+        None => return unreachable(error),
+    };
+    AskError::Unreachable(words.to_owned())
 }
 
 async fn talk(

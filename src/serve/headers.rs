@@ -68,17 +68,35 @@ async fn in_our_form(response: Response) -> Response {
     let allow = response.headers().get(header::ALLOW).cloned();
     let said = axum::body::to_bytes(response.into_body(), LONGEST_WORDS).await.unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
-    let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
-    let words = match (status, said) {
-        (StatusCode::METHOD_NOT_ALLOWED, _) => "this path does not take that method",
-        (_, "") => status.canonical_reason().unwrap_or("refused"),
-        (_, said) => said,
-    };
-    let mut response = refusal(status, words);
+    let raw = ["Failed to deserialize query string: ", "Failed to deserialize form body: "];
+    let said = raw.iter().find_map(|raw| said.strip_prefix(raw)).unwrap_or(&said);
+    let mut response = refusal(status, &in_our_words(status, said));
     if let Some(allow) = allow {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// What axum says, for people.
+fn in_our_words(status: StatusCode, said: &str) -> String {
+    const NO_NUMBER: &str = ": invalid digit found in string";
+    match (status, said) {
+        (StatusCode::METHOD_NOT_ALLOWED, _) => "this path does not take that method".to_owned(),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+            "the body is larger than 1 MiB, the most that is read".to_owned()
+        }
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
+            "it takes a form: `Content-Type: application/x-www-form-urlencoded`".to_owned()
+        }
+        (_, "") => status.canonical_reason().unwrap_or("refused").to_owned(),
+        (_, said) if said.starts_with("Invalid URL: ") => {
+            "the path holds what is no UTF-8".to_owned()
+        }
+        (_, said) => match said.strip_suffix(NO_NUMBER) {
+            Some(name) => format!("{name}: it is no whole number"),
+            None => said.to_owned(),
+        },
+    }
 }
 
 fn accepts_pages(headers: &HeaderMap) -> bool {

@@ -106,7 +106,10 @@ impl fmt::Display for OptionsError {
                 f,
                 "--hooks-listen takes webhooks, and nothing says by what they are known: give it --hook-secret-file"
             ),
-            Self::ShortToken => write!(f, "the token is shorter than {SHORTEST} characters"),
+            Self::ShortToken => write!(
+                f,
+                "the token is shorter than {SHORTEST} characters; `openssl rand -hex 32` makes one"
+            ),
         }
     }
 }

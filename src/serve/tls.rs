@@ -1,6 +1,7 @@
 //! The certificate that we show, read again when its files change: it is renewed more often than the daemon is restarted.
 
-use crate::engine::docker::validity;
+use crate::config::warn_of_readers;
+use crate::engine::docker::{made_wrong, validity};
 use crate::model::Timestamp;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,7 @@ fn config(files: &IdentityFiles) -> Result<Arc<ServerConfig>, IdentityError> {
     };
     warn_of_dates(cert, first);
     let pem = std::fs::read(key).map_err(|error| wrong(key, &error))?;
+    warn_of_readers(key);
     let private = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| wrong(key, &"there is no private key in PEM in it"))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
@@ -97,7 +99,10 @@ fn config(files: &IdentityFiles) -> Result<Arc<ServerConfig>, IdentityError> {
             Error::InconsistentKeys(_) => {
                 wrong(key, &format!("it does not belong to the certificate {}", cert.display()))
             }
-            other => wrong(cert, &other),
+            other => match made_wrong(&other) {
+                Some(words) => wrong(cert, &words),
+                None => wrong(cert, &other),
+            },
         })?;
     Ok(Arc::new(config))
 }

@@ -37,10 +37,17 @@ fn class(words: &str, shown: &str) -> (RemoteErrorKind, String) {
         return (RemoteErrorKind::Other, what);
     }
     if has(&["Host key verification failed"]) {
-        let what = format!(
-            "{shown} shows an ssh host key that is not known here or has changed; compare it, then put it into \
-             known_hosts of the user that runs this"
-        );
+        let what = if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+            format!(
+                "{shown} shows another ssh host key than the one that is known for it: it was set up anew, or is \
+                 another machine; compare it before it is put in the place of the one in known_hosts"
+            )
+        } else {
+            format!(
+                "{shown} shows an ssh host key that is not known here; compare it, then put it into known_hosts of \
+                 the user that runs this"
+            )
+        };
         return (RemoteErrorKind::LoginRefused, what);
     }
     let login = [
@@ -108,7 +115,11 @@ fn last_lines(words: &str) -> String {
         "and the repository exists.",
         "fatal: Could not read from remote repository.",
     ];
-    let says_something = |line: &&str| !line.trim_matches('@').is_empty() && !EMPTY.contains(line);
+    // ssh's advice on how to forget a key comes before anybody has compared it.
+    let is_advice = |line: &str| line == "remove with:" || line.starts_with("ssh-keygen -f ");
+    let says_something = |line: &&str| {
+        !line.trim_matches('@').is_empty() && !EMPTY.contains(line) && !is_advice(line)
+    };
     // Advice that does not fit here.
     let words = words.split("Another git process seems").next().unwrap_or_default();
     // What overwrites itself on a terminal is progress.
@@ -145,6 +156,22 @@ mod tests {
     fn told(words: &str) -> RemoteError {
         let address = "https://u:pw@git.example/f";
         refusal(GitFailure::Said(words.to_owned()), address, &without_credentials(address))
+    }
+
+    #[test]
+    fn a_host_key_that_changed_is_told_from_one_that_nobody_knows() {
+        let words =
+            told("Host key verification failed.\nfatal: Could not read from remote repository.\n")
+                .to_string();
+        assert!(words.contains("shows an ssh host key that is not known here"), "{words}");
+        let said = "@@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n@@@@@\n\
+                    Offending ED25519 key in /home/a/.ssh/known_hosts:3\n  remove with:\n  \
+                    ssh-keygen -f \"/home/a/.ssh/known_hosts\" -R \"git.example\"\n\
+                    Host key for git.example has changed and you have requested strict checking.\n\
+                    Host key verification failed.\n";
+        let words = told(said).to_string();
+        assert!(words.contains("another ssh host key than the one that is known"), "{words}");
+        assert!(words.contains("known_hosts:3") && !words.contains("ssh-keygen"), "{words}");
     }
 
     #[test]

@@ -287,7 +287,7 @@ impl Remote {
             Err(GitFailure::Said(words)) if words.trim().is_empty() => {
                 Err("it bears none".to_owned())
             }
-            Err(failure) => Err(failure.to_string()),
+            Err(failure) => Err(about_signature(&failure.to_string())),
         }
     }
 
@@ -308,9 +308,33 @@ impl Remote {
     }
 }
 
+/// What git says of a signature: several lines, of which the first may call it good although nobody here knows its key.
+fn about_signature(said: &str) -> String {
+    let lines = said.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    if lines.len() == 2
+        && lines[1].starts_with("No principal matched")
+        && let Some((_, key)) = lines[0].split_once(" with ")
+    {
+        return format!("it is of a key that is not among those accepted: {key}");
+    }
+    lines.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_of_a_key_that_nobody_knows_is_not_called_good() {
+        let said = "Good \"git\" signature with ED25519 key SHA256:h7w\r\nNo principal matched.\n";
+        let words = "it is of a key that is not among those accepted: ED25519 key SHA256:h7w";
+        assert_eq!(about_signature(said), words);
+        let said = "Good \"git\" signature with a key\nUnable to open allowed keys file\r\nNo principal matched.";
+        let words = "Good \"git\" signature with a key; Unable to open allowed keys file; No principal matched.";
+        assert_eq!(about_signature(said), words);
+        assert_eq!(about_signature("error: 1\n"), "error: 1");
+    }
 
     #[test]
     fn addresses_are_told_from_paths_and_shown_without_credentials() {

@@ -74,6 +74,8 @@ impl StoreError {
             }
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, words: error.to_string() },
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            // So it says that it can't make the index of its log larger; of its other files it says that the disk is full.
+            Some(ErrorCode::SystemIoFailure) if is_of_a_full_disk(error) => Self::Full { path },
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Self::ReadOnly { path }
             }
@@ -98,6 +100,10 @@ impl StoreError {
             _ => Self::Inaccessible { path, source },
         }
     }
+}
+
+fn is_of_a_full_disk(error: &rusqlite::Error) -> bool {
+    error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 impl fmt::Display for StoreError {

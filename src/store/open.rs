@@ -107,10 +107,32 @@ impl Store {
             Err(source) => return Err(StoreError::inaccessible(&path, source)),
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        match schema::version(&connection).map_err(|error| schema_error(&path, error))? {
+        let (connection, version) = match schema::version(&connection) {
+            Ok(version) => (connection, version),
+            Err(error) if cant_make_its_index(&error) && !has_log(&path) => {
+                let connection = connect_to_what_rests(&path)?;
+                let version = schema::version(&connection);
+                (connection, version.map_err(|error| schema_error(&path, error))?)
+            }
+            Err(error) => return Err(schema_error(&path, error)),
+        };
+        match version {
             // Made, but whoever makes it is not done yet.
             0 => Ok(None),
             _ => Self::with_identity(folder, path, connection).map(Some),
+        }
+    }
+
+    /// Opens a store as [`Store::open`] does; one that can't be written now is opened for reading.
+    ///
+    /// # Errors
+    /// It can't be opened or understood.
+    pub fn open_or_read(folder: &Path) -> Result<Self, StoreError> {
+        match Self::open(folder) {
+            Err(error @ (StoreError::ReadOnly { .. } | StoreError::Full { .. })) => {
+                Self::open_to_read(folder)?.ok_or(error)
+            }
+            opened => opened,
         }
     }
 
@@ -251,7 +273,15 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 fn connect(path: &Path, how: OpenFlags) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, how | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    connect_by(path, path, how)
+}
+
+fn connect_by(
+    path: &Path,
+    name: impl AsRef<Path>,
+    how: OpenFlags,
+) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(name, how | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     connection
         .and_then(|connection| connection.busy_timeout(BUSY).map(|()| connection))
         // SQLite does not say why; and what it could not open it has no lock on.
@@ -259,6 +289,47 @@ fn connect(path: &Path, how: OpenFlags) -> Result<Connection, StoreError> {
             Err(source) => StoreError::inaccessible(path, source),
             Ok(_) => StoreError::sqlite(path, &error),
         })
+}
+
+/// Whether reading failed for want of a file beside the database, which SQLite makes also for who only reads: the folder can't
+/// be written, or the disk is full.
+fn cant_make_its_index(error: &SchemaError) -> bool {
+    let SchemaError::Sqlite(error) = error else { return false };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            rusqlite::ErrorCode::CannotOpen
+                | rusqlite::ErrorCode::ReadOnly
+                | rusqlite::ErrorCode::SystemIoFailure
+        )
+    )
+}
+
+/// Whether there is something that is not in the database itself yet.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match fs::metadata(log) {
+        Ok(log) => log.len() > 0,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Opens a database that nobody can write at this moment, and whose log is empty: all of it is in its one file, and nothing is
+/// needed beside it.
+fn connect_to_what_rests(path: &Path) -> Result<Connection, StoreError> {
+    let name = path.as_os_str().as_encoded_bytes().iter();
+    let name: String = name
+        .map(|byte| match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                char::from(*byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    let absolute = if path.is_absolute() { "//" } else { "" };
+    let how = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    connect_by(path, format!("file:{absolute}{name}?immutable=1"), how)
 }
 
 /// The change to WAL needs the file for itself, and does not wait for it as statements do: of many that open a new store
@@ -349,6 +420,30 @@ mod tests {
         store.set_fleet_state("accepted", None).unwrap();
         assert_eq!(store.fleet_state("accepted").unwrap(), None);
         assert_ne!(Store::open(&home.path().join("b")).unwrap().control(), control);
+    }
+
+    /// As on a disk that became read-only, or is full: SQLite itself would want to make two files beside it.
+    #[test]
+    fn what_rests_is_read_where_nothing_can_be_written() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("100% of it?");
+        let store = Store::open(&folder).unwrap();
+        store.set_fleet_state("accepted", Some("3f2a9c1")).unwrap();
+        drop(store);
+        let path = folder.join(FILE);
+        assert!(!has_log(&path));
+        let what_rests = connect_to_what_rests(&path).unwrap();
+        let accepted = |connection: &Connection| {
+            let sql = "SELECT value FROM fleet_state WHERE key = 'accepted'";
+            connection.query_row(sql, [], |row| row.get::<_, String>(0))
+        };
+        assert_eq!(accepted(&what_rests).unwrap(), "3f2a9c1");
+        assert!(what_rests.execute("DELETE FROM fleet_state", []).is_err());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was made beside it");
+        // What somebody writes may not be in the file yet.
+        let store = Store::open(&folder).unwrap();
+        store.set_fleet_state("accepted", Some("9b01d4e")).unwrap();
+        assert!(has_log(&path));
     }
 
     #[test]

@@ -94,6 +94,29 @@ pub enum OrderKind {
     Pin,
 }
 
+impl OrderKind {
+    /// The command that ends an order that was given with these words, as it is typed into a shell.
+    pub fn ended_by(self, scope: &Scope) -> String {
+        match (self, scope) {
+            (Self::Pause, Scope::All) => "hoist resume --all".to_owned(),
+            (Self::Pause, Scope::Device(id)) => format!("hoist resume {id}"),
+            (Self::Pause, Scope::Where(text)) => format!("hoist resume --where {}", quoted(text)),
+            (Self::Pin, Scope::All) => "hoist unpin".to_owned(),
+            (Self::Pin, Scope::Device(id)) => format!("hoist unpin --device {id}"),
+            (Self::Pin, Scope::Where(text)) => format!("hoist unpin --where {}", quoted(text)),
+        }
+    }
+}
+
+/// In double quotes: conditions are full of single ones.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().flat_map(|c| {
+        let needs_it = matches!(c, '"' | '\\' | '$' | '`');
+        needs_it.then_some('\\').into_iter().chain([c])
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
 impl Store {
     /// The pauses that hold at a moment, oldest first.
     ///
@@ -346,6 +369,10 @@ pub mod fleet_key {
     pub const DAEMON: &str = "daemon";
     /// The newest commit of the branch that the daemon watches.
     pub const HEAD: &str = "head";
+    /// Why no new commits can be had, as JSON, as long as it is so.
+    pub const FETCH_TROUBLE: &str = "fetch-trouble";
+    /// A revision that counted when signatures were first asked for and bears none, and why, as JSON.
+    pub const UNSIGNED: &str = "unsigned";
     /// The rollout, as JSON, without its members.
     pub const ROLLOUT: &str = "rollout";
 

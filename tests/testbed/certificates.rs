@@ -94,6 +94,19 @@ impl Authority {
         made
     }
 
+    /// A certificate as `openssl` makes it for who gives no extensions: of version 1.
+    pub(crate) fn without_extensions(&self, name: &str) -> Certificate {
+        let made = self.client(name);
+        let request = self.path(&format!("{name}.csr"));
+        let of_ours =
+            ["-CA", text(&self.ca()), "-CAkey", text(&self.path("ca.key"))].map(str::to_owned);
+        let of_ours = of_ours.each_ref().map(String::as_str);
+        let asked =
+            ["x509", "-req", "-in", text(&request), "-CAcreateserial", "-out", text(&made.cert)];
+        openssl(&[&asked[..], &of_ours].concat());
+        made
+    }
+
     /// A certificate of an engine on loopback.
     pub(crate) fn server(&self, name: &str) -> Certificate {
         self.issue(name, "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n", 30, EC)

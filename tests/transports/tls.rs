@@ -101,6 +101,10 @@ async fn wrong_certificates_of_ours(Secured { authority, port, .. }: &Secured) {
     assert_eq!(cause, Some(Cause::ClientExpired));
     assert!(words.contains("expired.pem expired 20"), "{words}");
 
+    let (cause, words) = refusal(&with(&authority.without_extensions("plain"))).await;
+    assert_eq!(cause, Some(Cause::ClientFiles), "{words}");
+    assert!(words.contains("plain.pem: it is an X.509 certificate of version 1"), "{words}");
+
     let other_key = Certificate { key: expired.key.clone(), ..good.clone() };
     let (cause, words) = refusal(&with(&other_key)).await;
     assert_eq!(cause, Some(Cause::KeyMismatch));

@@ -68,7 +68,8 @@ fn a_device_is_found_by_a_target_condition_without_a_mouse() {
     browser.keys(&["/"]);
     browser.until("location.pathname === '/devices'");
     browser.until("document.querySelectorAll('tbody tr').length === 3");
-    browser.keys(&["/"]);
+    browser.until("document.activeElement.id === 'where'");
+    browser.keys(&[TAB, "/"]);
     browser.until("document.activeElement.id === 'where'");
     browser.types("deviceId = 'till-2'");
     browser.keys(&[ENTER]);

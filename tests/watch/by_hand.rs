@@ -34,7 +34,7 @@ fn orders_reach_a_running_daemon_and_wait_for_one_that_does_not_run() {
     place.until("the first commit", || all_have(&place, "web:1"));
     assert_eq!(
         done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]),
-        "till-1: paused until `hoist resume`\n"
+        "till-1: paused until `hoist resume till-1`\n"
     );
     let nothing = ["pause", "till-1", "--reason", "a slip", "--for", "0s", "--simulate"];
     let said = hoist(&place, &nothing);
@@ -51,14 +51,18 @@ fn orders_reach_a_running_daemon_and_wait_for_one_that_does_not_run() {
     place.until("the first goes on", || place.has("till-1", "web:2"));
     daemon.stop();
 
-    // Without a daemon they are kept for the next one.
+    // Without a daemon they are kept for the next one. What is typed is what was shown.
+    let said = hoist(&place, &["unpin", "--simulate"]);
+    let words = "; `hoist unpin --where \"deviceId = 'till-2'\"` ends it";
+    assert!(said.code == 1 && said.err.contains(words), "{}", said.err);
     done(&place, &["unpin", "--where", "deviceId = 'till-2'"]);
     done(&place, &["pause", "--all", "--reason", "power is worked on", "--for", "1h"]);
     let history = done(&place, &["history"]);
     assert!(history.contains("power is worked on (until 2"), "a reason ends before: {history}");
     let again = hoist(&place, &["resume", "till-1", "--simulate"]);
     assert_eq!(again.code, 1);
-    assert!(again.err.contains("  paused: all devices (power is worked on)"), "{}", again.err);
+    let words = "  paused: all devices (power is worked on); `hoist resume --all` ends it";
+    assert!(again.err.contains(words), "{}", again.err);
     let fleet = place.fleet().display().to_string();
     let apply = hoist(&place, &["-C", &fleet, "apply", "--simulate", "--yes"]);
     assert_eq!(apply.code, 4, "{}", apply.out);
@@ -175,7 +179,7 @@ fn orders_and_looks_need_no_repository() {
     let note = "note: the fleet's repository can't be read: ";
     let said = hoist(&place, &["pause", "till-1", "--reason", "serviced", "--simulate"]);
     assert!(said.code == 0 && said.err.starts_with(note), "{}{}", said.out, said.err);
-    assert_eq!(said.out, "till-1: paused until `hoist resume`\n");
+    assert_eq!(said.out, "till-1: paused until `hoist resume till-1`\n");
     place.until("the daemon heard it", || {
         place.device("till-1").is_some_and(|d| d.status.description.contains("serviced"))
     });

@@ -226,3 +226,45 @@ fn a_copy_made_beside_the_daemon_brings_back_what_people_ordered() {
     }));
     daemon.stop();
 }
+
+/// A machine remounts its disk read-only when that begins to fail: then people look.
+#[test]
+fn on_a_disk_that_can_not_be_written_one_can_look() {
+    let Some(()) = may_mount() else { return };
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    let on = |mount: &str, arguments: &[&str]| {
+        let command = place.hoist(&[arguments, &["--simulate"]].concat());
+        let mut unshare = Command::new("unshare");
+        let script = format!("{mount} && shift && exec \"$@\"");
+        unshare.args(["-m", "sh", "-c", &script]).arg(place.path("state")).arg("-");
+        unshare.arg(command.get_program()).args(command.get_args()).current_dir(place.path(""));
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => unshare.env(name, value),
+                None => unshare.env_remove(name),
+            };
+        }
+        let output = unshare.output().expect("unshare");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let read_only = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
+    let full = "cp -a \"$0\" \"$0.was\" && mount -t tmpfs -o size=1m none \"$0\" && cp -a \"$0.was/.\" \"$0\" && \
+                { dd if=/dev/zero of=\"$0/fill\" bs=4k 2>/dev/null; rm -rf \"$0.was\"; true; }";
+    for (mount, words) in [
+        (read_only, "cannot write to the store"),
+        (full, "the disk is full: nothing was written to"),
+    ] {
+        let (out, err) = on(mount, &["status"]);
+        assert!(out.contains("\n3 devices: 3 as desired\n"), "{out}{err}");
+        let (out, err) = on(mount, &["history", "till-1"]);
+        assert!(out.contains("create web"), "{out}{err}");
+        let (out, err) = on(mount, &["doctor", "till-1"]);
+        assert!(out.starts_with("till-1\n✓ way "), "{out}{err}");
+        let (_, err) = on(mount, &["pause", "till-1", "--reason", "serviced"]);
+        assert!(err.contains(words), "{err}");
+    }
+}

@@ -113,7 +113,8 @@ fn every_answer_is_as_the_document_says() {
         ("/api/v1/devices/till-9", 404, "the fleet has no device `till-9`"),
         ("/api/v1/nothing", 404, "openapi.json lists all"),
         ("/api/v1/history?since=yesterday", 400, "`yesterday` is no moment"),
-        ("/api/v1/devices?limit=many", 400, "limit: invalid digit"),
+        ("/api/v1/devices/%ff", 400, "the path holds what is no UTF-8"),
+        ("/api/v1/devices?limit=many", 400, "limit: it is no whole number"),
     ] {
         let answer = get(&at, path);
         assert_eq!(answer.status, status, "{path}");
@@ -356,7 +357,10 @@ fn a_hook_wakes_the_daemon_if_it_is_signed() {
     assert_eq!(ask(&at, "POST", "/hooks/git", &["X-Gitlab-Token: wrong"], "{}").status, 401);
     assert_eq!(ask(&at, "POST", "/hooks/git", &[], "{}").status, 401);
     let large = "x".repeat(2 << 20);
-    assert_eq!(ask(&at, "POST", "/hooks/git", &["X-Gitlab-Token: hush hush"], &large).status, 413);
+    let refused = ask(&at, "POST", "/hooks/git", &["X-Gitlab-Token: hush hush"], &large);
+    assert_eq!(refused.status, 413);
+    let words = refused.json()["error"].as_str().unwrap_or_default().to_owned();
+    assert!(words.contains("the body is larger than 1 MiB"), "{words}");
     assert!(all_have(&place, "web:1"));
     assert_eq!(ask(&at, "POST", "/hooks/git", &["X-Gitlab-Token: hush hush"], "{}").status, 202);
     place.until("what was pushed", || all_have(&place, "web:2"));

@@ -27,6 +27,7 @@ mod rollout_orders;
 mod rollouts;
 mod rollouts_real;
 mod settings;
+mod signed;
 mod simulated;
 mod status;
 mod truth;

@@ -97,9 +97,20 @@ fn a_diff_takes_what_the_server_says_over_its_own_certificate() {
     let (code, words) = diff(&https, &ca, &[]);
     assert!(code == Some(1) && words.contains("--token-file names"), "{words}");
     let (code, words) = diff(&https, &path(&Authority::new("other").ca()), &token);
-    assert!(code == Some(1) && words.contains("invalid peer certificate"), "{words}");
+    assert!(
+        code == Some(1) && words.contains("of no authority that this machine trusts"),
+        "{words}"
+    );
+    let by_name = https.replace("127.0.0.1", "localhost");
+    let (code, words) = diff(&by_name, &ca, &token);
+    assert!(code == Some(1) && words.contains("for another name or address"), "{words}");
     let (code, words) = diff(&format!("http://{at}"), &ca, &token);
     assert_eq!(code, Some(1), "nothing goes in the clear: {words}");
+    let plain = crate::place::Place::new(&[("fleet.toml", "name = \"plain\"\n")]);
+    let _other = plain.watch(&[]);
+    let at = crate::http::address(&plain);
+    let (code, words) = diff(&format!("https://{at}"), &ca, &token);
+    assert!(code == Some(1) && words.contains("what listens there speaks no TLS"), "{words}");
 
     // A renewed certificate is shown without a restart; one that is half written changes nothing.
     let newer = Authority::new("newer");
@@ -110,6 +121,23 @@ fn a_diff_takes_what_the_server_says_over_its_own_certificate() {
     std::fs::copy(&renewed.key, &server.key).expect("written");
     let (code, words) = diff(&https, &path(&newer.ca()), &token);
     assert_eq!(code, Some(2), "{words}");
+}
+
+/// As `openssl req -x509` makes one in one go.
+#[test]
+fn a_certificate_of_an_authority_is_told_from_one_to_show() {
+    let place = shop();
+    let authority = Authority::new("localhost");
+    let path = |path: &std::path::Path| path.display().to_string();
+    let (cert, key) = (path(&authority.ca()), path(&authority.path("ca.key")));
+    let _daemon = place.watch(&["--tls-cert", &cert, "--tls-key", &key]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let https = format!("https://{}", said_address(&place, "the page is at https://"));
+    let fleet = path(&place.fleet());
+    let mut diff = place.hoist(&["-C", &fleet, "diff", "in-force", "--server", &https]);
+    let output = diff.env("SSL_CERT_FILE", &cert).output().expect("hoist");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("not usable: it is the certificate of an authority"), "{words}");
 }
 
 /// Who renews a certificate at night reads what is wrong with it, and a daemon is not kept from its devices by it.
@@ -131,10 +159,25 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let told =
         format!("{}: it does not belong to the certificate {}", path(&other.key), path(&one.cert));
     assert!(code == 1 && words.contains(&told), "{words}");
+    let plain = authority.without_extensions("plain");
+    let (code, words) = watch(&own(&plain.cert, &plain.key)).ends();
+    let told = format!("{}: it is an X.509 certificate of version 1", path(&plain.cert));
+    assert!(code == 1 && words.contains(&told), "{words}");
     let past = authority.issue("past", "subjectAltName=IP:127.0.0.1\n", -1, EC);
     let daemon = watch(&own(&past.cert, &past.key));
     place.until("the first commit", || all_have(&place, "web:1"));
     let log = std::fs::read_to_string(place.path("log")).expect("a log");
     assert!(log.contains("the certificate that is shown has expired"), "{log}");
+    let read_by_all = |log: &str, file: &std::path::Path| {
+        let words = format!("every user of this machine can read this secret file={}", path(file));
+        log.contains(&words)
+    };
+    assert!(!read_by_all(&log, &past.key), "openssl makes keys private: {log}");
+    daemon.stop();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&one.key, everybody).expect("set");
+    let daemon = watch(&own(&one.cert, &one.key));
+    let log = || std::fs::read_to_string(place.path("log")).unwrap_or_default();
+    place.until("it is said whose key it is", || read_by_all(&log(), &one.key));
     daemon.stop();
 }

@@ -52,10 +52,15 @@ fn what_is_pushed_goes_out_and_what_is_forced_deleted_or_away_changes_nothing_by
     fs::rename(&bare, place.path("away.git")).expect("moved");
     place.until("the repository is missed", || log().contains("there is no repository file://"));
     assert!(place.has("till", "web:3"), "what it has stays");
+    let status = || crate::by_hand::done(&place, &["status"]);
+    let said = status();
+    assert!(said.contains("\nno new commits can be had, first noticed "), "{said}");
+    assert!(said.contains("\n  there is no repository file://"), "{said}");
     fs::rename(place.path("away.git"), &bare).expect("moved back");
     place.commit(&[("deployments/base.toml", &base("4"))]);
     place.git(&["push", "--quiet", "origin", "main"]);
     place.until("it goes on", || place.has("till", "web:4"));
+    assert!(!status().contains("no new commits"), "{}", status());
     assert_eq!(daemon.stop(), 0);
 
     // Without its repository it begins with what it knows, and what was forced away is still there.

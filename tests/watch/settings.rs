@@ -92,7 +92,10 @@ fn secrets_that_are_none_and_hooks_that_nobody_takes_are_refused() {
         (vec!["--hook-secret-file", &empty], format!("--hook-secret-file {empty}: the file is")),
         (vec!["--token-file", &bytes], format!("--token-file {bytes}: it is no text in UTF-8")),
         (vec!["--token-file", "/no/such"], "--token-file /no/such: No such file".to_owned()),
-        (vec!["--token-file", &secret], "the token is shorter than 16 characters".to_owned()),
+        (
+            vec!["--token-file", &secret],
+            "shorter than 16 characters; `openssl rand -hex 32` makes one".to_owned(),
+        ),
         (
             vec!["--listen", "off", "--hooks-listen", "127.0.0.1:0", "--hook-secret-file", &secret],
             "--hooks-listen takes webhooks beside the page, and --listen is `off`".to_owned(),
@@ -103,4 +106,7 @@ fn secrets_that_are_none_and_hooks_that_nobody_takes_are_refused() {
         assert_eq!(code, 1, "{flags:?}: {said}");
         assert!(said.contains(&words), "{flags:?}: {said}");
     }
+    let _ = std::fs::remove_file(place.path("log"));
+    let (code, said) = place.watch_of("/no/such", &[]).ends();
+    assert!(code == 1 && said.contains("there is no folder /no/such"), "{said}");
 }

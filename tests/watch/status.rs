@@ -176,3 +176,61 @@ fn history_tells_who_did_what_on_how_many_devices() {
     let said = hoist(&place, &["history", "tlil-1", "--simulate"]);
     assert!(said.err.contains("did you mean `till-1`"), "{}", said.err);
 }
+
+/// A first commit that is held is not what devices have.
+#[test]
+fn as_long_as_nothing_is_in_force_nothing_is_called_so() {
+    let place = shop();
+    let wrong = place.commit(&[("deployments/base.toml", "target = 5\n")]);
+    let daemon = place.watch(&[]);
+    place.until("held", || place.held().is_some());
+    let out = done(&place, &["status"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "shop: nothing is known to be in force yet", "{out}");
+    assert!(lines[1].starts_with(&format!("held: {}, ", &wrong[..7])), "{out}");
+    assert!(lines[2].starts_with("  deployments/base.toml:1:10: "), "{out}");
+    let said = hoist(&place, &["status", "--simulate", "--group-by", "label:team"]);
+    assert!(said.code == 1 && said.err.contains("is not valid: 1 error"), "{}", said.err);
+    assert_eq!(daemon.stop(), 0);
+
+    let good = place.commit(&[("deployments/base.toml", &base("1"))]);
+    std::fs::write(place.path("nobody"), "").expect("a file");
+    let daemon = place.watch(&["--require-signed", "nobody"]);
+    place.until("held", || place.held().is_some_and(|held| held["revision"] == good.as_str()));
+    let out = done(&place, &["status"]);
+    assert!(out.starts_with("shop: nothing is known to be in force yet\nheld: "), "{out}");
+    assert!(out.contains(&format!("\nas {} would have it:\ndeployment ", &good[..7])), "{out}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// Between a commit and a look that hangs a device is as it was desired, and not as it is.
+#[test]
+fn who_has_not_got_what_counts_has_not_converged() {
+    let place = shop();
+    let first = place.head();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    let second = place.commit(&[("deployments/base.toml", &base("2"))]);
+    let store = place.store_to_write();
+    for key in [fleet_key::ACCEPTED, fleet_key::APPLIED] {
+        store.set_fleet_state(key, Some(&second)).expect("written");
+    }
+    done(&place, &["pin", &first, "--device", "till-3"]);
+    let said = hoist(&place, &["status", "--simulate", "--not-converged"]);
+    assert_eq!(said.code, 4, "{}", said.out);
+    let waits = format!("  202 {} is on its way to it\n", &second[..7]);
+    assert_eq!(said.out.matches(&waits).count(), 2, "{}", said.out);
+    assert!(!said.out.contains("till-3  "), "who is pinned waits for nothing: {}", said.out);
+}
+
+#[test]
+fn that_the_fleet_has_none_of_the_devices_here_is_not_all_well() {
+    let place = shop();
+    let daemon = place.watch(&["--only", "tlil-1"]);
+    place.until("accepted", || place.accepted().is_some());
+    let words = "the fleet has none of these devices";
+    assert!(done(&place, &["status"]).contains(words));
+    assert!(done(&place, &["status", "--not-converged"]).contains(words));
+    assert_eq!(daemon.stop(), 0);
+}

@@ -20,7 +20,7 @@ mod wait;
 mod wire;
 
 pub use certificate::validity;
-pub use tls::ClientIdentity;
+pub use tls::{ClientIdentity, made_wrong};
 
 use super::{
     Engine, EngineError, EngineErrorKind, EngineFuture, EngineHealth, EventStream, FileSeen,

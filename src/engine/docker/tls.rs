@@ -54,8 +54,31 @@ pub(super) fn client(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, Tro
                     cert.display()
                 ),
             },
-            other => wrong_file(key, &other),
+            other => match made_wrong(&other) {
+                Some(words) => wrong_file(cert, &words),
+                None => wrong_file(key, &other),
+            },
         })
+}
+
+/// What is wrong with how a certificate was made, where rustls has only names of its library for it.
+pub fn made_wrong(error: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(inner)) = error else {
+        return None;
+    };
+    // Only its text says which of webpki's errors it is.
+    let text = format!("{inner:?}");
+    let is = |name| text.contains(name);
+    if is("UnsupportedCertVersion") {
+        return Some(
+            "it is an X.509 certificate of version 1, which TLS does not take; one made with extensions \
+             (`openssl x509 -req … -extfile FILE`) is of version 3",
+        );
+    }
+    is("CaUsedAsEndEntity").then_some(
+        "it is the certificate of an authority (`openssl req -x509` makes such), which can't be shown as one's own; \
+         it can sign one that can",
+    )
 }
 
 /// The handshake.
@@ -120,7 +143,13 @@ pub(super) fn trouble(error: &rustls::Error) -> Trouble {
         E::InvalidMessage(_) => {
             (Some(Cause::NotTls), "what listens there speaks no TLS".to_owned())
         }
-        other => (None, format!("TLS: {other}")),
+        other => match made_wrong(other) {
+            Some(words) => (
+                Some(Cause::EngineUntrusted),
+                format!("the engine's certificate is not usable: {words}"),
+            ),
+            None => (None, format!("TLS: {other}")),
+        },
     };
     Trouble::NoConnection { cause, words }
 }

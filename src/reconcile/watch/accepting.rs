@@ -74,6 +74,10 @@ impl Daemon {
                     self.wake_what_is_of_no_known_revision();
                 }
                 self.source.head = Some(fetched.head.id);
+                // What a daemon before this one could not have may be had now.
+                if self.source.trouble.is_some() || self.source.fetched.is_none() {
+                    self.shared.store.set_fleet_state(fleet_key::FETCH_TROUBLE, None)?;
+                }
                 self.source.fetched = Some(now);
                 self.source.trouble = None;
             }
@@ -81,15 +85,18 @@ impl Daemon {
             Some(Err(error)) => {
                 let words = error.to_string();
                 let since = self.source.trouble.as_ref().map_or(now, |trouble| trouble.since);
-                if self.source.trouble.as_ref().is_none_or(|trouble| trouble.words != words) {
+                let trouble = Trouble { words, since };
+                if self.source.trouble.as_ref() != Some(&trouble) {
                     let is_gone = error.kind == RemoteErrorKind::BranchGone;
                     tracing::warn!(
-                        error = words,
+                        error = trouble.words,
                         is_gone,
                         "no new commits can be had; what counts stays"
                     );
+                    let text = trouble.to_json().to_string();
+                    self.source.trouble = Some(trouble);
+                    self.shared.store.set_fleet_state(fleet_key::FETCH_TROUBLE, Some(&text))?;
                 }
-                self.source.trouble = Some(Trouble { words, since });
             }
         }
         match considered.verdict {

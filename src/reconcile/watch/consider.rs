@@ -69,6 +69,7 @@ pub(super) async fn consider(mut consider: Consider) -> Considered {
     let head = consider.find_head().await;
     let devices = Arc::clone(&consider.devices);
     let fetched = consider.fetched.take();
+    consider.drop_unsigned_approvals(head.as_ref()).await;
     if let Some(signers) = &consider.signers
         && let Some(head) = &head
         && consider.is_new(head)
@@ -100,6 +101,19 @@ impl Consider {
             // Paused, not gone: what was let through is still looked at with the facts of now.
             Some(Err(_)) => None,
             None => self.remote.newest_here(),
+        }
+    }
+
+    /// An approval lets numbers through, not a commit that bears no accepted signature: not below a head that bears one either.
+    async fn drop_unsigned_approvals(&mut self, head: Option<&Revision>) {
+        let (Some(signers), Some(head)) = (self.signers.clone(), head) else { return };
+        while let Some(approved) = self.approved_before(head) {
+            let Err(words) = self.remote.verify(&approved, &signers).await else { return };
+            tracing::warn!(
+                revision = approved.id,
+                "approved, and its signature is not accepted: {words}"
+            );
+            self.approvals.retain(|approval| approval.revision != approved.id);
         }
     }
 

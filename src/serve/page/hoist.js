@@ -96,7 +96,7 @@
     if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       const box = document.getElementById("where");
-      if (box) { box.focus(); box.select(); } else { location.href = "/devices"; }
+      if (box) { box.focus(); box.select(); } else { location.href = "/devices#where"; }
     }
   });
   if ("live" in document.body.dataset) listen();

@@ -53,11 +53,15 @@ pub(super) fn notices(state: &State, snapshot: &Snapshot, now: Timestamp) -> Mar
 
 fn held_revision(state: &State, held: &HeldRevision, now: Timestamp) -> Markup {
     let HeldRevision { revision, reasons, since, numbers } = held;
+    let stays = match state.snapshot().accepted {
+        Some(_) => "What was in force before stays in force.",
+        None => "Nothing was in force before: devices keep what they have.",
+    };
     html! {
         section class="card notice held" aria-labelledby="held" {
             h2 id="held" { span class="shape" aria-hidden="true" { "‖" } " Held: " code { (short_revision(revision)) } }
             ul class="reasons" { @for reason in reasons { li { (reason) } } }
-            p class="quiet" { "Held " (moment(*since, now)) ". What was in force before stays in force." }
+            p class="quiet" { "Held " (moment(*since, now)) ". " (stays) }
             @if held.can_be_approved() && !state.takes_orders() {
                 (no_orders(&format!("hoist approve {}", short_revision(revision))))
             } @else if held.can_be_approved() {
