@@ -33,7 +33,10 @@ impl Beside {
         let held = held.and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self {
             held: held.as_ref().and_then(HeldRevision::from_json),
-            rollout: kept_rollout(store)?.map(|rollout| rollout.standing()),
+            rollout: kept_rollout(store)?.map(|rollout| match store.has_daemon() {
+                Ok(false) => rollout.standing_left_alone(),
+                _ => rollout.standing(),
+            }),
             pauses: store.pauses(now)?,
             pins: store.pins(now)?,
             watches: store.watches()?,

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 /// A card with a row a phase.
 pub(super) fn rollout_card(rollout: &Standing) -> Markup {
-    let Standing { from, to, state, phase, phases, reason } = rollout;
+    let Standing { from, to, state, phase, phases, reason, next } = rollout;
     let (class, shape) = sign_of(state);
     html! {
         section class="card" aria-labelledby="rollout" {
@@ -18,6 +18,7 @@ pub(super) fn rollout_card(rollout: &Standing) -> Markup {
                 span class={"badge " (class)} { span class="shape" aria-hidden="true" { (shape) } " " (state) }
             }
             p class="words" { (reason) }
+            @if let Some(next) = next { p class="quiet" { "Next: " (next) } }
             @if phases.iter().any(|phase| phase.devices > 0) {
                 ol class="phases" {
                     @for standing in phases { (row(standing, phase.as_deref() == Some(&standing.name))) }
@@ -73,10 +74,12 @@ mod tests {
             phase: Some("canary".to_owned()),
             phases: vec![phase("canary", 3, 3, 1, 1), phase("<rest>", 1200, 0, 0, 0)],
             reason: "canary soaks until 14:32".to_owned(),
+            next: Some("`hoist rollout promote`"),
         })
         .into_string();
         for words in [
             "canary soaks until 14:32",
+            "Next: `hoist rollout promote`",
             "1 of 3 succeeded, 1 on the way",
             "✗ 1 failed",
             "0 of 1,200 succeeded, nobody let in yet",
