@@ -260,7 +260,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     if let Some(signers) = &arguments.require_signed
         && !signers.is_file()
     {
-        return Err(Failure::new(format!("there is no file {}", signers.display())));
+        let why = if signers.exists() { "is no plain file" } else { "does not exist" };
+        return Err(Failure::new(format!("--require-signed: {} {why}", signers.display())));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
