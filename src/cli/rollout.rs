@@ -9,7 +9,7 @@ use crate::diagnostic::render::visible;
 use crate::plan::short_revision;
 use crate::reconcile::kept_rollout;
 use crate::rollout::{Order, Place, Rollout, Standing};
-use crate::store::RolloutOrder;
+use crate::store::{RolloutOrder, fleet_key};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -82,6 +82,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
+const NONE_YET: &str =
+    "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n";
+const NONE_AS_HELD: &str = "no rollout: the newest commit is held; `hoist status` says why\n";
+
 fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
     let format = global.format();
     let (_, store) = open(global, simulate)?;
@@ -101,9 +105,10 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
                 print(&lines(standing));
                 print(&failures(rollout));
             }
-            _ => print(
-                "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n",
-            ),
+            _ => {
+                let held = store.fleet_state(fleet_key::HELD)?.is_some();
+                print(if held { NONE_AS_HELD } else { NONE_YET });
+            }
         },
     }
     Ok(Exit::Done)

@@ -91,12 +91,12 @@ impl Rollout {
                 if self.has_something_to_retry() =>
             {
                 Some(
-                    "`hoist rollout retry` tries again what failed, `hoist rollout promote` opens the next phase all the \
+                    "`hoist rollout retry` tries again what failed, `hoist rollout promote` goes on all the \
                      same, `hoist rollout abort` goes back",
                 )
             }
             (Stage::Running, Wait::TooFew { .. } | Wait::Nobody { .. }) => Some(
-                "it goes on by itself as soon as it can; `hoist rollout promote` opens the next phase all the same, \
+                "it goes on by itself as soon as it can; `hoist rollout promote` goes on all the same, \
                  `hoist rollout abort` goes back",
             ),
             (Stage::Running | Stage::Done, _) => None,

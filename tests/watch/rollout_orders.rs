@@ -1,5 +1,6 @@
 //! What people want of a rollout is done once, whatever becomes of the store or the daemon meanwhile.
 
+use crate::http::get;
 use crate::place::Place;
 use crate::rollouts::{ALL, REFUSED, actions, all_have, base, order, rollout, shop, state};
 
@@ -93,6 +94,18 @@ fn no_moment_is_promised_that_nobody_keeps() {
     assert!(Place::now().seconds - begun < 12, "it is said as soon as it is known");
 }
 
+#[test]
+fn a_rollout_that_does_not_begin_as_its_commit_is_held_is_not_called_no_change() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    assert!(order(&place, "status").1.contains("nothing has changed yet"));
+    place.commit(&[("deployments/base.toml", "target = 5\n")]);
+    place.until("held", || place.held().is_some());
+    let shown = order(&place, "status").1;
+    assert_eq!(shown, "no rollout: the newest commit is held; `hoist status` says why\n");
+}
+
 /// What failed and is mended is nothing to worry about, and a retry of it would only begin the phases anew.
 #[test]
 fn what_is_mended_is_not_called_failed() {
@@ -104,6 +117,13 @@ fn what_is_mended_is_not_called_failed() {
     let shown = order(&place, "status").1;
     assert!(shown.contains("  not tried again until it changes"), "{shown}");
     assert!(shown.contains("  next: the next commit that changes devices; `hoist rollout retry`"));
+    let address = crate::http::address(&place);
+    let back = "<h1 class=\"standing\">The last change went back</h1>";
+    place.until("the page says so", || get(&address, "/").body.contains(back));
+    let page = get(&address, "/").body;
+    let before = place.git(&["rev-parse", "HEAD~1"]);
+    assert!(page.contains(&format!("in force <code>{}</code>", &before[..7])), "{page}");
+    assert!(!page.contains("nobody let in yet"), "{page}");
     let (done, words) = order(&place, "promote");
     assert!(!done && words.contains("it has gone back already: `retry` tries it again"), "{words}");
     place.commit(&[("deployments/base.toml", &base("3", ""))]);
@@ -116,4 +136,6 @@ fn what_is_mended_is_not_called_failed() {
     place.until("paused", || state(&place) == "paused");
     let shown = order(&place, "status").1;
     assert!(shown.contains("  next: `hoist rollout resume` goes on"), "{shown}");
+    let paused = "<h1 class=\"standing\">A change is paused: 1 of 4 devices have it</h1>";
+    place.until("the page says so", || get(&address, "/").body.contains(paused));
 }

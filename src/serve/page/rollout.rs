@@ -18,17 +18,26 @@ pub(super) fn rollout_card(rollout: &Standing) -> Markup {
                 span class={"badge " (class)} { span class="shape" aria-hidden="true" { (shape) } " " (state) }
             }
             p class="words" { (reason) }
-            @if let Some(next) = next { p class="quiet" { "Next: " (next) } }
+            @if let Some(next) = next { p class="quiet" { "Next: " (with_code(next)) } }
             @if phases.iter().any(|phase| phase.devices > 0) {
                 ol class="phases" {
-                    @for standing in phases { (row(standing, phase.as_deref() == Some(&standing.name))) }
+                    @for standing in phases { (row(standing, phase.as_deref() == Some(&standing.name), *state == "rolled back")) }
                 }
             }
         }
     }
 }
 
-fn row(standing: &PhaseStanding, is_open: bool) -> Markup {
+/// Words in which commands stand between backticks.
+fn with_code(words: &str) -> Markup {
+    html! {
+        @for (number, part) in words.split('`').enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+fn row(standing: &PhaseStanding, is_open: bool, went_back: bool) -> Markup {
     let PhaseStanding { name, devices, admitted, success, failure } = standing;
     let on_the_way = admitted.saturating_sub(success + failure);
     html! {
@@ -39,7 +48,7 @@ fn row(standing: &PhaseStanding, is_open: bool) -> Markup {
                 (number(*success)) " of " (number(*devices)) " succeeded"
                 @if on_the_way > 0 { ", " (number(on_the_way)) " on the way" }
                 @if *failure > 0 { span class="bad" { ", ✗ " (number(*failure)) " failed" } }
-                @if *admitted == 0 { ", nobody let in yet" }
+                @if *admitted == 0 && !went_back { ", nobody let in yet" }
             }
         }
     }
@@ -79,7 +88,7 @@ mod tests {
         .into_string();
         for words in [
             "canary soaks until 14:32",
-            "Next: `hoist rollout promote`",
+            "Next: <code>hoist rollout promote</code>",
             "1 of 3 succeeded, 1 on the way",
             "✗ 1 failed",
             "0 of 1,200 succeeded, nobody let in yet",
