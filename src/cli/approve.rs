@@ -6,8 +6,9 @@ use super::opened::fleet_folder;
 use super::output::{print, say};
 use super::run::{now, who};
 use super::scope::open;
+use crate::diagnostic::render::visible;
 use crate::plan::short_revision;
-use crate::reconcile::judge_revision;
+use crate::reconcile::{Beside, HeldRevision, judge_revision};
 use crate::source::Repository;
 use crate::store::{Approval, fleet_key};
 
@@ -57,6 +58,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             Failure::new(format!("{} can't be approved: it is not valid", revision.short))
                 .help("commit what makes it valid; that is judged anew")
         })?;
+    let beside = Beside::read(&store, now())?;
+    let is_held = |held: &HeldRevision| held.revision == revision.id && !held.can_be_approved();
+    if let Some(held) = beside.held.filter(is_held) {
+        let reasons = visible(&held.reasons.join("; ")).to_string();
+        return Err(Failure::new(format!("{} can't be approved: {reasons}", revision.short))
+            .help("an approval lets through what guards count, and nothing else"));
+    }
     if judged.is_empty() {
         print(&format!("nothing holds {}: it goes out by itself\n", revision.short));
         return Ok(Exit::Done);

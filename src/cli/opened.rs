@@ -141,13 +141,13 @@ pub(super) fn valid(
         }
         None => {
             say_diagnostics(global, &diagnostics);
-            let what = if name == WORKING_TREE {
-                "the fleet".to_owned()
+            let (what, again) = if name == WORKING_TREE {
+                ("the fleet".to_owned(), "hoist validate".to_owned())
             } else {
-                format!("revision {name}")
+                (format!("revision {name}"), format!("hoist validate --revision {name}"))
             };
             Err(Failure::new(format!("{what} is not valid: {}", render::count(&diagnostics)))
-                .help("nothing was changed; `hoist validate` shows the same"))
+                .help(format!("nothing was changed; `{again}` shows the same")))
         }
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         target.short, target.subject, target.id
     );
     let made = commit_files_of(&folder, &target.id, &files, &message).map_err(|words| {
-        Failure::new(visible(&words)).help("`git status` shows what is staged; no commit was made")
+        Failure::new(visible(&words)).help("nothing was changed; mend that, and run it again")
     })?;
     print(&format!("{}: the files of {}\n", &made[..made.len().min(7)], target.short));
     if *push {

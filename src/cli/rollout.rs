@@ -8,9 +8,10 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::plan::short_revision;
 use crate::reconcile::kept_rollout;
-use crate::rollout::{Order, Place, Rollout, Stage, Standing};
-use crate::store::RolloutOrder;
+use crate::rollout::{Order, Place, Rollout, Standing};
+use crate::store::{RolloutOrder, fleet_key};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Show the rollout, or tell it what to do
 ///
@@ -81,11 +82,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
+const NONE_YET: &str =
+    "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n";
+const NONE_AS_HELD: &str = "no rollout: the newest commit is held; `hoist status` says why\n";
+
 fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
     let format = global.format();
     let (_, store) = open(global, simulate)?;
     let rollout = kept_rollout(&store)?;
-    let standing = rollout.as_ref().map(Rollout::standing);
+    let is_watched = store.has_daemon().unwrap_or(true);
+    let standing = rollout.as_ref().map(|rollout| match is_watched {
+        true => rollout.standing(),
+        false => rollout.standing_left_alone(),
+    });
     match format {
         Format::Json => {
             let json = standing.map(|standing| standing.to_json());
@@ -95,16 +104,11 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
             (Some(rollout), Some(standing)) => {
                 print(&lines(standing));
                 print(&failures(rollout));
-                let goes_on = !matches!(rollout.stage, Stage::Done | Stage::RolledBack { .. });
-                if goes_on && !store.has_daemon().unwrap_or(true) {
-                    print(
-                        "  no daemon works on this store: nothing goes on until `hoist watch` does\n",
-                    );
-                }
             }
-            _ => print(
-                "no rollout: either `[rollout]` is not in fleet.toml, or nothing has changed yet\n",
-            ),
+            _ => {
+                let held = store.fleet_state(fleet_key::HELD)?.is_some();
+                print(if held { NONE_AS_HELD } else { NONE_YET });
+            }
         },
     }
     Ok(Exit::Done)
@@ -112,9 +116,12 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
 
 /// A rollout in a few lines.
 pub(super) fn lines(standing: &Standing) -> String {
-    let Standing { from, to, state, phase, phases, reason } = standing;
+    let Standing { from, to, state, phase, phases, reason, next } = standing;
     let (from, to) = (short_revision(from), short_revision(to));
     let mut out = format!("rollout {from} -> {to}: {state}: {}\n", visible(reason));
+    if let Some(next) = next {
+        out.push_str(&format!("  next: {next}\n"));
+    }
     if phases.iter().all(|phase| phase.devices == 0) {
         return out;
     }
@@ -140,9 +147,10 @@ fn failures(rollout: &Rollout) -> String {
         _ => None,
     });
     let mut out: String = failed.collect();
-    if !rollout.marks.is_empty() {
-        let devices: Vec<&str> =
-            rollout.marks.iter().map(|mark| mark.device.as_str()).take(5).collect();
+    let devices: BTreeSet<&str> =
+        rollout.marks_that_count().iter().map(|mark| mark.device.as_str()).collect();
+    if !devices.is_empty() {
+        let devices: Vec<&str> = devices.into_iter().take(5).collect();
         out.push_str(&format!(
             "  not tried again until it changes, or `hoist rollout retry`: what failed on {}\n",
             devices.join(", ")

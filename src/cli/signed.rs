@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// The file of keys whose signatures are accepted, wherever git is started.
 pub(super) fn signers(path: &Path) -> Result<PathBuf, Failure> {
     if !path.is_file() {
-        return Err(Failure::new(format!("--require-signed: there is no file {}", path.display())));
+        let why = if path.exists() { "is no plain file" } else { "does not exist" };
+        return Err(Failure::new(format!("--require-signed: {} {why}", path.display())));
     }
     std::path::absolute(path).map_err(|error| {
         Failure::new(format!("--require-signed: can't read {}: {error}", path.display()))

@@ -112,6 +112,7 @@ fn the_end_of_a_rollout_is_told_once_each_time() {
             failure: 0,
         }],
         reason: "because".to_owned(),
+        next: None,
     };
     let snapshot = |state| Snapshot { rollout: Some(rollout(state)), ..lifts(&[]) };
     let mut told = Told::default();

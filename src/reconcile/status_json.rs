@@ -41,7 +41,10 @@ impl Beside {
             held: held.as_ref().and_then(HeldRevision::from_json),
             fetch_trouble: trouble.as_ref().and_then(Trouble::from_json),
             unsigned: unsigned(store)?,
-            rollout: kept_rollout(store)?.map(|rollout| rollout.standing()),
+            rollout: kept_rollout(store)?.map(|rollout| match store.has_daemon() {
+                Ok(false) => rollout.standing_left_alone(),
+                _ => rollout.standing(),
+            }),
             pauses: store.pauses(now)?,
             pins: store.pins(now)?,
             watches: store.watches()?,

@@ -1,8 +1,9 @@
 //! One device that takes part.
 
+use super::Rollout;
 use crate::model::{DeviceId, Hash, ModuleName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A device whose manifest changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,5 +84,36 @@ impl Mark {
             return self.wanted == member.wanted;
         }
         !self.alone && (self.wanted == member.wanted || self.template == member.template)
+    }
+}
+
+impl Rollout {
+    /// What failed, and keeps somebody of this rollout from it; other marks are of what nobody wants just now.
+    pub fn marks_that_count(&self) -> Vec<&Mark> {
+        if self.marks.is_empty() {
+            return Vec::new();
+        }
+        // A fleet is large and marks are many: of each manifest two devices are enough to find one that is another.
+        let mut wishes: BTreeMap<&Hash, [Option<&DeviceId>; 2]> = BTreeMap::new();
+        let is_open = |member: &Member| member.place != Place::Good;
+        for (device, member) in self.members.iter().filter(|(_, member)| is_open(member)) {
+            for hash in [&member.wanted, &member.template] {
+                let devices = wishes.entry(hash).or_default();
+                if let Some(free) = devices.iter_mut().find(|device| device.is_none()) {
+                    *free = Some(device);
+                }
+            }
+        }
+        let is_wished_elsewhere = |mark: &Mark, hash: &Hash| {
+            let devices = wishes.get(hash).into_iter().flatten().flatten();
+            devices.into_iter().any(|device| **device != mark.device)
+        };
+        let counts = |mark: &&Mark| {
+            let own = self.members.get(&mark.device);
+            own.is_some_and(|own| is_open(own) && mark.speaks_against(&mark.device, own))
+                || !mark.alone
+                    && [&mark.wanted, &mark.template].iter().any(|h| is_wished_elsewhere(mark, h))
+        };
+        self.marks.iter().filter(counts).collect()
     }
 }

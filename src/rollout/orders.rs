@@ -85,12 +85,15 @@ impl Rollout {
             (Order::Abort, Stage::Running | Stage::Halted { .. } | Stage::Paused { .. }) => {
                 self.go_back(words.to_owned(), &mut decisions);
             }
-            (Order::Abort, Stage::RolledBack { .. }) => {
-                return refuse("it has gone back already");
-            }
             (Order::Retry, _) if self.has_something_to_retry() => self.retry(),
             (Order::Retry, _) => return refuse("nothing has failed or gone back"),
-            _ => return refuse("no rollout is under way"),
+            (_, Stage::RolledBack { .. }) => {
+                return refuse(
+                    "it has gone back already: `retry` tries it again, and the next commit that changes devices \
+                     begins anew",
+                );
+            }
+            _ => return refuse("it is done: the next commit that changes devices begins one"),
         }
         Ok(decisions)
     }
@@ -121,9 +124,10 @@ impl Rollout {
         self.open += 1;
     }
 
-    fn has_something_to_retry(&self) -> bool {
+    pub(super) fn has_something_to_retry(&self) -> bool {
         let failed = |place: &Place| matches!(place, Place::Failed { .. } | Place::Back { .. });
-        !self.marks.is_empty() || self.members.values().any(|member| failed(&member.place))
+        !self.marks_that_count().is_empty()
+            || self.members.values().any(|member| failed(&member.place))
     }
 
     /// From the first phase; what is on its way back is still away from its work.

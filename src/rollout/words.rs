@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 
 /// What is said where nobody was left behind.
 const ALL_PASSED: &str = "all phases have passed";
+/// What is said of one that nobody takes further.
+const LEFT_ALONE: &str = "no daemon works on this store: nothing goes on until `hoist watch` does";
 
 /// A rollout as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Standing {
     pub phases: Vec<PhaseStanding>,
     /// Why it stands where it stands.
     pub reason: String,
+    /// What people may do about it, where it does not go on by itself.
+    pub next: Option<&'static str>,
 }
 
 /// A phase as people see it.
@@ -52,7 +56,55 @@ impl Rollout {
             phase: open.filter(|_| !is_over),
             phases: (0..self.phases.len()).map(|index| self.phase_standing(index)).collect(),
             reason: self.reason(),
+            next: self.next(),
         }
+    }
+
+    /// The same where no daemon works on it: no moment is said at which anything would happen.
+    pub fn standing_left_alone(&self) -> Standing {
+        let standing = self.standing();
+        if !self.counts_time() {
+            return standing;
+        }
+        let reason = match (&self.stage, &self.wait) {
+            (Stage::Running, Wait::Soak { left }) => {
+                format!("{} has to soak {} more", self.open_phase(), in_words(*left))
+            }
+            _ => standing.reason,
+        };
+        Standing { reason: format!("{reason}; {LEFT_ALONE}"), ..standing }
+    }
+
+    fn next(&self) -> Option<&'static str> {
+        match (&self.stage, &self.wait) {
+            (Stage::Paused { .. }, _) => {
+                Some("`hoist rollout resume` goes on, `hoist rollout abort` goes back")
+            }
+            (Stage::Halted { .. }, _) => Some(
+                "`hoist rollout promote` goes on without what failed, `hoist rollout retry` tries it again, \
+                 `hoist rollout abort` goes back",
+            ),
+            (Stage::RolledBack { .. }, _) => Some(
+                "the next commit that changes devices; `hoist rollout retry` tries this one again",
+            ),
+            (Stage::Running, Wait::TooFew { .. } | Wait::Nobody { .. })
+                if self.has_something_to_retry() =>
+            {
+                Some(
+                    "`hoist rollout retry` tries again what failed, `hoist rollout promote` goes on all the \
+                     same, `hoist rollout abort` goes back",
+                )
+            }
+            (Stage::Running, Wait::TooFew { .. } | Wait::Nobody { .. }) => Some(
+                "it goes on by itself as soon as it can; `hoist rollout promote` goes on all the same, \
+                 `hoist rollout abort` goes back",
+            ),
+            (Stage::Running | Stage::Done, _) => None,
+        }
+    }
+
+    fn open_phase(&self) -> &str {
+        self.phases.get(self.open).map_or("", |phase| phase.name.as_str())
     }
 
     fn state(&self) -> &'static str {
@@ -107,7 +159,7 @@ impl Rollout {
             Wait::Back { missing } => format!("; {missing} on the way back"),
             _ => String::new(),
         };
-        let phase = self.phases.get(self.open).map_or("", |phase| phase.name.as_str());
+        let phase = self.open_phase();
         match (&self.stage, &self.wait) {
             (Stage::Done, _) => self.how_it_ended(),
             (Stage::RolledBack { words } | Stage::Halted { words }, _) => format!("{words}{back}"),
@@ -169,7 +221,7 @@ impl Standing {
 
     /// The shape of `"rollout"` in answers of the API and of `hoist status`.
     pub fn to_json(&self) -> Json {
-        let Self { from, to, state, phase, phases, reason } = self;
+        let Self { from, to, state, phase, phases, reason, next: _ } = self;
         let phases: Vec<Json> = phases
             .iter()
             .map(|phase| {

@@ -32,7 +32,12 @@ pub fn commit_files_of(
     const FILES: [&str; 2] = ["--pathspec-from-file=-", "--pathspec-file-nul"];
     let [from, nul] = FILES;
     git(folder, &["restore", "--staged", "--worktree", "--source", revision, from, nul], files)?;
-    git(folder, &["commit", "--quiet", "--only", "--message", message, from, nul], files)?;
+    let commit = ["commit", "--quiet", "--only", "--message", message, from, nul];
+    if let Err(words) = git(folder, &commit, files) {
+        // Without an author, or where a hook says no: what was put there would be in the way of the next try.
+        git(folder, &["restore", "--staged", "--worktree", "--source", "HEAD", from, nul], files)?;
+        return Err(words);
+    }
     git(folder, &["rev-parse", "HEAD"], &[]).map(|id| id.trim().to_owned())
 }
 

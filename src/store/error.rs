@@ -42,6 +42,11 @@ pub enum StoreError {
         /// The newest that this Hoist knows.
         known: i64,
     },
+    /// Somebody took its file away, or put another in its place, while it was open.
+    Gone {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another process has kept it busy for too long.
     Busy {
         /// The database.
@@ -131,6 +136,12 @@ impl fmt::Display for StoreError {
                 f,
                 "the store {} was written by a newer Hoist (format {found}, this one knows \
                  {known}); nothing was changed",
+                path.display()
+            ),
+            Self::Gone { path } => write!(
+                f,
+                "the store {} was deleted or replaced while it was in use; nothing more is written to it, and what \
+                 is there now counts at the next start",
                 path.display()
             ),
             Self::Busy { path } => {

@@ -7,7 +7,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +21,8 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Store {
     folder: PathBuf,
     path: PathBuf,
+    /// Device and inode of the file that is open: others may take it away, and what is written then is lost.
+    file: Option<(u64, u64)>,
     connection: Mutex<Connection>,
     control: String,
     key: HashKey,
@@ -213,11 +217,23 @@ impl Store {
             .map_err(|error| StoreError::sqlite(&self.path, &error))
     }
 
+    /// That the file in the store's place is the one that is open.
+    ///
+    /// # Errors
+    /// It was deleted, or another lies in its place.
+    pub fn is_still_there(&self) -> Result<(), StoreError> {
+        match file_at(&self.path) == self.file {
+            true => Ok(()),
+            false => Err(StoreError::Gone { path: self.path.clone() }),
+        }
+    }
+
     /// Writes in one transaction: all of it or nothing.
     pub(super) fn write<T>(
         &self,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.is_still_there()?;
         let mut connection = self.connection();
         (|| {
             let transaction =
@@ -256,8 +272,14 @@ impl Store {
                 other => StoreError::sqlite(&path, &other),
             })?;
         let connection = Mutex::new(connection);
-        Ok(Self { folder: folder.to_owned(), path, connection, control, key: HashKey(key) })
+        let file = file_at(&path);
+        Ok(Self { folder: folder.to_owned(), path, file, connection, control, key: HashKey(key) })
     }
+}
+
+/// Which file lies at a path.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Makes an empty file that others can't read, not even for a moment; leaves one that is there.
@@ -393,6 +415,24 @@ fn first_identity(connection: &Connection, random: &[u8; 40]) -> rusqlite::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_written_to_a_file_that_was_taken_away_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.set_fleet_state("x", Some("1")).unwrap();
+        let (file, aside) = (folder.path().join(FILE), folder.path().join("aside"));
+        fs::rename(&file, &aside).unwrap();
+        let gone = |store: &Store| {
+            let error = store.set_fleet_state("x", Some("2")).err();
+            matches!(error, Some(StoreError::Gone { .. })) && store.is_still_there().is_err()
+        };
+        assert!(gone(&store));
+        fs::write(&file, "").unwrap();
+        assert!(gone(&store), "another lies in its place");
+        fs::rename(&aside, &file).unwrap();
+        store.set_fleet_state("x", Some("3")).unwrap();
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -174,3 +174,25 @@ fn a_diff_says_who_is_in_which_phase_and_first_what_goes_at_once() {
     let text = stage.quiet_hoist(&["diff", "HEAD~1", "HEAD", "--format", "markdown"]).stdout;
     assert!(text.contains("goes out at once, without phases"), "{text}");
 }
+
+#[test]
+fn a_commit_that_git_refuses_leaves_everything_as_it_was() {
+    let mut stage = Stage::new();
+    stage.git(&["tag", "good"]);
+    stage.edit("deployments/base.toml", "web:1.0", "web:9.0");
+    let more =
+        "kind = \"layered\"\ntarget = \"*\"\npriority = 30\n[modules.more]\nimage = \"more:1\"\n";
+    stage.put("deployments/more.toml", more);
+    stage.commit("a change");
+    stage.put(".git/hooks/pre-commit", "#!/bin/sh\necho we freeze >&2\nexit 1\n");
+    let hook = stage.root().join("fleet/.git/hooks/pre-commit");
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(hook, may_run).unwrap();
+    for _ in 0..2 {
+        let refused = stage.quiet_hoist(&["rollback", "--to", "good", "--yes"]);
+        assert_eq!(refused.code, 1, "{}", refused.stdout);
+        assert!(refused.stderr.contains("git commit: "), "{}", refused.stderr);
+        assert!(refused.stderr.contains("nothing was changed; mend that"), "{}", refused.stderr);
+        stage.git(&["diff", "--exit-code", "HEAD"]);
+    }
+}

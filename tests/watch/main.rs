@@ -22,6 +22,7 @@ mod place;
 mod ports;
 mod remotes;
 mod rollout_commits;
+mod rollout_killed;
 mod rollout_large;
 mod rollout_orders;
 mod rollouts;

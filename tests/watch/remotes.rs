@@ -93,6 +93,12 @@ fn commits_must_be_signed_where_that_is_wanted() {
     place.until("held", || place.held().is_some());
     let reason = place.held().expect("held")["reasons"][0].as_str().unwrap_or_default().to_owned();
     assert_eq!(reason, "its signature is not accepted: it bears none");
+    let fleet = place.fleet().display().to_string();
+    let approve = ["-C", &fleet, "approve", "HEAD", "--simulate"];
+    let output = place.hoist(&approve).output().expect("hoist");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("can't be approved: its signature is not accepted"), "{words}");
     let sign = |signing: &str| {
         let key = format!("user.signingkey={}", place.path(signing).display());
         place.git(&[

@@ -1,7 +1,8 @@
 //! What people want of a rollout is done once, whatever becomes of the store or the daemon meanwhile.
 
+use crate::http::get;
 use crate::place::Place;
-use crate::rollouts::{ALL, actions, all_have, base, order, shop, state};
+use crate::rollouts::{ALL, REFUSED, actions, all_have, base, order, rollout, shop, state};
 
 /// Some of what the daemon writes can't be written.
 pub(crate) fn refuse(place: &Place, action: &str) {
@@ -50,4 +51,91 @@ fn an_order_that_can_not_be_written_down_is_obeyed_when_it_can() {
     let told = |wanted: &str| actions(&place).iter().filter(|(a, _)| a == wanted).count();
     assert_eq!((told("rollout abort"), told("rollout retry")), (1, 1), "once each");
     assert!(place.store().expect("a store").rollout_orders().expect("readable").is_empty());
+}
+
+/// Whoever asks the store that came in its place would hear something else than what goes on, and order nothing.
+#[test]
+fn a_daemon_whose_store_is_taken_away_ends_and_says_why() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        std::fs::remove_file(place.state_folder().join(file)).expect("it is there");
+    }
+    let (code, words) = daemon.ends();
+    assert_eq!(code, 1);
+    assert!(words.contains("state.db was deleted or replaced while it was in use"), "{words}");
+    let _daemon = place.watch(&[]);
+    place.until("the next one knows what runs", || {
+        state(&place) == "running" && place.has("canary-1", "web:2")
+    });
+}
+
+/// What the daemon before wrote of moments to come is over when it was down meanwhile.
+#[test]
+fn no_moment_is_promised_that_nobody_keeps() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    let reason = || rollout(&place)["reason"].as_str().unwrap_or_default().to_owned();
+    let soaks = || reason().starts_with("canary soaks until ");
+    place.until("it soaks", soaks);
+    let promised = reason();
+    daemon.kill();
+    assert!(reason().starts_with("canary has to soak "), "{}", reason());
+    assert!(reason().contains("; no daemon works on this store: nothing goes on"), "{}", reason());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let begun = Place::now().seconds;
+    let _daemon = place.watch(&[]);
+    place.until("another moment", || soaks() && reason() != promised);
+    assert!(Place::now().seconds - begun < 12, "it is said as soon as it is known");
+}
+
+#[test]
+fn a_rollout_that_does_not_begin_as_its_commit_is_held_is_not_called_no_change() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    assert!(order(&place, "status").1.contains("nothing has changed yet"));
+    place.commit(&[("deployments/base.toml", "target = 5\n")]);
+    place.until("held", || place.held().is_some());
+    let shown = order(&place, "status").1;
+    assert_eq!(shown, "no rollout: the newest commit is held; `hoist status` says why\n");
+}
+
+/// What failed and is mended is nothing to worry about, and a retry of it would only begin the phases anew.
+#[test]
+fn what_is_mended_is_not_called_failed() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", REFUSED))]);
+    place.until("back", || state(&place) == "rolled back" && place.has("canary-1", "web:1"));
+    let shown = order(&place, "status").1;
+    assert!(shown.contains("  not tried again until it changes"), "{shown}");
+    assert!(shown.contains("  next: the next commit that changes devices; `hoist rollout retry`"));
+    let address = crate::http::address(&place);
+    let back = "<h1 class=\"standing\">The last change went back</h1>";
+    place.until("the page says so", || get(&address, "/").body.contains(back));
+    let page = get(&address, "/").body;
+    let before = place.git(&["rev-parse", "HEAD~1"]);
+    assert!(page.contains(&format!("in force <code>{}</code>", &before[..7])), "{page}");
+    assert!(!page.contains("nobody let in yet"), "{page}");
+    let (done, words) = order(&place, "promote");
+    assert!(!done && words.contains("it has gone back already: `retry` tries it again"), "{words}");
+    place.commit(&[("deployments/base.toml", &base("3", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:3") && state(&place) == "running");
+    let shown = order(&place, "status").1;
+    assert!(!shown.contains("not tried again"), "{shown}");
+    let (done, words) = order(&place, "retry");
+    assert!(!done && words.contains("nothing has failed or gone back"), "{words}");
+    assert!(order(&place, "pause").0);
+    place.until("paused", || state(&place) == "paused");
+    let shown = order(&place, "status").1;
+    assert!(shown.contains("  next: `hoist rollout resume` goes on"), "{shown}");
+    let paused = "<h1 class=\"standing\">A change is paused: 1 of 4 devices have it</h1>";
+    place.until("the page says so", || get(&address, "/").body.contains(paused));
 }

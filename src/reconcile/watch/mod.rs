@@ -145,7 +145,7 @@ enum Happening {
 /// Keeps a fleet as its repository says, until it is asked to end.
 ///
 /// # Errors
-/// The store can't be read at the beginning. Later troubles are said and waited out.
+/// The store can't be read at the beginning, or was taken away later. Other troubles are said and waited out.
 pub async fn watch(settings: WatchSettings, parts: WatchParts) -> Result<(), StoreError> {
     let WatchParts { remote, store, lock, gate, tally, wishes, snapshots, stop, wall } = parts;
     let shared = Arc::new(Shared {
@@ -179,9 +179,9 @@ pub async fn watch(settings: WatchSettings, parts: WatchParts) -> Result<(), Sto
         snapshots,
         stop,
     };
-    running.run().await;
+    let end = running.run().await;
     drop(lock);
-    Ok(())
+    end
 }
 
 struct Loop {
@@ -209,9 +209,10 @@ struct Loop {
 }
 
 impl Loop {
-    async fn run(mut self) {
+    async fn run(mut self) -> Result<(), StoreError> {
         // What was ordered while it began woke nobody, nor did what a daemon before it left undone.
         self.take_wish(&Wish::Orders);
+        let mut end = Ok(());
         loop {
             self.begin_what_is_due();
             self.publish();
@@ -223,8 +224,14 @@ impl Loop {
                 Happening::Time => {}
             }
             self.look_at_clocks();
+            // Whoever asks the store in its place would hear something else than what goes on here, and order nothing.
+            end = self.daemon.shared.store.is_still_there();
+            if end.is_err() {
+                break;
+            }
         }
         self.end().await;
+        end
     }
 
     /// A tenth less, at most: daemons that began together don't ask together.

@@ -41,7 +41,8 @@ pub(super) struct Progress {
     /// Whether members that another daemon looks after were looked for, since the daemon began.
     has_left_out: bool,
     last_step: Option<Moment>,
-    last_write: Moment,
+    /// When it was written last, since the daemon began: what the one before wrote says when things would have happened.
+    last_write: Option<Moment>,
 }
 
 /// What decisions mean for what is kept.
@@ -199,7 +200,8 @@ impl Daemon {
         let changes_much = !decisions.is_empty()
             || obeyed.is_some()
             || self.rollout.as_ref().is_none_or(|former| says_something_else(former, &next));
-        if changes_much || moment >= self.progress.last_write + BETWEEN_WRITES {
+        let is_old = self.progress.last_write.is_none_or(|last| moment >= last + BETWEEN_WRITES);
+        if changes_much || is_old {
             let members = members_that_differ(self.rollout.as_ref(), &next);
             let text = rollout_text(&next);
             self.shared.store.record_rollout(&RolloutWrite {
@@ -212,7 +214,7 @@ impl Daemon {
                 obeyed,
                 ..RolloutWrite::default()
             })?;
-            self.progress.last_write = moment;
+            self.progress.last_write = Some(moment);
         }
         self.is_news |= self.rollout.as_ref() != Some(&next);
         self.rollout = Some(next);

@@ -113,6 +113,10 @@ fn lint_phases(fleet: &Fleet, answers: &Answers, found: &mut Diagnostics) {
             let message = format!("no device can be in the rollout phase \"{}\"", phase.name);
             found.push(
                 Diagnostic::new(Code::EmptyPhase, message)
+                    .help(
+                        "its `target` meets no device: correct it, or take the phase out; nobody would try a change \
+                         before the others",
+                    )
                     .at(phase.place.clone())
                     .of_path(&phase.name),
             );

@@ -4,6 +4,7 @@ use super::signs::moment;
 use crate::model::Timestamp;
 use crate::plan::short_revision;
 use crate::reconcile::Snapshot;
+use crate::rollout::Standing;
 use axum::response::Html;
 use maud::{DOCTYPE, Markup, html};
 
@@ -70,10 +71,19 @@ fn header(snapshot: &Snapshot, fleet: &str, tab: Tab) -> Markup {
                 }
             }
             @if let Some(accepted) = &snapshot.accepted {
-                p class="revision" { "in force " code { (short_revision(&accepted.revision)) } }
+                p class="revision" {
+                    "in force " code { (short_revision(in_force(snapshot, &accepted.revision))) }
+                }
             }
         }
     }
+}
+
+/// The revision that devices are at: of one that went back, the one before.
+fn in_force<'a>(snapshot: &'a Snapshot, accepted: &'a str) -> &'a str {
+    let went_back =
+        |rollout: &&Standing| rollout.state == "rolled back" && !rollout.from.is_empty();
+    snapshot.rollout.as_ref().filter(went_back).map_or(accepted, |rollout| &rollout.from)
 }
 
 /// A number with its noun.

@@ -71,12 +71,9 @@ fn standing(snapshot: &Snapshot, status: &FleetStatus, now: Timestamp) -> Markup
     let good = counts.iter().find(|(sign, _)| sign.class == "good").map_or(0, |(_, n)| *n);
     let headline = match (good, total) {
         (_, 0) => "The fleet has no devices yet".to_owned(),
-        (1, 1) => "The device is as desired".to_owned(),
-        (good, total) if good == total => match snapshot.rollout.as_ref().and_then(on_its_way) {
-            Some((have, all)) => {
-                let devices = count(all, "device");
-                format!("A change is on its way: {} of {devices} have it", number(have))
-            }
+        (good, total) if good == total => match snapshot.rollout.as_ref().and_then(change) {
+            Some(words) => words,
+            None if total == 1 => "The device is as desired".to_owned(),
             None => format!("All {} are as desired", count(total, "device")),
         },
         (good, total) => format!("{} of {} are as desired", number(good), count(total, "device")),
@@ -87,11 +84,18 @@ fn standing(snapshot: &Snapshot, status: &FleetStatus, now: Timestamp) -> Markup
     }
 }
 
-/// How many devices have what a rollout brings, of how many; `None` if nobody waits for it.
-fn on_its_way(rollout: &Standing) -> Option<(usize, usize)> {
-    let is_under_way = matches!(rollout.state, "running" | "waiting" | "paused");
-    let sum = |of: fn(&PhaseStanding) -> usize| rollout.phases.iter().map(of).sum();
-    is_under_way.then(|| (sum(|phase| phase.success), sum(|phase| phase.devices)))
+/// What there is to say first of a rollout; `None` if nobody waits for it.
+fn change(rollout: &Standing) -> Option<String> {
+    let sum = |of: fn(&PhaseStanding) -> usize| rollout.phases.iter().map(of).sum::<usize>();
+    let words = match rollout.state {
+        "running" | "waiting" => "A change is on its way",
+        "paused" => "A change is paused",
+        "halted" => "A change has halted",
+        "rolled back" => return Some("The last change went back".to_owned()),
+        _ => return None,
+    };
+    let devices = count(sum(|phase| phase.devices), "device");
+    Some(format!("{words}: {} of {devices} have it", number(sum(|phase| phase.success))))
 }
 
 fn source(snapshot: &Snapshot, now: Timestamp) -> Markup {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 /// A card with a row a phase.
 pub(super) fn rollout_card(rollout: &Standing) -> Markup {
-    let Standing { from, to, state, phase, phases, reason } = rollout;
+    let Standing { from, to, state, phase, phases, reason, next } = rollout;
     let (class, shape) = sign_of(state);
     html! {
         section class="card" aria-labelledby="rollout" {
@@ -18,16 +18,26 @@ pub(super) fn rollout_card(rollout: &Standing) -> Markup {
                 span class={"badge " (class)} { span class="shape" aria-hidden="true" { (shape) } " " (state) }
             }
             p class="words" { (reason) }
+            @if let Some(next) = next { p class="quiet" { "Next: " (with_code(next)) } }
             @if phases.iter().any(|phase| phase.devices > 0) {
                 ol class="phases" {
-                    @for standing in phases { (row(standing, phase.as_deref() == Some(&standing.name))) }
+                    @for standing in phases { (row(standing, phase.as_deref() == Some(&standing.name), *state == "rolled back")) }
                 }
             }
         }
     }
 }
 
-fn row(standing: &PhaseStanding, is_open: bool) -> Markup {
+/// Words in which commands stand between backticks.
+fn with_code(words: &str) -> Markup {
+    html! {
+        @for (number, part) in words.split('`').enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+fn row(standing: &PhaseStanding, is_open: bool, went_back: bool) -> Markup {
     let PhaseStanding { name, devices, admitted, success, failure } = standing;
     let on_the_way = admitted.saturating_sub(success + failure);
     html! {
@@ -38,7 +48,7 @@ fn row(standing: &PhaseStanding, is_open: bool) -> Markup {
                 (number(*success)) " of " (number(*devices)) " succeeded"
                 @if on_the_way > 0 { ", " (number(on_the_way)) " on the way" }
                 @if *failure > 0 { span class="bad" { ", ✗ " (number(*failure)) " failed" } }
-                @if *admitted == 0 { ", nobody let in yet" }
+                @if *admitted == 0 && !went_back { ", nobody let in yet" }
             }
         }
     }
@@ -73,10 +83,12 @@ mod tests {
             phase: Some("canary".to_owned()),
             phases: vec![phase("canary", 3, 3, 1, 1), phase("<rest>", 1200, 0, 0, 0)],
             reason: "canary soaks until 14:32".to_owned(),
+            next: Some("`hoist rollout promote`"),
         })
         .into_string();
         for words in [
             "canary soaks until 14:32",
+            "Next: <code>hoist rollout promote</code>",
             "1 of 3 succeeded, 1 on the way",
             "✗ 1 failed",
             "0 of 1,200 succeeded, nobody let in yet",

@@ -1,0 +1,129 @@
+//! The same thousand devices as in [`rollout_large`](crate::rollout_large), under a process that is killed again and again:
+//! its engines are files, which outlive it. Whatever a kill leaves behind stands still, so that it can be counted to the last device.
+
+use crate::place::{Daemon, Place};
+use crate::rollout_large::{
+    DEVICES, UNAVAILABLE, base, devices, fails, fleet, id, is_away, is_done, runs, violation,
+};
+use hoist::engine::simulated::{Behaviour, Control, Simulated};
+use hoist::reconcile::kept_rollout;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const KILLS: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(300);
+/// At so many kills at least the change was under way: else they would show nothing.
+const UNDER_WAY: usize = 5;
+/// A limit against hanging.
+const LONGEST: Duration = Duration::from_secs(600);
+
+fn file(place: &Place, number: usize) -> PathBuf {
+    place.state_folder().join("engines").join(format!("{}.json", id(number)))
+}
+
+/// A device that is away has a file that is none of an engine's: nobody reaches it, and nothing is lost.
+fn take_away(place: &Place, number: usize) {
+    let file = file(place, number);
+    fs::rename(&file, file.with_extension("away")).expect("put aside");
+    fs::write(&file, "away").expect("a file");
+}
+
+fn bring_back(place: &Place, number: usize) {
+    let file = file(place, number);
+    fs::rename(file.with_extension("away"), &file).expect("put back");
+}
+
+/// The engines that are here.
+fn present(controls: &[Control]) -> impl Iterator<Item = (usize, &Control)> {
+    controls.iter().enumerate().filter(|(number, _)| !is_away(*number))
+}
+
+/// Devices that are not at their work, or in the middle of a replace, by their engines' own word.
+fn unavailable(controls: &[Control]) -> usize {
+    let in_a_replace =
+        |control: &Control| control.observed().expect("an engine").containers.len() != 1;
+    let is_so = |control: &Control| runs(control).is_none() || in_a_replace(control);
+    present(controls).filter(|(_, control)| is_so(control)).count()
+}
+
+/// Whether the rollout was under way.
+fn kill_and_count(place: &Place, daemon: Daemon, controls: &[Control], newest: usize) -> bool {
+    daemon.kill();
+    let all: Vec<Option<usize>> = (0..DEVICES)
+        .map(|number| if is_away(number) { Some(1) } else { runs(&controls[number]) })
+        .collect();
+    assert_eq!(violation(place, &all, newest), None, "what the kill left behind");
+    let down = unavailable(controls);
+    assert!(down <= UNAVAILABLE, "{down} devices are down or in a replace");
+    let some_have = present(controls).any(|(_, control)| runs(control) == Some(newest));
+    some_have && !is_done(place)
+}
+
+#[test]
+fn a_process_that_is_killed_twenty_times_keeps_every_limit() {
+    let place = Place::new(&[
+        ("fleet.toml", &fleet()),
+        ("devices/all.toml", &devices()),
+        ("deployments/base.toml", &base(1)),
+    ]);
+    let begun = Instant::now();
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        while !holds() {
+            assert!(begun.elapsed() < LONGEST, "it never came: {what}");
+            std::thread::sleep(BETWEEN);
+        }
+    };
+    let daemon = place.watch(&[]);
+    let last = file(&place, DEVICES - 1);
+    until("the engines", &|| last.exists());
+    let controls: Vec<Control> = (0..DEVICES)
+        .map(|n| {
+            Simulated::open(Some(file(&place, n)), id(n).as_str()).expect("an engine").control()
+        })
+        .collect();
+    until("the first commit", &|| controls.iter().all(|control| runs(control) == Some(1)));
+    daemon.kill();
+    for (number, control) in controls.iter().enumerate() {
+        for tag in 2..=4 {
+            if fails(number) {
+                control.behave(&format!("web:{tag}"), Behaviour::BadCommand).expect("simulated");
+            }
+        }
+        if is_away(number) {
+            take_away(&place, number);
+        }
+    }
+
+    let (mut newest, mut under_way) = (2, 0);
+    place.commit(&[("deployments/base.toml", &base(newest))]);
+    for kill in 1..=KILLS {
+        let daemon = place.watch(&[]);
+        // Commits come to a daemon that is at work.
+        std::thread::sleep(Duration::from_millis(500 + 137 * (kill as u64 % 7)));
+        if kill % 7 == 0 {
+            newest += 1;
+            place.commit(&[("deployments/base.toml", &base(newest))]);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        under_way += usize::from(kill_and_count(&place, daemon, &controls, newest));
+    }
+    assert_eq!(newest, 4);
+    assert!(under_way >= UNDER_WAY, "{under_way} kills met a change under way");
+    let daemon = place.watch(&[]);
+    let has = |number: usize| {
+        let wanted = if fails(number) { 1 } else { newest };
+        runs(&controls[number]) == Some(wanted)
+    };
+    until("the end", &|| (0..DEVICES).all(|n| is_away(n) || has(n)) && is_done(&place));
+    kill_and_count(&place, daemon, &controls, newest);
+
+    // Those that were away get it when they are back.
+    (0..DEVICES).filter(|number| is_away(*number)).for_each(|number| bring_back(&place, number));
+    let daemon = place.watch(&[]);
+    until("who was away", &|| (0..DEVICES).all(has));
+    let rollout = place.store().and_then(|store| kept_rollout(&store).ok()?).expect("a rollout");
+    assert_eq!(rollout.standing().state, "done");
+    assert_eq!(daemon.stop(), 0);
+}
