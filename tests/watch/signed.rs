@@ -74,7 +74,7 @@ fn what_counted_unsigned_stays_and_is_told_until_something_signed_counts() {
     assert_eq!(daemon.stop(), 0);
 
     let said = hoist(&place, &["watch", "--require-signed", "singers"]);
-    assert!(said.err.contains("--require-signed: there is no file singers"), "{}", said.err);
+    assert!(said.err.contains("--require-signed: singers does not exist"), "{}", said.err);
 }
 
 /// Who approves numbers approves no commit that somebody unknown made.
