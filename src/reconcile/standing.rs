@@ -89,14 +89,17 @@ fn trouble(
     container: Option<&ObservedContainer>,
     verdict: &Verdict,
 ) -> Option<(u16, String)> {
-    let failure = failure(name, views.plan, views.run);
-    let Some(block) = views.plan.blocked.get(name) else { return failure };
+    let mut failures = failures(name, views.plan, views.run);
+    let block = views.plan.blocked.get(name);
+    let (code, words) = match block {
+        Some(block) => (block.code(), block.to_string()),
+        None => failures.next()?,
+    };
     // What it has goes on, and where it does not, that is said too.
     let is_down = container.is_some_and(|c| c.state != ContainerState::Running);
     let is_amiss = is_down && verdict.code != 200 || container.is_some() && verdict.code >= 400;
-    let besides = failure.or_else(|| is_amiss.then(|| (verdict.code, verdict.words.clone())));
-    let (code, words) = (block.code(), block.to_string());
-    Some(match besides {
+    let amiss = (block.is_some() && is_amiss).then(|| (verdict.code, verdict.words.clone()));
+    Some(match failures.next().or(amiss) {
         None => (code, words),
         Some((other, more)) => (worse(code, other), format!("{words}; what it has: {more}")),
     })
@@ -112,10 +115,14 @@ fn weight(code: u16) -> (bool, bool, u16) {
     (code >= 400, code >= 500, code)
 }
 
-/// The failure of one of its works.
-fn failure(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16, String)> {
+/// The failures of its works: of what brings it to its manifest, and of what is done instead.
+fn failures<'a>(
+    name: &'a ModuleName,
+    plan: &'a DevicePlan,
+    run: &'a DeviceRun,
+) -> impl Iterator<Item = (u16, String)> + 'a {
     let outcome_of = |id: &usize| run.outcomes.get(id);
-    plan.works.iter().find_map(|work| {
+    plan.works.iter().filter_map(move |work| {
         let Purpose::Module { name: of, .. } = &work.purpose else { return None };
         if of != name {
             return None;

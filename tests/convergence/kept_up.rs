@@ -268,7 +268,13 @@ fn what_is_blocked_and_down_says_both() {
     insta::assert_snapshot!(words, @"web: container stranger publishes port 8080/tcp and is none of this device's modules; it is not touched; what it has: could not start 756a813fc9ec: Bind for 0.0.0.0:8080 failed: port is already allocated");
     house.apply(1);
     insta::assert_snapshot!(house.words("d1").1, @"web: container stranger publishes port 8080/tcp and is none of this device's modules; it is not touched; what it has: it ended with code 137; started again not before 08:01:11 UTC");
+    // The same where the image is what is missing.
+    house.write("deployments/base.toml", &base("web:3").replace("8080:80", "9000:80"));
+    control.set_missing("web:3", true).unwrap();
+    house.apply(60);
+    insta::assert_snapshot!(house.words("d1").1, @"web: could not pull web:3: the registry has no such image or tag (manifest unknown); what it has: could not start 756a813fc9ec: Bind for 0.0.0.0:8080 failed: port is already allocated");
     control.remove("stranger").unwrap();
+    control.set_missing("web:3", false).unwrap();
     house.apply(60);
     assert_eq!(house.words("d1").0, 200);
 }

@@ -28,6 +28,7 @@ struct Breaking {
     engine: Simulated,
     facts: AtomicUsize,
     lists: AtomicUsize,
+    stops: AtomicUsize,
 }
 
 fn break_down(left: &AtomicUsize) {
@@ -53,6 +54,9 @@ impl Engine for Breaking {
         step: &'a Step,
         secrets: &'a SecretValues,
     ) -> EngineFuture<'a, StepOutput> {
+        if matches!(step, Step::Stop { .. }) {
+            break_down(&self.stops);
+        }
         self.engine.execute(step, secrets)
     }
 
@@ -128,7 +132,8 @@ impl Shop {
         let (first, second) = (open("till-1"), open("till-2"));
         let (one, two) = (first.control(), second.control());
         let (facts, lists) = (AtomicUsize::new(facts), AtomicUsize::new(lists));
-        let breaking = Arc::new(Breaking { engine: first, facts, lists });
+        let breaking =
+            Arc::new(Breaking { engine: first, facts, lists, stops: AtomicUsize::new(0) });
         let engines: BTreeMap<DeviceId, Arc<dyn Engine>> = [
             (id("till-1"), Arc::clone(&breaking) as Arc<dyn Engine>),
             (id("till-2"), Arc::new(second)),
@@ -272,5 +277,25 @@ fn what_breaks_down_before_its_turn_is_not_let_in() {
     breaking.lists.store(0, Ordering::SeqCst);
     shop.poke();
     place.until("all have it", || runs(one, "web:2") && runs(two, "web:2"));
+    shop.close();
+}
+
+/// It breaks down within a run that has taken the policy away by which the engine starts the container itself, and then
+/// nothing is to be changed any more.
+#[test]
+fn what_a_run_did_that_broke_down_is_not_taken_for_undone() {
+    let shop = Shop::open(FLEET, 0, 0);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    place.until("the first", || runs(one, "web:1") && runs(two, "web:1") && shop.says(200));
+    breaking.stops.store(usize::MAX, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("told", || shop.says(500));
+    assert_eq!(one.restart_policy("web").expect("it is there"), "no");
+    breaking.stops.store(0, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &base("1"))]);
+    place.until("as before", || {
+        let policy = one.restart_policy("web").expect("it is there");
+        policy == "always" && runs(one, "web:1") && !runs(one, "web:2") && shop.says(200)
+    });
     shop.close();
 }

@@ -56,6 +56,10 @@ impl Daemon {
         let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
         let since = Some(&stored.status).filter(|s| s.code == 500).map_or(now, |s| s.since);
         stored.status = StatusSince { code: 500, description: words(), since };
+        // What a run that broke off did is not known.
+        if let Some(memory) = self.memories.get_mut(device) {
+            memory.doubt_all();
+        }
         self.progress.broken.insert(device.clone(), words());
         self.progress.has_news = true;
         if self.devices.get(device).map(AsRef::as_ref) != Some(&stored) {
