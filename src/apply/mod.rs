@@ -57,6 +57,9 @@ pub enum Outcome {
 /// How an engine's words begin that say what was tried.
 const TRIED: &str = "could not ";
 
+/// How the words of a step begin that waits for a module.
+const WAITED: &str = "wait until ";
+
 impl Outcome {
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<String> {
@@ -92,7 +95,12 @@ impl Outcome {
 
 /// The step and the error, or the error alone where it says what was tried, or how the module failed.
 fn failure_of(step: &str, error: &EngineError) -> String {
-    let says_all = error.message.starts_with(TRIED) || error.kind == EngineErrorKind::ModuleFailed;
+    let is_own = match error.kind {
+        EngineErrorKind::ModuleFailed => true,
+        EngineErrorKind::TimedOut => step.starts_with(WAITED),
+        _ => false,
+    };
+    let says_all = error.message.starts_with(TRIED) || is_own;
     if says_all { error.to_string() } else { format!("{step}: {error}") }
 }
 

@@ -1,12 +1,13 @@
 //! `hoist apply`: brings the devices to what the fleet says.
 
+use super::calling_off::CallingOff;
 use super::exit::{Exit, Failure};
 use super::output::{count, print, print_json_line, say};
 use super::progress::Progress;
 use super::run::{
     APPLIED, Adopt, Intent, RunArguments, block_on, keep_names, prepare, tripped, who,
 };
-use super::{Format, Global, calling_off};
+use super::{Format, Global};
 use crate::apply::{Event, Outcome};
 use crate::diagnostic::render::visible;
 use crate::model::DeviceId;
@@ -92,13 +93,15 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         print("\n");
     }
     let progress = Progress::of(plan, format);
+    let calling_off = CallingOff::listen();
+    let call_off = calling_off.call_off.clone();
     let events = |device: &DeviceId, event: Event<'_>| {
+        calling_off.take(device, &event);
         progress.take(device, &event);
         if let Event::WorkEnded { work, outcome } = event {
             progress.beside(|| show(plan, device, work, outcome, format));
         }
     };
-    let call_off = calling_off::listen();
     let paces = Paces::new(&prepared.fleet, arguments.pulls_per.as_ref(), call_off.clone());
     keep_names(&prepared.store, &prepared.renamed, &who(), prepared.now)?;
     let ran = run_and_record(&RunInput {

@@ -2,22 +2,121 @@
 
 use super::exit::Exit;
 use super::output::say;
-use crate::apply::CallOff;
+use crate::apply::{CallOff, Event};
+use crate::diagnostic::render::visible;
+use crate::model::{DeviceId, Duration};
+use crate::plan::Step;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// From now on Ctrl-C calls the run off.
-pub(super) fn listen() -> CallOff {
-    let call_off = CallOff::default();
-    let told = call_off.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
+/// Whether a run is called off, and the steps that are in progress.
+#[derive(Clone, Default)]
+pub(super) struct CallingOff {
+    pub(super) call_off: CallOff,
+    running: Arc<Mutex<Vec<Running>>>,
+}
+
+/// A step in progress.
+struct Running {
+    device: DeviceId,
+    work: usize,
+    words: String,
+    /// How long it may take, as far as that can be said.
+    limit: Option<Duration>,
+}
+
+impl CallingOff {
+    /// From now on Ctrl-C calls the run off.
+    pub(super) fn listen() -> Self {
+        let calling_off = Self::default();
+        let told = calling_off.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+            told.call_off.now();
+            say(&told.words());
+            if tokio::signal::ctrl_c().await.is_ok() {
+                say("left at once; the next run goes on from what is there");
+                std::process::exit(Exit::Failed.code().into());
+            }
+        });
+        calling_off
+    }
+
+    /// Takes in what happens.
+    pub(super) fn take(&self, device: &DeviceId, event: &Event<'_>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::StepBegins { work, step } => running.push(Running {
+                device: device.clone(),
+                work: *work,
+                words: step.to_string(),
+                limit: limit(step),
+            }),
+            Event::StepEnded { work, .. } => {
+                running.retain(|step| (&step.device, step.work) != (device, *work));
+            }
+            Event::WorkEnded { .. } => {}
         }
-        told.now();
-        say("finishing what runs, and beginning nothing new; once more to leave at once");
-        if tokio::signal::ctrl_c().await.is_ok() {
-            say("left at once; the next run goes on from what is there");
-            std::process::exit(Exit::Failed.code().into());
+    }
+
+    /// What happens now, and how long that may take.
+    fn words(&self) -> String {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let once_more = "Ctrl-C once more leaves at once";
+        // The one without a limit, or with the longest.
+        let last = running.iter().max_by_key(|step| step.limit.map_or(u64::MAX, |l| l.millis));
+        let Some(Running { device, words, .. }) = last else {
+            return format!("called off: nothing new begins; {once_more}");
+        };
+        let more = match running.len() - 1 {
+            0 => String::new(),
+            1 => ", and 1 more step".to_owned(),
+            n => format!(", and {n} more steps"),
+        };
+        format!(
+            "called off: nothing new begins; what is in progress is finished first, and what is then half done is \
+             taken back ({device}: {}{more}); {once_more}",
+            visible(words)
+        )
+    }
+}
+
+/// How long a step that waits may take; its words say so too. Others take as long as the engine needs.
+fn limit(step: &Step) -> Option<Duration> {
+    match step {
+        Step::WaitRunning { deadline, .. } => Some(*deadline),
+        Step::Stop { timeout, .. } => *timeout,
+        Step::Pull { .. } => None,
+        _ => Some(Duration::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ContainerRef;
+
+    #[test]
+    fn it_says_what_is_waited_for_and_how_long() {
+        let calling_off = CallingOff::default();
+        assert_eq!(
+            calling_off.words(),
+            "called off: nothing new begins; Ctrl-C once more leaves at once"
+        );
+        let device = DeviceId::parse("till-1").expect("an id");
+        let container = ContainerRef::Name("hoist-new-web".to_owned());
+        let wait = Step::WaitRunning {
+            container: container.clone(),
+            steady: Duration::seconds(60),
+            deadline: Duration::seconds(130),
+            may_end: false,
+        };
+        let start = Step::Start { container };
+        for (work, step) in [(0, &start), (1, &wait), (2, &start)] {
+            calling_off.take(&device, &Event::StepBegins { work, step });
         }
-    });
-    call_off
+        calling_off.take(&device, &Event::StepEnded { work: 2, step: &start, result: Ok(()) });
+        insta::assert_snapshot!(calling_off.words(), @"called off: nothing new begins; what is in progress is finished first, and what is then half done is taken back (till-1: wait until hoist-new-web has run 1m (at most 2m10s), and 1 more step); Ctrl-C once more leaves at once");
+    }
 }

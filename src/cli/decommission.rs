@@ -1,6 +1,8 @@
 //! `hoist decommission`: takes away what is ours on a device that left the fleet, and forgets it.
 
+use super::Global;
 use super::apply::asked;
+use super::calling_off::CallingOff;
 use super::exit::{Exit, Failure};
 use super::opened::Opened;
 use super::output::{count, print, say};
@@ -8,7 +10,6 @@ use super::run::{
     RunArguments, block_on, keep_names, known_devices, lock, now, open_gate, open_revision,
     open_store, who,
 };
-use super::{Global, calling_off};
 use crate::apply::{Event, Outcome, Pace};
 use crate::diagnostic::{did_you_mean, render::visible};
 use crate::model::{Device, EngineAddress};
@@ -80,13 +81,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Ok(Exit::Changes);
     }
     keep_names(&store, &renamed, &who, now)?;
-    let events = |event: Event<'_>| {
-        if let Event::WorkEnded { work, outcome } = event {
-            show(&leaving, work, outcome);
-        }
-    };
     let run = block_on(async {
-        let pace = Pace { call_off: calling_off::listen(), ..Pace::default() };
+        let calling_off = CallingOff::listen();
+        let events = |event: Event<'_>| {
+            calling_off.take(&device.id, &event);
+            if let Event::WorkEnded { work, outcome } = event {
+                show(&leaving, work, outcome);
+            }
+        };
+        let pace = Pace { call_off: calling_off.call_off.clone(), ..Pace::default() };
         decommission(&leaving, &store, &who, now, &pace, &events).await
     })??;
     if run.has_failures() || run.was_called_off() {

@@ -85,8 +85,8 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     let sorted = Sorted::of(input);
     let decided = decide_all(input, manifest, &sorted);
     let mut works = Works::default();
-    let drafts = with_images(input, decided.drafts, &mut plan.blocked, &mut works);
-    plan.blocked.extend(decided.blocked);
+    let drafts = with_images(input, decided.drafts, &mut works);
+    plan.blocked = decided.blocked;
     plan.specs = decided.specs;
     let names = manifest.modules.keys().cloned().collect();
     let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
@@ -95,7 +95,7 @@ pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
     let early = works.early_stops(&drafts, manifest, &sorted);
     works.stages(&drafts, &networks, &sorted);
     works.restarts(&early);
-    works.revivals(&drafts);
+    works.instead();
     if plan.blocked.is_empty() {
         works.removals(manifest, &sorted);
         works.unused_networks(input, manifest);
@@ -279,6 +279,7 @@ fn decide_all<'a>(
             name,
             module,
             owned,
+            lacks_image: input.observation.images.get(&module.image) == Some(&false),
             network_ids: input.observation.network_ids.as_ref(),
             others_go,
             now: input.now,
@@ -312,28 +313,18 @@ fn decide_all<'a>(
     all
 }
 
-/// Adds the pulls that are needed; a module whose image can't be had is blocked.
+/// Adds the pulls that are needed.
 fn with_images<'a>(
     input: &PlanInput<'_>,
-    drafts: Vec<Draft<'a>>,
-    blocked: &mut BTreeMap<ModuleName, Block>,
+    mut drafts: Vec<Draft<'a>>,
     works: &mut Works,
 ) -> Vec<Draft<'a>> {
     let mut pulls: BTreeMap<String, usize> = BTreeMap::new();
-    let mut kept = Vec::new();
-    for mut draft in drafts {
+    for draft in drafts.iter_mut().filter(|draft| draft.decision.needs_image) {
         let image = &draft.module.image;
         let there = input.observation.images.get(image).copied();
         let policy = draft.module.image_pull_policy;
-        if !draft.decision.needs_image {
-            kept.push(draft);
-            continue;
-        }
         let pull = match (policy, there) {
-            (PullPolicy::Never, Some(false)) => {
-                blocked.insert(draft.name.clone(), Block::NoImage(image.clone()));
-                continue;
-            }
             (PullPolicy::Never, _) | (PullPolicy::OnCreate, Some(true)) => false,
             (PullPolicy::Always, _) | (PullPolicy::OnCreate, _) => true,
         };
@@ -358,9 +349,8 @@ fn with_images<'a>(
             }
             draft.pull = Some(number);
         }
-        kept.push(draft);
     }
-    kept
+    drafts
 }
 
 /// Networks that are known to be there and ours.

@@ -5,7 +5,7 @@
 //! where it was left.
 
 use super::memory::FailedChange;
-use super::module::{Draft, id, is_up, stop_policy};
+use super::module::{Decision, Draft, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
 use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
@@ -103,6 +103,26 @@ impl<'a> Draft<'a> {
     ) {
         self.wait_until(not_before);
         self.block = Some(block);
+        self.hold_up(current);
+    }
+
+    /// The same as what is done instead of a replacement that can't begin, if it is anything.
+    pub(super) fn instead_of_replacing(
+        &mut self,
+        current: &ObservedContainer,
+    ) -> Option<Box<Decision>> {
+        if self.is_adopted(current) {
+            return None;
+        }
+        let (before, due) = (self.out.clone(), self.due);
+        self.hold_up(current);
+        self.due = due;
+        let held_up = std::mem::replace(&mut self.out, before);
+        held_up.keeps_up.then(|| Box::new(held_up))
+    }
+
+    /// Starts or thaws what is there, or gives it back its policy.
+    fn hold_up(&mut self, current: &ObservedContainer) {
         if self.input.module.status != Status::Running {
             return;
         }
@@ -115,6 +135,7 @@ impl<'a> Draft<'a> {
         match verdict.repair {
             Repair::Start => {
                 let reason = PlanReason::Down(verdict.words);
+                self.stop_the_other(current);
                 self.push(PlanAction::Start, reason, policy_of(current, &policy));
                 self.out.steps.push(Step::Start { container: container.clone() });
                 self.out.steps.push(self.wait(&container, FIRST_LOOK));
@@ -130,7 +151,8 @@ impl<'a> Draft<'a> {
             }
             _ => self.wait_until(verdict.due),
         }
-        if self.out.steps.len() > before
+        self.out.keeps_up = self.out.steps.len() > before;
+        if self.out.keeps_up
             && let Some(known) = self.input.memory.containers.get(&current.id)
         {
             self.out.remember.push((container, known.clone()));

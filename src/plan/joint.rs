@@ -23,7 +23,8 @@ fn holders<'a>(
         draft.decision.action,
         PlanAction::Create | PlanAction::Replace | PlanAction::Start
     );
-    if !comes || draft.module.status == crate::model::Status::Stopped {
+    let is_kept = draft.decision.keeps_up || draft.module.status == crate::model::Status::Stopped;
+    if !comes || is_kept {
         return Vec::new();
     }
     let ports = published(draft.module);
@@ -57,8 +58,12 @@ pub(super) fn without_port<'a>(
             holders.into_iter().find(|(name, _)| !gives_up.contains(name)).map(|held| (at, held))
         });
         let Some((at, (holder, port))) = stuck else { return drafts };
-        let draft = drafts.remove(at);
-        blocked.entry(draft.name).or_insert(Block::PortOfModule { port, holder });
+        let mut draft = drafts.remove(at);
+        blocked.entry(draft.name.clone()).or_insert(Block::PortOfModule { port, holder });
+        if let Some(instead) = draft.decision.instead.take() {
+            draft.decision = *instead;
+            drafts.insert(at, draft);
+        }
     }
 }
 
@@ -101,6 +106,8 @@ impl Works {
             let needed = member.decision.networks.iter();
             requires.extend(needed.filter_map(|network| networks.get(network)));
         }
+        let required: Vec<usize> = requires.iter().copied().collect();
+        members.iter().for_each(|member| self.instead_of(member, &required));
         let mut joint = None;
         for member in &members {
             let action = member.decision.action;

@@ -228,6 +228,13 @@ impl DeviceMemory {
         }
     }
 
+    /// Anything on the device may be another than what is remembered.
+    pub fn doubt_all(&mut self) {
+        let ids: Vec<String> = self.containers.keys().cloned().collect();
+        ids.iter().for_each(|id| self.doubt_container(id));
+        self.networks = None;
+    }
+
     /// Somebody may have changed this container's settings: they are looked at again.
     pub fn doubt_container(&mut self, id: &str) {
         if let Some(known) = self.containers.get_mut(id) {

@@ -34,7 +34,9 @@ pub use image_check::checked_at;
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
-pub use ownership::{Role, carries_our_labels, fingerprint, is_ours, new_name, old_name};
+pub use ownership::{
+    Role, carries_our_labels, fingerprint, is_ours, module_in, new_name, old_name,
+};
 pub use ports::port_conflict;
 pub use repair::restart_steps;
 pub use standing::{Repair, Verdict, judge};
@@ -272,8 +274,8 @@ pub enum PlanReason {
     MakesRoom(String),
     /// What it made room for failed.
     RoomNotUsed,
-    /// It is down, and what should take its place has no image.
-    NoImageForNext,
+    /// What should take its place can't be made.
+    NextNotBegun,
     /// It has another name than it should have.
     Renamed(String),
     /// A former run was cut off.
@@ -320,9 +322,7 @@ impl fmt::Display for PlanReason {
             Self::NotInManifest => f.write_str("not in the manifest any more"),
             Self::MakesRoom(name) => write!(f, "makes room for {name}"),
             Self::RoomNotUsed => f.write_str("what it made room for failed"),
-            Self::NoImageForNext => {
-                f.write_str("it is down, and the image for its successor can't be had")
-            }
+            Self::NextNotBegun => f.write_str("its successor can't be made"),
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::KeptLongEnough => f.write_str("kept long enough"),

@@ -51,6 +51,8 @@ pub(super) struct ModuleInput<'a> {
     pub(super) name: &'a ModuleName,
     pub(super) module: &'a Module,
     pub(super) owned: &'a Owned<'a>,
+    /// Whether the engine was asked for the module's image and has it not.
+    pub(super) lacks_image: bool,
     /// The ids of the engine's networks, where they were asked for.
     pub(super) network_ids: Option<&'a BTreeMap<String, String>>,
     /// Whether something is removed once this has passed: a first look is then not enough.
@@ -59,7 +61,7 @@ pub(super) struct ModuleInput<'a> {
 }
 
 /// What is to be done about a module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Decision {
     pub(super) action: PlanAction,
     pub(super) reasons: Vec<PlanReason>,
@@ -74,8 +76,10 @@ pub(super) struct Decision {
     pub(super) tries: Option<Hash>,
     /// Whether it starts what was down or unhealthy.
     pub(super) is_revival: bool,
-    /// What starts the container that it replaces, where that is down and its own image can't be had.
-    pub(super) revive: Vec<Step>,
+    /// Whether it only keeps up the container that is there, whose ports are not those of its manifest.
+    pub(super) keeps_up: bool,
+    /// What is done instead of a replacement that can't begin, if what is there needs something.
+    pub(super) instead: Option<Box<Self>>,
     /// Where its steps begin that take down what is there, bring up what comes, and settle names.
     pub(super) phases: [usize; 3],
 }
@@ -113,23 +117,24 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         block: None,
         due: None,
     };
-    if let Some(block) = lacks {
-        let current = draft.only_container().ok_or_else(|| block.clone())?;
-        draft.memory.notice(current, input.now);
-        draft.keep_up(current, block, None);
-        return Ok(draft.decided(Some(current), None));
-    }
     if input.owned.current.is_none() {
         // Nothing can be put in place, also not what is half done.
-        draft.refuse_foreign_name(&[input.name.as_str()])?;
+        let foreign = draft.refuse_foreign_name(&[input.name.as_str()]);
+        foreign.map_err(|foreign| lacks.clone().unwrap_or(foreign))?;
     }
     let current = draft.settle_names();
-    match current {
-        None => {
+    match (current, lacks) {
+        (None, Some(block)) => return Err(block),
+        (Some(current), Some(block)) if draft.is_adopted(current) => return Err(block),
+        (Some(current), Some(block)) => {
+            draft.memory.notice(current, input.now);
+            draft.keep_up(current, block, None);
+        }
+        (None, None) => {
             draft.memory = ModuleMemory::default();
             draft.create()?;
         }
-        Some(current) => draft.settle_on(current)?,
+        (Some(current), None) => draft.settle_on(current)?,
     }
     Ok(draft.decided(current, spec))
 }
@@ -169,7 +174,8 @@ impl Decision {
             remember: Vec::new(),
             tries: None,
             is_revival: false,
-            revive: Vec::new(),
+            keeps_up: false,
+            instead: None,
             phases: [0; 3],
         }
     }
@@ -192,13 +198,6 @@ impl<'a> Draft<'a> {
         let Self { out, memory, block, due, .. } = self;
         let decision = (!out.steps.is_empty()).then_some(out);
         Decided { decision, spec, kept, memory, block, due }
-    }
-
-    /// The container that is in place, if nothing is half done with it.
-    fn only_container(&self) -> Option<&'a ObservedContainer> {
-        let Owned { current, new, old: _, renamed, adopted: _ } = self.input.owned;
-        let current = (*current).filter(|current| !self.is_adopted(current));
-        current.filter(|_| new.is_none() && renamed.is_empty())
     }
 
     /// What is done about the container that is in place.
@@ -228,7 +227,14 @@ impl<'a> Draft<'a> {
                 self.keep_up(current, Block::FailedBefore(failed), Some(not_before));
                 Ok(())
             }
-            (Some(reason), None) => self.replace(current, reason),
+            // It could not be started.
+            (Some(reason @ PlanReason::NetworkRemade(_)), None) => self.replace(current, reason),
+            (Some(reason), None) => {
+                if let Err(block) = self.replace(current, reason) {
+                    self.keep_up(current, block, None);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -298,8 +304,15 @@ impl<'a> Draft<'a> {
             return;
         }
         self.wait_until(Some(until));
-        // Two of one module must never run: this one somebody else started.
-        if is_up(old) && is_up(current) {
+        if is_up(current) {
+            self.stop_the_other(current);
+        }
+    }
+
+    /// Two of one module must never run: the previous one somebody else started.
+    pub(super) fn stop_the_other(&mut self, current: &ObservedContainer) {
+        let old = self.input.owned.old.filter(|old| old.id != current.id && is_up(old));
+        if let Some(old) = old.filter(|old| !self.removes(Some(old))) {
             self.out.steps.push(stop_policy(old));
             self.out.steps.push(self.stop(old));
             self.note(PlanAction::Stop, PlanReason::LeftBehind);

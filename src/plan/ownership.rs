@@ -31,6 +31,12 @@ pub fn old_name(module: &str) -> String {
     format!("hoist-old-{module}")
 }
 
+/// The module in a name that we give to its containers, for words.
+pub fn module_in(name: &str) -> &str {
+    let given = ["hoist-new-", "hoist-old-"].into_iter();
+    given.filter_map(|prefix| name.strip_prefix(prefix)).next().unwrap_or(name)
+}
+
 /// Whether a container carries the labels of one of these fleets and devices, whoever made it.
 pub fn carries_our_labels(
     container: &ObservedContainer,
@@ -83,4 +89,16 @@ pub fn fingerprint(observation: &Observation) -> Hash {
         texts.extend(networks.iter().cloned());
     }
     Hash::of_texts("hoist observation", texts.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_in_every_name_that_its_containers_get() {
+        for name in ["web".to_owned(), new_name("web"), old_name("web")] {
+            assert_eq!(module_in(&name), "web");
+        }
+    }
 }

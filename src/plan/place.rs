@@ -5,16 +5,15 @@
 
 use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
-use super::going_back::policy_of;
 use super::module::{Draft, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
-use super::standing::{Repair, judge};
+use super::standing::judge;
 use super::twin::files;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
 use crate::model::{
-    ContainerState, Duration, ENGINE_FILES, Manifest, Module, ObservedContainer, RestartPolicy,
-    Status, Value, label,
+    ContainerState, Duration, ENGINE_FILES, Manifest, Module, ObservedContainer, PullPolicy,
+    RestartPolicy, Status, Value, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +24,7 @@ impl Draft<'_> {
     pub(super) fn create(&mut self) -> Result<(), Block> {
         let name = self.input.name.to_string();
         self.refuse_foreign(&[&name])?;
+        self.refuse_without_image()?;
         if let Some(double) = self.input.doubtful.iter().find(|container| is_up(container)) {
             let (name, id) = (double.name.clone(), double.id.clone());
             return Err(Block::Doubtful { name, id });
@@ -58,6 +58,12 @@ impl Draft<'_> {
         let name = self.input.name.to_string();
         let (new, old) = (new_name(&name), old_name(&name));
         self.refuse_foreign(&[&name, &new, &old])?;
+        self.refuse_without_image()?;
+        let instead = match &reason {
+            // It could not be started.
+            PlanReason::NetworkRemade(_) => None,
+            _ => self.instead_of_replacing(current),
+        };
         let kept = self.input.owned.old.filter(|kept| kept.id != current.id);
         let kept = kept.filter(|kept| !self.removes(Some(kept)));
         let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
@@ -70,11 +76,7 @@ impl Draft<'_> {
             // Its name is needed, and a newer way back takes its place.
             self.tidy(kept, PlanReason::MakesWay);
         }
-        if verdict.repair == Repair::Start && !self.is_adopted(current) {
-            let policy = policy_of(current, &self.former_policy(current));
-            let start = Step::Start { container: id(current) };
-            self.out.revive = vec![policy, start, self.wait(&id(current), FIRST_LOOK)];
-        }
+        self.out.instead = instead;
         let target = ContainerRef::Name(new.clone());
         self.out.action = PlanAction::Replace;
         self.out.reasons.push(reason);
@@ -245,6 +247,13 @@ impl Draft<'_> {
                 }),
             }),
         }
+    }
+
+    /// Where nothing may be pulled, what the engine has is all that there is.
+    fn refuse_without_image(&self) -> Result<(), Block> {
+        let module = self.input.module;
+        let is_refused = self.input.lacks_image && module.image_pull_policy == PullPolicy::Never;
+        if is_refused { Err(Block::NoImage(module.image.clone())) } else { Ok(()) }
     }
 
     /// Foreign names and ports are looked up before anything is stopped: the engine itself tells of a taken

@@ -49,6 +49,7 @@ impl Draft<'_> {
         match verdict.repair {
             Repair::None | Repair::Create | Repair::Unpause => {}
             Repair::Start => {
+                self.stop_the_other(current);
                 let step = self.settings_update(&container);
                 self.push(PlanAction::Start, PlanReason::Down(verdict.words), step);
                 self.out.steps.push(Step::Start { container: container.clone() });

@@ -18,6 +18,8 @@ pub(super) struct Works {
     pub(super) list: Vec<Work>,
     /// Numbers of the works that bring a module somewhere; removals wait for all of them.
     pub(super) modules: Vec<usize>,
+    /// What is done where one of these works fails: a replacement then does not begin.
+    instead: Vec<(Vec<usize>, ModuleName, Decision)>,
 }
 
 /// A module that is stopped early to make room, and the modules it makes room for.
@@ -102,7 +104,8 @@ impl Works {
             let makes_room_for: Vec<ModuleName> = drafts
                 .iter()
                 .filter(|draft| {
-                    draft.decision.needs_image || draft.decision.action == PlanAction::Start
+                    let Decision { needs_image, action, keeps_up, .. } = &draft.decision;
+                    *needs_image || *action == PlanAction::Start && !keeps_up
                 })
                 .filter(|draft| shares_with(draft.module, container))
                 .map(|draft| draft.name.clone())
@@ -182,6 +185,7 @@ impl Works {
             } = &draft.decision;
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
             requires.extend(needed.iter().filter_map(|network| networks.get(network)));
+            self.instead_of(draft, &requires);
             let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
             let number = self.add(purpose, reasons.clone(), steps.clone());
             let work = &mut self.list[number];
@@ -222,16 +226,29 @@ impl Works {
         }
     }
 
-    /// What is down is started again where what should take its place can't be pulled.
-    pub(super) fn revivals(&mut self, drafts: &[Draft<'_>]) {
-        for draft in drafts.iter().filter(|draft| !draft.decision.revive.is_empty()) {
-            let Some(pull) = draft.pull else { continue };
-            let purpose =
-                Purpose::Module { name: draft.name.clone(), action: PlanAction::StartAgain };
-            let steps = draft.decision.revive.clone();
-            let number = self.add(purpose, vec![PlanReason::NoImageForNext], steps);
-            self.list[number].when = When::AnyFailed(vec![pull]);
-            self.list[number].is_revival = true;
+    /// Notes what is done where a replacement does not begin, as one of these works has failed.
+    pub(super) fn instead_of(&mut self, draft: &Draft<'_>, requires: &[usize]) {
+        if let Some(instead) = &draft.decision.instead
+            && !requires.is_empty()
+        {
+            self.instead.push((requires.to_vec(), draft.name.clone(), Decision::clone(instead)));
+        }
+    }
+
+    /// What is there is kept up where what should take its place can't begin.
+    pub(super) fn instead(&mut self) {
+        for (requires, name, decision) in std::mem::take(&mut self.instead) {
+            let Decision { action, mut reasons, steps, remember, is_revival, .. } = decision;
+            let action = match action {
+                PlanAction::Start => PlanAction::StartAgain,
+                other => other,
+            };
+            reasons.push(PlanReason::NextNotBegun);
+            let number = self.add(Purpose::Module { name, action }, reasons, steps);
+            let work = &mut self.list[number];
+            work.when = When::AnyFailed(requires);
+            work.remember = remember;
+            work.is_revival = is_revival;
         }
     }
 

@@ -5,7 +5,9 @@
 
 use crate::apply::{DeviceRun, Outcome};
 use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
-use crate::plan::{Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, Purpose, judge};
+use crate::plan::{
+    Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, Purpose, Verdict, judge,
+};
 use crate::store::{ModuleReport, ModuleStanding};
 use std::collections::BTreeMap;
 
@@ -32,7 +34,7 @@ pub(super) fn standings(
         let container = ours.iter().find(|(of, _)| of == name).map(|(_, c)| *c);
         let tried = views.memory.modules.get(name).unwrap_or(&none);
         let verdict = judge(module, container, tried, views.now);
-        let (code, description) = trouble(name, views.plan, views.run)
+        let (code, description) = trouble(name, views, container, &verdict)
             .or_else(|| went_back(tried.failed.as_ref(), container, views.now))
             .unwrap_or((verdict.code, verdict.words));
         let former = views
@@ -80,13 +82,47 @@ fn went_back(
         .then(|| (failed.code, Block::FailedBefore(failed.clone()).to_string()))
 }
 
-/// What stood in the way of a module: a block, or the failure of one of its works.
-fn trouble(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> Option<(u16, String)> {
-    if let Some(block) = plan.blocked.get(name) {
-        return Some((block.code(), block.to_string()));
-    }
+/// What stood in the way of a module: a block, the failure of one of its works, or both.
+fn trouble(
+    name: &ModuleName,
+    views: &Views<'_>,
+    container: Option<&ObservedContainer>,
+    verdict: &Verdict,
+) -> Option<(u16, String)> {
+    let mut failures = failures(name, views.plan, views.run);
+    let block = views.plan.blocked.get(name);
+    let (code, words) = match block {
+        Some(block) => (block.code(), block.to_string()),
+        None => failures.next()?,
+    };
+    // What it has goes on, and where it does not, that is said too.
+    let is_down = container.is_some_and(|c| c.state != ContainerState::Running);
+    let is_amiss = is_down && verdict.code != 200 || container.is_some() && verdict.code >= 400;
+    let amiss = (block.is_some() && is_amiss).then(|| (verdict.code, verdict.words.clone()));
+    Some(match failures.next().or(amiss) {
+        None => (code, words),
+        Some((other, more)) => (worse(code, other), format!("{words}; what it has: {more}")),
+    })
+}
+
+/// The one that speaks for both.
+fn worse(one: u16, other: u16) -> u16 {
+    [one, other].into_iter().max_by_key(|code| weight(*code)).unwrap_or(one)
+}
+
+/// What failed weighs more than what was refused, and that more than what is on its way.
+fn weight(code: u16) -> (bool, bool, u16) {
+    (code >= 400, code >= 500, code)
+}
+
+/// The failures of its works: of what brings it to its manifest, and of what is done instead.
+fn failures<'a>(
+    name: &'a ModuleName,
+    plan: &'a DevicePlan,
+    run: &'a DeviceRun,
+) -> impl Iterator<Item = (u16, String)> + 'a {
     let outcome_of = |id: &usize| run.outcomes.get(id);
-    plan.works.iter().find_map(|work| {
+    plan.works.iter().filter_map(move |work| {
         let Purpose::Module { name: of, .. } = &work.purpose else { return None };
         if of != name {
             return None;
@@ -137,7 +173,7 @@ pub(super) fn device_status(
         return (400, format!("{words}; what it had stays in force"));
     }
     let amiss = || modules.iter().filter(|(_, m)| m.code != 200);
-    let worst = amiss().max_by_key(|(_, m)| (m.code >= 400, m.code >= 500, m.code));
+    let worst = amiss().max_by_key(|(_, m)| weight(m.code));
     match worst {
         Some((name, standing)) => {
             let more = match amiss().count() - 1 {

@@ -132,6 +132,9 @@ pub enum Wait {
         missing: usize,
         /// Of so many.
         of: usize,
+        /// What one of them says instead, if anything.
+        #[serde(default)]
+        because: String,
     },
     /// The phase has to stay good for so many milliseconds more.
     Soak {

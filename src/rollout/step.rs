@@ -71,6 +71,8 @@ struct Tally {
     away: usize,
     held: Vec<(DeviceId, String)>,
     marked: Vec<DeviceId>,
+    /// What one that is on its way says of that.
+    late: String,
     all: usize,
 }
 
@@ -338,7 +340,14 @@ impl Rollout {
             let seen = seen.get(device).unwrap_or(&nobody);
             match &member.place {
                 Place::Good => tally.good += 1,
-                Place::Admitted { .. } => tally.on_the_way += 1,
+                Place::Admitted { .. } => {
+                    tally.on_the_way += 1;
+                    if let Some(Report::OnTheWay(words)) = &seen.report
+                        && tally.late.is_empty()
+                    {
+                        tally.late = format!("{device}: {words}");
+                    }
+                }
                 Place::Failed { .. } if member.pardoned => tally.pardoned += 1,
                 Place::Failed { .. } if !member.again => tally.failed.push(device.clone()),
                 Place::Back { .. } => {}
@@ -420,16 +429,17 @@ impl Rollout {
         if left > 0 {
             self.wait = match silent {
                 0 => Wait::Soak { left },
-                missing => Wait::Reports { missing, of: looks.len() },
+                missing => Wait::Reports { missing, of: looks.len(), because: String::new() },
             };
             return false;
         }
         if !std::mem::replace(&mut phase.confirming, true) {
-            self.wait = Wait::Reports { missing: looks.len(), of: looks.len() };
+            let missing = looks.len();
+            self.wait = Wait::Reports { missing, of: missing, because: String::new() };
             decisions.extend(looks.into_iter().map(Decision::Look));
             return false;
         }
-        self.wait = Wait::Reports { missing: silent, of: looks.len() };
+        self.wait = Wait::Reports { missing: silent, of: looks.len(), because: String::new() };
         silent == 0
     }
 }
@@ -446,7 +456,8 @@ fn mark(device: &DeviceId, member: &Member) -> Mark {
 fn wait_of(tally: &Tally, need: usize) -> Wait {
     if tally.on_the_way + tally.ready.len() > 0 {
         let missing = tally.on_the_way + tally.ready.len();
-        return Wait::Reports { missing, of: missing + tally.good + tally.failed.len() };
+        let of = missing + tally.good + tally.failed.len();
+        return Wait::Reports { missing, of, because: tally.late.clone() };
     }
     let mut because = Vec::new();
     if tally.away > 0 {

@@ -165,8 +165,12 @@ impl Rollout {
             (Stage::RolledBack { words } | Stage::Halted { words }, _) => format!("{words}{back}"),
             (Stage::Paused { words }, _) => words.clone(),
             (Stage::Running, Wait::Nothing | Wait::Back { .. }) => format!("{phase} goes on"),
-            (Stage::Running, Wait::Reports { missing, of }) => {
-                format!("{missing} of {of} of {phase} not reported yet")
+            (Stage::Running, Wait::Reports { missing, of, because }) => {
+                let because = match because.as_str() {
+                    "" => String::new(),
+                    words => format!(" ({words})"),
+                };
+                format!("{missing} of {of} of {phase} not reported yet{because}")
             }
             (Stage::Running, Wait::CutOff) => {
                 format!("{phase} waits: no engine answers, so that no time counts")

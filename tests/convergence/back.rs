@@ -165,7 +165,7 @@ fn what_failed_in_probation_waits_and_what_works_is_kept_up() {
         assert!(world.pass(&second, None).await.failed());
         let plan = world.plan(&second).await;
         assert!(plan.works.is_empty());
-        insta::assert_snapshot!(blocks(&plan).join("\n"), @"web 500 not tried again before TIME UTC: hoist-new-web ends again and again, last with code 3");
+        insta::assert_snapshot!(blocks(&plan).join("\n"), @"web 500 not tried again before TIME UTC: web ends again and again, last with code 3");
 
         world.control().kill("web", 1).unwrap();
         world.control().update("web", Some("no"), None, None).unwrap();

@@ -2,13 +2,36 @@
 
 use crate::back::{lines, policy, web};
 use crate::block_on;
-use crate::world::World;
+use crate::passes::House;
+use crate::world::{Cut, World, manifest};
 use hoist::apply::{Outcome, Pace, run_device};
-use hoist::engine::simulated::{Behaviour, CallKind, Fault};
+use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault};
 use hoist::engine::{Engine as _, SecretValues};
-use hoist::model::{Hash, SecretName};
-use hoist::plan::{ContainerRef, Step, StepKind};
+use hoist::model::{Hash, Manifest, SecretName};
+use hoist::plan::{Block, ContainerRef, DevicePlan, Step, StepKind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Somebody stops a container.
+async fn stop(world: &World, name: &str) {
+    let seen = world.observe(&Default::default()).await.containers;
+    let id = seen.iter().find(|container| container.name == name).unwrap().id.clone();
+    let stop = Step::Stop { container: ContainerRef::Id(id), timeout: None };
+    world.engine.execute(&stop, &SecretValues::default()).await.unwrap();
+}
+
+/// A container that is nobody's of this device, with a port.
+fn run_foreign(control: &Control, name: &str, port: &str) {
+    let bindings = serde_json::json!({"80/tcp": [{"HostIp": "", "HostPort": port}]});
+    let body = serde_json::json!({"Image": "x:1", "HostConfig": {"PortBindings": bindings}});
+    control.load_image("x:1", &BTreeMap::new()).unwrap();
+    control.run_foreign(name, &body).unwrap();
+}
+
+fn blocks(plan: &DevicePlan) -> Vec<(u16, String)> {
+    plan.blocked.values().map(|block| (block.code(), block.to_string())).collect()
+}
 
 /// The connection breaks while a failed change is taken back: that is tried again, and where it stays broken the words say
 /// so, and the next run does it.
@@ -56,14 +79,10 @@ fn without_its_secret_a_module_is_kept_up_as_it_is() {
         for manifest in [&first, &web("web:2", "env = { PASSWORD = { secret = \"pw\" } }")] {
             let quiet = world.plan(manifest).await;
             assert!(quiet.works.is_empty() && quiet.specs.is_empty(), "{:#?}", quiet.works);
-            let id = world.observe(&Default::default()).await.containers[0].id.clone();
-            let stop = Step::Stop { container: ContainerRef::Id(id), timeout: None };
-            world.engine.execute(&stop, &SecretValues::default()).await.unwrap();
+            stop(&world, "web").await;
             let pass = world.pass(manifest, None).await;
             assert_eq!(lines(&pass.plan), ["▶ web   start   (it ended with code 137)"]);
-            let blocked: Vec<_> =
-                pass.plan.blocked.values().map(|b| (b.code(), b.to_string())).collect();
-            assert_eq!(blocked, [(422, "the variable PW is not set".to_owned())]);
+            assert_eq!(blocks(&pass.plan), [(422, "the variable PW is not set".to_owned())]);
             assert_eq!(world.containers().await, ["web running web:1"]);
             world.wait(600);
         }
@@ -84,11 +103,9 @@ fn what_is_down_is_started_again_where_its_successor_has_no_image() {
         let second = web("web:2", "");
         world.pass(&second, None).await;
         assert_eq!(world.containers().await, ["web running web:1"]);
-        let id = world.observe(&Default::default()).await.containers[0].id.clone();
-        let stop = Step::Stop { container: ContainerRef::Id(id), timeout: None };
-        world.engine.execute(&stop, &SecretValues::default()).await.unwrap();
+        stop(&world, "web").await;
         let pass = world.pass(&second, None).await;
-        let why = "it is down, and the image for its successor can't be had";
+        let why = "it ended with code 137, its successor can't be made";
         let planned = [
             "± web   replace   (specification differs)".to_owned(),
             format!("▶ web   start again   ({why})   only if that fails"),
@@ -101,11 +118,163 @@ fn what_is_down_is_started_again_where_its_successor_has_no_image() {
         // With its image it is replaced at once, and nothing is started for nothing.
         world.control().set_missing("web:2", false).unwrap();
         world.wait(600);
-        let id = world.observe(&Default::default()).await.containers[0].id.clone();
-        let stop = Step::Stop { container: ContainerRef::Id(id), timeout: None };
-        world.engine.execute(&stop, &SecretValues::default()).await.unwrap();
+        stop(&world, "web").await;
         let pass = world.pass(&second, None).await;
         assert!(pass.outcomes.values().any(|outcome| *outcome == Outcome::NotNeeded));
         assert_eq!(world.containers().await, ["web running web:2"]);
     });
+}
+
+/// What stands in the way of its successor does not keep it down.
+#[test]
+fn what_is_down_is_started_again_whatever_is_in_its_successors_way() {
+    block_on(async {
+        let never = "image-pull-policy = \"never\"\nports = [\"8080:80\"]";
+        for (foreign, second, code, said) in [
+            (
+                Some(("other", "9000")),
+                web("web:1", "ports = [\"9000:80\"]"),
+                409,
+                "publishes port 9000/tcp",
+            ),
+            (Some(("hoist-new-web", "9000")), web("web:2", ""), 409, "has the name"),
+            (None, web("web:2", never), 424, "the engine lacks image web:2"),
+        ] {
+            let mut world = World::new();
+            world.pass(&web("web:1", "ports = [\"8080:80\"]"), None).await;
+            if let Some((name, port)) = foreign {
+                run_foreign(&world.control(), name, port);
+            }
+            let quiet = world.pass(&second, None).await.plan;
+            assert!(quiet.works.is_empty(), "{:#?}", quiet.works);
+            stop(&world, "web").await;
+            let pass = world.pass(&second, None).await;
+            assert_eq!(lines(&pass.plan), ["▶ web   start   (it ended with code 137)"]);
+            assert!(!pass.failed());
+            let (blocked, words) = blocks(&pass.plan).remove(0);
+            assert!(blocked == code && words.contains(said), "{blocked} {words}");
+            assert!(world.containers().await.contains(&"web running web:1".to_owned()));
+            assert_eq!(policy(&world).await, "always");
+            assert!(world.plan(&second).await.works.is_empty());
+        }
+    });
+}
+
+fn two(web: (&str, &str), other: (&str, &str), more: &str) -> Arc<Manifest> {
+    let ((web, web_port), (other, other_port)) = (web, other);
+    manifest(&format!(
+        "target = \"*\"\n[modules.web]\nimage = \"{web}\"\nports = [\"{web_port}:80\"]\n\
+         [modules.other]\nimage = \"{other}\"\nports = [\"{other_port}:80\"]\n{more}\n"
+    ))
+}
+
+/// Two exchange their ports, and the other one can't be made: it keeps its port, and what is down is started as it is.
+#[test]
+fn what_is_down_is_started_again_where_another_module_can_not_give_up_its_port() {
+    block_on(async {
+        for (more, code) in [("image-pull-policy = \"never\"", Some(400)), ("", None)] {
+            let mut world = World::new();
+            world.pass(&two(("web:1", "8080"), ("other:1", "9000"), ""), None).await;
+            world.control().set_missing("other:2", true).unwrap();
+            stop(&world, "web").await;
+            let second = two(("web:1", "9000"), ("other:2", "8080"), more);
+            let pass = world.pass(&second, None).await;
+            let web = pass.plan.blocked.get("web").map(Block::code);
+            assert_eq!(web, code, "{:#?}", pass.plan.blocked);
+            let running = world.containers().await;
+            assert_eq!(running, ["other running other:1", "web running web:1"]);
+            assert_eq!(policy(&world).await, "always");
+        }
+    });
+}
+
+/// The port that its successor needs is not needed for that.
+#[test]
+fn nothing_makes_room_for_what_is_only_kept_up() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&two(("web:1", "8080"), ("other:1", "9000"), ""), None).await;
+        stop(&world, "web").await;
+        let more = "image-pull-policy = \"never\"\nports = [\"9000:80\"]";
+        let pass = world.pass(&web("web:2", more), None).await;
+        assert_eq!(lines(&pass.plan), ["▶ web   start   (it ended with code 137)"]);
+        assert_eq!(world.containers().await, ["other running other:1", "web running web:1"]);
+    });
+}
+
+/// Somebody started the previous one by hand, and what took its place is down: the harness sees when both run.
+#[test]
+fn what_is_kept_up_does_not_run_beside_the_previous_one() {
+    block_on(async {
+        let kept = "keep-previous = \"10m\"";
+        let mut world = World::new();
+        world.pass(&web("web:1", kept), None).await;
+        world.pass(&web("web:2", kept), None).await;
+        stop(&world, "web").await;
+        let seen = world.observe(&Default::default()).await.containers;
+        let old = seen.iter().find(|container| container.name == "hoist-old-web").unwrap();
+        let start = Step::Start { container: ContainerRef::Id(old.id.clone()) };
+        world.engine.execute(&start, &SecretValues::default()).await.unwrap();
+        run_foreign(&world.control(), "stranger", "9000");
+        let third = web("web:3", &format!("{kept}\nports = [\"9000:80\"]"));
+        world.pass(&third, None).await;
+        let all = world.containers().await;
+        assert!(all.contains(&"web running web:2".to_owned()), "{all:?}");
+        assert!(all.iter().any(|line| line.starts_with("hoist-old-web exited")), "{all:?}");
+    });
+}
+
+/// A power loss within a replacement, and the secret is gone since.
+#[test]
+fn without_its_secret_what_a_cut_off_run_left_is_settled() {
+    block_on(async {
+        let with_secret = |image| web(image, "env = { PASSWORD = { secret = \"pw\" } }");
+        let name = SecretName::parse("pw").unwrap();
+        let digest = Ok(Hash::of_texts("test", ["1"]));
+        let second = with_secret("web:2");
+        for call in 0.. {
+            let mut world = World::new();
+            world.secrets.insert(name.clone(), digest.clone());
+            world.pass(&with_secret("web:1"), None).await;
+            let cut = Cut { call, after: true, gently: false };
+            if !world.pass(&second, Some(cut)).await.was_cut {
+                assert!(call > 5);
+                break;
+            }
+            world.secrets.insert(name.clone(), Err("the variable PW is not set".to_owned()));
+            world.pass(&second, None).await;
+            let all = world.containers().await;
+            assert!(all.len() == 1 && all[0].starts_with("web running"), "cut at {call}: {all:?}");
+        }
+    });
+}
+
+/// A stranger took its port while it was down: both are said.
+#[test]
+fn what_is_blocked_and_down_says_both() {
+    let mut house = House::new();
+    let base = |image| {
+        format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\nports = [\"8080:80\"]\n")
+    };
+    house.write("deployments/base.toml", &base("web:1"));
+    house.apply(0);
+    let control = house.control("d1");
+    house.stop("d1", "web");
+    run_foreign(&control, "stranger", "8080");
+    house.write("deployments/base.toml", &base("web:2"));
+    house.apply(60);
+    let (code, words) = house.words("d1");
+    assert_eq!(code, 409);
+    insta::assert_snapshot!(words, @"web: container stranger publishes port 8080/tcp and is none of this device's modules; it is not touched; what it has: could not start 756a813fc9ec: Bind for 0.0.0.0:8080 failed: port is already allocated");
+    house.apply(1);
+    insta::assert_snapshot!(house.words("d1").1, @"web: container stranger publishes port 8080/tcp and is none of this device's modules; it is not touched; what it has: it ended with code 137; started again not before 08:01:11 UTC");
+    // The same where the image is what is missing.
+    house.write("deployments/base.toml", &base("web:3").replace("8080:80", "9000:80"));
+    control.set_missing("web:3", true).unwrap();
+    house.apply(60);
+    insta::assert_snapshot!(house.words("d1").1, @"web: could not pull web:3: the registry has no such image or tag (manifest unknown); what it has: could not start 756a813fc9ec: Bind for 0.0.0.0:8080 failed: port is already allocated");
+    control.remove("stranger").unwrap();
+    control.set_missing("web:3", false).unwrap();
+    house.apply(60);
+    assert_eq!(house.words("d1").0, 200);
 }

@@ -5,9 +5,10 @@ use crate::block_on;
 use crate::world::{World, manifest};
 use hoist::config::Config;
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault, Simulated};
-use hoist::engine::{Engine, FileForm};
+use hoist::engine::{Engine, FileForm, SecretValues};
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
+use hoist::plan::{ContainerRef, Step};
 use hoist::reconcile::{
     FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status, held_facts,
     live_facts, run_and_record, survey,
@@ -71,6 +72,16 @@ impl House {
     pub(crate) fn control(&self, device: &str) -> Control {
         let path = self.folder.path().join(format!("engines/{device}.json"));
         Simulated::open(Some(path), device).unwrap().control()
+    }
+
+    /// Somebody stops a container.
+    pub(crate) fn stop(&self, device: &str, name: &str) {
+        let path = self.folder.path().join(format!("engines/{device}.json"));
+        let engine = Simulated::open(Some(path), device).unwrap();
+        let seen = engine.control().observed().unwrap().containers;
+        let id = seen.iter().find(|container| container.name == name).unwrap().id.clone();
+        let stop = Step::Stop { container: ContainerRef::Id(id), timeout: None };
+        block_on(async { engine.execute(&stop, &SecretValues::default()).await.unwrap() });
     }
 
     /// One apply, so many seconds after the former.
@@ -144,7 +155,7 @@ impl House {
         })
     }
 
-    fn words(&self, device: &str) -> (u16, String) {
+    pub(crate) fn words(&self, device: &str) -> (u16, String) {
         let status = self.status();
         let found = status.devices.iter().find(|d| d.id.as_str() == device).unwrap();
         (found.code, found.description.clone())

@@ -6,7 +6,7 @@ use crate::testbed::{Dockerd, dockerds};
 use hoist::engine::docker::Docker;
 use hoist::engine::{Engine, EngineErrorKind, SecretValues, Wanted};
 use hoist::model::EngineAddress;
-use hoist::plan::Step;
+use hoist::plan::{ContainerRef, Step};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use tokio::time::Instant;
@@ -67,6 +67,12 @@ fn engines_that_talk_nonsense_are_told_in_words() {
     insta::assert_snapshot!(
         error,
         @"could not ask unix:///nonexistent/engine.sock for its version: the engine is not reached: there is no such socket"
+    );
+    let start = Step::Start { container: ContainerRef::Name("web".to_owned()) };
+    let error = runtime.block_on(nobody.execute(&start, &SecretValues::default())).unwrap_err();
+    insta::assert_snapshot!(
+        error,
+        @"could not start web: could not ask unix:///nonexistent/engine.sock for its version: the engine is not reached: there is no such socket"
     );
 }
 

@@ -34,9 +34,7 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
             "ends at once",
             format!("image = \"test/app:1\"\n{}\n{port}", sh("echo broken; exit 3")),
             500,
-            vec![
-                "app: hoist-new-app ends again and again, last with code 3; its last words: broken",
-            ],
+            vec!["app: app ends again and again, last with code 3; its last words: broken"],
         ),
         ("is unhealthy", health("\"CMD\", \"false\""), 500, vec!["unhealthy"]),
         (

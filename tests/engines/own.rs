@@ -400,3 +400,33 @@ fn an_interrupt_takes_back_what_is_half_done_and_a_second_one_leaves_at_once() {
     assert_eq!(run.exit_code(), Some(4));
     assert_eq!(site.containers(1), [("app".to_owned(), "running test/app:2".to_owned())].into());
 }
+
+/// Somebody stops it, and what should take its place is blocked: by a name that is taken, by an image that may not be pulled.
+#[test]
+fn what_is_down_is_up_again_though_its_successor_is_blocked() {
+    let Some(site) = Site::new(1) else { return };
+    site.write("deployments/base.toml", &good("test/app:1"));
+    site.apply().expect(0);
+    let before = inspect(&site, 1, "app")["Id"].clone();
+    let stranger = start_by_hand(&site, 1, "hoist-new-app", &json!({}));
+    let never = format!("command = {OBEDIENT}\nimage-pull-policy = \"never\"");
+    for (file, says) in [
+        (good("test/app:2"), "container hoist-new-app"),
+        (base("test/nowhere:1", &never), "the engine lacks image test/nowhere:1"),
+    ] {
+        site.engines[0].raw("POST", "/containers/app/stop?t=0", None);
+        site.write("deployments/base.toml", &file);
+        // It was started a moment ago, too.
+        let said = site.hoist(&["apply", "--worktree", "--yes", "--retry"]);
+        let app = inspect(&site, 1, "app");
+        assert_eq!(app["Id"], before, "{}", said.stdout);
+        assert_eq!(app["State"]["Running"], true, "{}", said.stdout);
+        assert_eq!(app["HostConfig"]["RestartPolicy"]["Name"], "always");
+        let status = site.device_status("d1")["status"]["description"].to_string();
+        assert!(status.contains(says) && !status.contains("what it has"), "{status}");
+        if says.starts_with("container") {
+            assert_eq!(inspect(&site, 1, "hoist-new-app")["Id"], stranger.as_str());
+            site.engines[0].raw("DELETE", "/containers/hoist-new-app?force=1", None);
+        }
+    }
+}

@@ -10,10 +10,10 @@ use hoist::engine::{
 use hoist::model::{DeviceId, EngineReport, Observation};
 use hoist::plan::{Step, StepOutput};
 use hoist::reconcile::{
-    Gate, Snapshot, Tally, WatchParts, WatchSettings, Wish, machine_clock, watch,
+    Gate, Snapshot, Tally, WatchParts, WatchSettings, Wish, kept_rollout, machine_clock, watch,
 };
 use hoist::source::Remote;
-use hoist::store::Store;
+use hoist::store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,14 +21,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch as latest};
 
 const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n";
-const TILLS: &str =
-    "[tags]\nenvironment = \"prod\"\n[[device]]\nid = \"till-1\"\n[[device]]\nid = \"till-2\"\n";
+const TILLS: &str = "[tags]\nenvironment = \"prod\"\n[[device]]\nid = \"till-1\"\ntags.ring = \"first\"\n[[device]]\nid = \"till-2\"\n";
 
 /// An engine for which Hoist has a fault: the next calls panic.
 struct Breaking {
     engine: Simulated,
     facts: AtomicUsize,
     lists: AtomicUsize,
+    stops: AtomicUsize,
 }
 
 fn break_down(left: &AtomicUsize) {
@@ -54,6 +54,9 @@ impl Engine for Breaking {
         step: &'a Step,
         secrets: &'a SecretValues,
     ) -> EngineFuture<'a, StepOutput> {
+        if matches!(step, Step::Stop { .. }) {
+            break_down(&self.stops);
+        }
         self.engine.execute(step, secrets)
     }
 
@@ -102,66 +105,197 @@ fn settings() -> WatchSettings {
     }
 }
 
+/// A daemon over two tills, of which the first one has a [`Breaking`] engine.
+struct Shop {
+    place: Place,
+    breaking: Arc<Breaking>,
+    one: Control,
+    two: Control,
+    runtime: tokio::runtime::Runtime,
+    daemon: tokio::task::JoinHandle<Result<(), StoreError>>,
+    wish: mpsc::Sender<Wish>,
+    stop: latest::Sender<bool>,
+}
+
+fn id(name: &str) -> DeviceId {
+    DeviceId::parse(name).expect("a name")
+}
+
+impl Shop {
+    fn open(fleet: &str, facts: usize, lists: usize) -> Self {
+        let place = Place::new(&[
+            ("fleet.toml", fleet),
+            ("devices/tills.toml", TILLS),
+            ("deployments/base.toml", &base("1")),
+        ]);
+        let open = |name: &str| Simulated::open(None, name).expect("an engine");
+        let (first, second) = (open("till-1"), open("till-2"));
+        let (one, two) = (first.control(), second.control());
+        let (facts, lists) = (AtomicUsize::new(facts), AtomicUsize::new(lists));
+        let breaking =
+            Arc::new(Breaking { engine: first, facts, lists, stops: AtomicUsize::new(0) });
+        let engines: BTreeMap<DeviceId, Arc<dyn Engine>> = [
+            (id("till-1"), Arc::clone(&breaking) as Arc<dyn Engine>),
+            (id("till-2"), Arc::new(second)),
+        ]
+        .into();
+        let store = Arc::new(Store::open(&place.state_folder()).expect("a store"));
+        let lock = store.lock().expect("nobody else works on it");
+        let (wish, wishes) = mpsc::channel(8);
+        let (snapshots, _seen) = latest::channel(Arc::new(Snapshot::default()));
+        let (stop, stopped) = latest::channel(false);
+        let parts = WatchParts {
+            remote: Arc::new(Remote::here(&place.fleet(), "main")),
+            gate: Gate::new(Config::built_in(), None, store.hash_key().0).with_engines(engines),
+            store,
+            lock,
+            tally: Arc::new(Tally::default()),
+            wishes,
+            snapshots,
+            stop: stopped,
+            wall: machine_clock(),
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let daemon = runtime.spawn(watch(settings(), parts));
+        Self { place, breaking, one, two, runtime, daemon, wish, stop }
+    }
+
+    /// Whether the first till's status has this code.
+    fn says(&self, code: u16) -> bool {
+        self.place.device("till-1").is_some_and(|known| known.status.code == code)
+    }
+
+    /// Whoever doesn't want to wait for a pause need not.
+    fn poke(&self) {
+        self.runtime.block_on(self.wish.send(Wish::Poke(id("till-1")))).expect("a daemon");
+    }
+
+    fn close(self) {
+        self.stop.send_replace(true);
+        let limit = Duration::from_secs(4);
+        let daemon = self.daemon;
+        let ended = self.runtime.block_on(async { tokio::time::timeout(limit, daemon).await });
+        ended.expect("nothing is waited for").expect("no panic").expect("no trouble");
+    }
+}
+
+fn runs(control: &Control, image: &str) -> bool {
+    let all = control.observed().expect("a list").containers;
+    all.iter().any(|container| container.image == image)
+}
+
 #[test]
 fn what_breaks_down_is_told_and_tried_again_and_holds_up_nothing_else() {
-    let place = Place::new(&[
-        ("fleet.toml", FLEET),
-        ("devices/tills.toml", TILLS),
-        ("deployments/base.toml", &base("1")),
-    ]);
-    let id = |name: &str| DeviceId::parse(name).expect("a name");
-    let open = |name: &str| Simulated::open(None, name).expect("an engine");
-    let (first, second) = (open("till-1"), open("till-2"));
-    let (one, two) = (first.control(), second.control());
     // Within the first look at the repository what runs is listed; a device's own first look asks for facts.
-    let (facts, lists) = (AtomicUsize::new(1), AtomicUsize::new(1));
-    let breaking = Arc::new(Breaking { engine: first, facts, lists });
-    let engines: BTreeMap<DeviceId, Arc<dyn Engine>> = [
-        (id("till-1"), Arc::clone(&breaking) as Arc<dyn Engine>),
-        (id("till-2"), Arc::new(second)),
-    ]
-    .into();
-    let store = Arc::new(Store::open(&place.state_folder()).expect("a store"));
-    let lock = store.lock().expect("nobody else works on it");
-    let (wish, wishes) = mpsc::channel(8);
-    let (snapshots, _seen) = latest::channel(Arc::new(Snapshot::default()));
-    let (stop, stopped) = latest::channel(false);
-    let parts = WatchParts {
-        remote: Arc::new(Remote::here(&place.fleet(), "main")),
-        gate: Gate::new(Config::built_in(), None, store.hash_key().0).with_engines(engines),
-        store,
-        lock,
-        tally: Arc::new(Tally::default()),
-        wishes,
-        snapshots,
-        stop: stopped,
-        wall: machine_clock(),
-    };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let daemon = runtime.spawn(watch(settings(), parts));
-    let says = |code: u16| place.device("till-1").is_some_and(|known| known.status.code == code);
-    let runs = |control: &Control, image: &str| {
-        let all = control.observed().expect("a list").containers;
-        all.iter().any(|container| container.image == image)
-    };
-
-    place.until("the other device", || runs(&two, "web:1"));
-    place.until("told", || says(500));
+    let shop = Shop::open(FLEET, 1, 1);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    place.until("the other device", || runs(two, "web:1"));
+    place.until("told", || shop.says(500));
     let words = place.device("till-1").expect("known").status.description;
     assert!(words.contains("a fault of Hoist") && !words.contains("a test wants"), "{words}");
-    place.until("tried again", || runs(&one, "web:1") && says(200));
+    place.until("tried again", || runs(one, "web:1") && shop.says(200));
 
     breaking.lists.store(1, Ordering::SeqCst);
     place.commit(&[("deployments/base.toml", &base("2"))]);
-    place.until("told again", || says(500));
+    place.until("told again", || shop.says(500));
     assert_eq!(breaking.lists.load(Ordering::SeqCst), 0);
-    // Whoever doesn't want to wait for the pause need not.
-    let poke = Wish::Poke(id("till-1"));
-    runtime.block_on(wish.send(poke)).expect("a daemon");
-    place.until("the second", || runs(&one, "web:2") && runs(&two, "web:2") && says(200));
+    shop.poke();
+    place.until("the second", || runs(one, "web:2") && runs(two, "web:2") && shop.says(200));
+    shop.close();
+}
 
-    stop.send_replace(true);
-    let limit = Duration::from_secs(4);
-    let ended = runtime.block_on(async { tokio::time::timeout(limit, daemon).await });
-    ended.expect("nothing is waited for").expect("no panic").expect("no trouble");
+/// The first till is let in, and no look at it succeeds from then on: its phase waits for that, says so, and fails by its
+/// time limit. While it soaks, one look that breaks down is no failure.
+#[test]
+fn a_rollout_waits_for_what_breaks_down_as_long_as_its_phase_may_take() {
+    let phased = |soak: &str| {
+        format!(
+            "{FLEET}[guards]\nmax-devices-disrupted = \"100%\"\n[rollout]\nsoak = \"{soak}\"\ntimeout = \"4s\"\n\
+             [[rollout.phases]]\nname = \"first\"\ntarget = \"tags.ring = 'first'\"\n"
+        )
+    };
+    let shop = Shop::open(&phased("3s"), 0, 0);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    let rollout = || {
+        let kept = kept_rollout(&place.store().expect("a store")).expect("readable");
+        kept.map(|rollout| rollout.standing()).map(|standing| (standing.state, standing.reason))
+    };
+    let says = |state: &str, text: &str| {
+        rollout().is_some_and(|(is, reason)| is == state && reason.contains(text))
+    };
+    place.until("the first", || runs(one, "web:1") && runs(two, "web:1") && shop.says(200));
+
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("it soaks", || says("running", "first soaks"));
+    breaking.lists.store(1, Ordering::SeqCst);
+    shop.poke();
+    place.until("told", || shop.says(500));
+    // Its pause is longer than the phase may take here.
+    shop.poke();
+    place.until("well again", || shop.says(200));
+    place.until("all have it", || says("done", "") && runs(one, "web:2") && runs(two, "web:2"));
+
+    breaking.lists.store(usize::MAX, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &base("3"))]);
+    place.until("it says what it waits for", || {
+        says("running", "1 of 1 of first not reported yet (till-1: looking at it broke down")
+    });
+    let why =
+        "till-1: it has not succeeded in 4s: looking at it broke down, which is a fault of Hoist";
+    place.until("time is up", || says("rolled back", why));
+    assert!(says("rolled back", "1 on the way back"), "{:?}", rollout());
+    assert!(!runs(two, "web:3"), "nobody else goes");
+
+    breaking.lists.store(0, Ordering::SeqCst);
+    shop.poke();
+    place.until("back", || shop.says(200) && !says("rolled back", "on the way back"));
+    assert!(runs(one, "web:2") && runs(two, "web:2"));
+    shop.close();
+}
+
+/// A device at which nobody can look is not let in, and that is what its phase says.
+#[test]
+fn what_breaks_down_before_its_turn_is_not_let_in() {
+    let phased = format!(
+        "{FLEET}[guards]\nmax-devices-disrupted = \"100%\"\n[rollout]\nsoak = \"0s\"\ntimeout = \"2s\"\n\
+         [[rollout.phases]]\nname = \"first\"\ntarget = \"tags.ring = 'first'\"\n"
+    );
+    let shop = Shop::open(&phased, 0, 0);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    let reason = || {
+        let kept = kept_rollout(&place.store().expect("a store")).expect("readable");
+        kept.map_or(String::new(), |rollout| rollout.standing().reason)
+    };
+    place.until("the first", || runs(one, "web:1") && runs(two, "web:1") && shop.says(200));
+    breaking.lists.store(usize::MAX, Ordering::SeqCst);
+    shop.poke();
+    place.until("told", || shop.says(500));
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("held", || {
+        reason().starts_with("first waits: 1 held (till-1: looking at it broke down")
+    });
+    breaking.lists.store(0, Ordering::SeqCst);
+    shop.poke();
+    place.until("all have it", || runs(one, "web:2") && runs(two, "web:2"));
+    shop.close();
+}
+
+/// It breaks down within a run that has taken the policy away by which the engine starts the container itself, and then
+/// nothing is to be changed any more.
+#[test]
+fn what_a_run_did_that_broke_down_is_not_taken_for_undone() {
+    let shop = Shop::open(FLEET, 0, 0);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    place.until("the first", || runs(one, "web:1") && runs(two, "web:1") && shop.says(200));
+    breaking.stops.store(usize::MAX, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("told", || shop.says(500));
+    assert_eq!(one.restart_policy("web").expect("it is there"), "no");
+    breaking.stops.store(0, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &base("1"))]);
+    place.until("as before", || {
+        let policy = one.restart_policy("web").expect("it is there");
+        policy == "always" && runs(one, "web:1") && !runs(one, "web:2") && shop.says(200)
+    });
+    shop.close();
 }

@@ -29,13 +29,18 @@ const LONGEST_STOP: Duration = Duration::from_secs(900);
 /// An engine needs so long beyond a stop's own timeout.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
 
+/// An engine that can't be asked for its version on a new connection did not get to the step itself.
+fn before(step: &Step, error: EngineError) -> EngineError {
+    EngineError { message: format!("could not {step}: {}", error.message), ..error }
+}
+
 impl Docker {
     pub(super) async fn run(
         &self,
         step: &Step,
         secrets: &SecretValues,
     ) -> Result<StepOutput, EngineError> {
-        self.negotiate().await?;
+        self.negotiate().await.map_err(|error| before(step, error))?;
         let call = match step {
             Step::Pull { image, credentials, if_present_is_enough } => {
                 return self

@@ -7,6 +7,7 @@ use super::Docker;
 use super::failure::tidied;
 use super::wire::Inspected;
 use crate::engine::{EngineError, EngineErrorKind, SecretValues};
+use crate::plan::module_in;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
@@ -61,7 +62,7 @@ impl Docker {
                 Verdict::Good => return Ok(()),
                 Verdict::Failed(words) => {
                     let lines = self.last_lines(container, secrets).await;
-                    let name = seen.name.trim_start_matches('/');
+                    let name = module_in(seen.name.trim_start_matches('/'));
                     let message = format!("{name} {words}{lines}");
                     return Err(EngineError::new(EngineErrorKind::ModuleFailed, message));
                 }
@@ -69,7 +70,7 @@ impl Docker {
             }
             let left = deadline.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                let name = seen.name.trim_start_matches('/');
+                let name = module_in(seen.name.trim_start_matches('/'));
                 let health = seen.state.health.map_or_else(String::new, |health| {
                     format!(", its health is `{}`", health.status)
                 });

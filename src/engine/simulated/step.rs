@@ -7,7 +7,7 @@ use super::listen::told_of;
 use super::world::{Behaviour, Image, Network, Process, StoredFile, World, full_reference};
 use crate::engine::{Cause, EngineError, EngineErrorKind, EventKind, SecretValues};
 use crate::model::{ENGINE_FILES, Health, ImageReference};
-use crate::plan::{FileEntry, Step, StepOutput};
+use crate::plan::{FileEntry, Step, StepOutput, module_in};
 use std::collections::BTreeMap;
 
 /// The code of a process that the engine kills.
@@ -407,7 +407,8 @@ impl World {
     ) -> Result<(), EngineError> {
         let begun = self.now;
         let first = self.container(container)?;
-        let (id, name, restarts) = (first.id.clone(), first.name.clone(), first.restart_count);
+        let (id, name, restarts) =
+            (first.id.clone(), module_in(&first.name).to_owned(), first.restart_count);
         loop {
             let seen = self.container(&id)?;
             let failed = |words: String| {

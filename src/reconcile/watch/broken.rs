@@ -33,6 +33,11 @@ pub(super) async fn caught(part: Part, task: impl Future<Output = Done> + Send) 
     AssertUnwindSafe(task).catch_unwind().await.unwrap_or(Done::Broke(part))
 }
 
+/// What is said of a device.
+fn words() -> String {
+    format!("looking at it broke down, which is {FAULT}; it is tried again with growing pauses")
+}
+
 impl Daemon {
     /// A look at a device broke down: the device says so, and is looked at again as one that fails.
     ///
@@ -50,10 +55,13 @@ impl Daemon {
         let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
         let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
         let since = Some(&stored.status).filter(|s| s.code == 500).map_or(now, |s| s.since);
-        let description = format!(
-            "looking at it broke down, which is {FAULT}; it is tried again with growing pauses"
-        );
-        stored.status = StatusSince { code: 500, description, since };
+        stored.status = StatusSince { code: 500, description: words(), since };
+        // What a run that broke off did is not known.
+        if let Some(memory) = self.memories.get_mut(device) {
+            memory.doubt_all();
+        }
+        self.progress.broken.insert(device.clone(), words());
+        self.progress.has_news = true;
         if self.devices.get(device).map(AsRef::as_ref) != Some(&stored) {
             self.shared.store.record_device(&stored)?;
             Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));

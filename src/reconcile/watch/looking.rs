@@ -87,6 +87,7 @@ impl Daemon {
         match known {
             Ok(Some((stored, memory))) => {
                 self.progress.answered.insert(device.clone());
+                self.progress.broken.remove(&device);
                 if !is_outdated {
                     self.progress.reported.insert(device.clone(), intended);
                 }

@@ -29,6 +29,7 @@ struct Kept {
     memories: BTreeMap<DeviceId, DeviceMemory>,
     rollout: Option<Rollout>,
     answered: BTreeSet<DeviceId>,
+    broken: BTreeMap<DeviceId, String>,
     formers: BTreeMap<DeviceId, InForce>,
     behind: BTreeMap<DeviceId, Assignment>,
 }
@@ -100,6 +101,7 @@ impl Daemon {
             memories: self.memories.clone(),
             rollout: self.rollout.clone(),
             answered: self.progress.answered.clone(),
+            broken: self.progress.broken.clone(),
             formers: self.progress.formers.clone(),
             behind: self.behind.clone(),
         };
@@ -113,10 +115,11 @@ impl Daemon {
         };
         let written = write(self, names);
         if written.is_err() {
-            let Kept { devices, memories, rollout, answered, formers, behind } = before;
+            let Kept { devices, memories, rollout, answered, broken, formers, behind } = before;
             (self.devices, self.memories, self.rollout, self.behind) =
                 (devices, memories, rollout, behind);
-            (self.progress.answered, self.progress.formers) = (answered, formers);
+            (self.progress.answered, self.progress.broken) = (answered, broken);
+            self.progress.formers = formers;
         }
         written
     }
@@ -133,6 +136,9 @@ impl Daemon {
                 {
                     rollout.mark_anew(device, wanted, template);
                 }
+            }
+            if let Some(words) = self.progress.broken.remove(former) {
+                self.progress.broken.insert(device.clone(), words);
             }
             if self.progress.answered.remove(former) {
                 self.progress.answered.insert(device.clone());

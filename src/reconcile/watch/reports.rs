@@ -44,12 +44,14 @@ impl Daemon {
         let against = self.against(accepted);
         let seen = |device: &DeviceId| {
             let stored = self.devices.get(device);
+            let broken = self.progress.broken.get(device);
             let answered = self.progress.answered.contains(device) || self.was_good(device);
             let pin =
                 self.orders.pin_of(device, &against).map(|pin| format!("pinned by {}", pin.who));
             Seen {
-                reachable: answered
-                    && stored.is_some_and(|stored| stored.status.code != UNREACHABLE),
+                // Its engine is not what does not answer, and time counts.
+                reachable: broken.is_some()
+                    || answered && stored.is_some_and(|stored| stored.status.code != UNREACHABLE),
                 held: pin
                     .or_else(|| self.orders.pause_of(device, &against))
                     .or_else(|| unfillable(accepted, device))
@@ -57,10 +59,13 @@ impl Daemon {
                         // A new device has nothing that anybody could know: it waits for its turn and for nothing else.
                         let stored = stored.filter(|_| !self.fresh.contains(device))?;
                         unknown_content(stored)
-                    }),
+                    })
+                    .or_else(|| broken.filter(|_| self.waits(device)).cloned()),
                 report: stored.and_then(|stored| self.report(device, stored)),
                 works: stored.is_some_and(|stored| {
-                    self.progress.reported.contains_key(device) && is_at_work(stored)
+                    broken.is_none()
+                        && self.progress.reported.contains_key(device)
+                        && is_at_work(stored)
                 }),
             }
         };
@@ -75,6 +80,11 @@ impl Daemon {
         member.is_some_and(|member| member.place == Place::Good)
     }
 
+    /// Whether it has not been let in: where a look at it breaks down, that would change nothing.
+    fn waits(&self, device: &DeviceId) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| rollout.waits_for(device))
+    }
+
     fn report(&self, device: &DeviceId, stored: &StoredDevice) -> Option<Report> {
         let rollout = self.rollout.as_ref()?;
         let member = rollout.members.get(device)?;
@@ -86,6 +96,10 @@ impl Daemon {
             Place::Back { .. } => &member.back_to,
             Place::Admitted { .. } | Place::Good | Place::Failed { .. } => &rollout.to,
         };
+        // That nobody could look says nothing of the revision: it fails if that lasts as long as its phase may take.
+        if let Some(words) = self.progress.broken.get(device) {
+            return Some(Report::OnTheWay(words.clone()));
+        }
         (self.progress.reported.get(device)? == expected).then(|| report_of(member, stored))
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) reported: BTreeMap<DeviceId, String>,
     /// Devices whose engine answered the last look, since the daemon began.
     pub(super) answered: BTreeSet<DeviceId>,
+    /// Devices whose last look broke down by a fault of Hoist, and what is said of that.
+    pub(super) broken: BTreeMap<DeviceId, String>,
     /// Devices whose look under way began before they were moved: what it says is none of a new try.
     pub(super) outdated: BTreeSet<DeviceId>,
     /// Whether something was seen since the last step.
