@@ -5,10 +5,11 @@
 //! revision the columns go on: those of new properties are added, devices that are others or report something else are
 //! put in their places, and only new conditions are asked.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, side_by_side};
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
 use crate::model::{Devices, Facts};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// With more changed devices than this, everything is asked anew.
@@ -72,7 +73,14 @@ impl Answers {
         let conditions = conditions(fleet);
         let needed = Columns::needed_by(conditions.values().copied());
         if !self.columns.are_just(&needed) {
-            Arc::make_mut(&mut self.columns).have_just(&needed, facts);
+            let names = self.columns.missing(&needed);
+            let parts = match names.as_slice() {
+                [] => Vec::new(),
+                names => side_by_side(shares(fleet.devices.len()), 1, |range| {
+                    self.columns.read(names, facts, range)
+                }),
+            };
+            Arc::make_mut(&mut self.columns).have_just(&needed, (names, parts));
         }
         for (text, condition) in conditions {
             self.met.entry(text).or_insert_with(|| self.columns.matches(condition));
@@ -103,6 +111,13 @@ impl Answers {
     pub(super) fn lacking(&self, root: Root, path: &[String]) -> usize {
         self.columns.devices().len() - self.columns.defined(root, path).count()
     }
+}
+
+/// The numbers of devices in shares that are worth a thread.
+pub(super) fn shares(devices: usize) -> Vec<Range<usize>> {
+    const SHARE: usize = 64 * 512;
+    let starts = (0..devices.max(1)).step_by(SHARE);
+    starts.map(|start| start..devices.min(start + SHARE)).collect()
 }
 
 /// The numbers of the devices that are others in a newer list; `None` where numbers mean others there, or where many

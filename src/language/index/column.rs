@@ -82,21 +82,38 @@ impl<'a> Rising<'a> {
         code
     }
 
-    /// The column of all that were added.
-    pub(super) fn finish(self) -> Column {
+    /// All that were added.
+    pub(super) fn finish(self) -> Part {
         let Self { codes, values, .. } = self;
-        let values: Vec<_> =
-            std::iter::once(None).chain(values.into_iter().cloned().map(Some)).collect();
-        let devices = if values.len() <= FEW {
-            let mut devices = vec![Bitmap::none(codes.len()); values.len()];
-            for (device, code) in codes.iter().enumerate() {
-                devices[*code as usize].set(device, true);
-            }
-            OfDevices::Few(devices)
-        } else {
-            OfDevices::Many(codes)
-        };
-        Column { values, devices }
+        Part { codes, values: values.into_iter().cloned().collect() }
+    }
+}
+
+/// A column of some of the devices.
+pub(super) struct Part {
+    codes: Vec<u32>,
+    /// From code 1 on.
+    values: Vec<Value>,
+}
+
+impl Part {
+    /// Adds another part behind this one.
+    fn append(&mut self, other: Self) {
+        let mut known: BTreeMap<Key<'_>, u32> =
+            self.values.iter().map(Key::of).zip(1_u32..).collect();
+        let mut of_other = vec![0];
+        let mut new: Vec<&Value> = Vec::new();
+        for value in &other.values {
+            let next = code(self.values.len() + new.len() + 1);
+            let found = *known.entry(Key::of(value)).or_insert_with(|| {
+                new.push(value);
+                next
+            });
+            of_other.push(found);
+        }
+        let new: Vec<Value> = new.into_iter().cloned().collect();
+        self.values.extend(new);
+        self.codes.extend(other.codes.into_iter().map(|code| of_other[code as usize]));
     }
 }
 
@@ -125,6 +142,25 @@ impl RecentTexts {
 }
 
 impl Column {
+    /// The column that parts make up.
+    pub(super) fn of(parts: Vec<Part>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut whole = parts.next().unwrap_or(Part { codes: Vec::new(), values: Vec::new() });
+        parts.for_each(|part| whole.append(part));
+        let Part { codes, values } = whole;
+        let values: Vec<_> = std::iter::once(None).chain(values.into_iter().map(Some)).collect();
+        let devices = if values.len() <= FEW {
+            let mut devices = vec![Bitmap::none(codes.len()); values.len()];
+            for (device, code) in codes.iter().enumerate() {
+                devices[*code as usize].set(device, true);
+            }
+            OfDevices::Few(devices)
+        } else {
+            OfDevices::Many(codes)
+        };
+        Self { values, devices }
+    }
+
     /// What a device has.
     pub(super) fn value(&self, device: usize) -> Option<Scalar<'_>> {
         let code = match &self.devices {
