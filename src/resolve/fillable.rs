@@ -5,7 +5,6 @@
 //! are looked at. Not here: whether a filled form is allowed.
 
 use super::ResolvedCohort;
-use super::answers::{changed, shares};
 use super::standings::Standings;
 use crate::fleet::side_by_side;
 use crate::language::Bitmap;
@@ -54,7 +53,7 @@ impl Fillable {
 
     /// Looks at what is not known yet of the tags that cohorts need; what no cohort needs is forgotten.
     fn learn(&mut self, devices: &Arc<Devices>, cohorts: &[Arc<ResolvedCohort>]) {
-        match changed(&self.devices, devices) {
+        match devices.others_than(&self.devices) {
             None => self.tags.clear(),
             Some(changed) => {
                 let changed = changed.into_iter().filter_map(|n| Some((n, devices.at(n)?)));
@@ -84,7 +83,7 @@ impl Fillable {
             return;
         }
         let devices = Arc::clone(&self.devices);
-        let parts = side_by_side(shares(devices.len()), 1, |range| read(paths, &devices, range));
+        let parts = side_by_side(devices.shares(), 1, |range| read(paths, &devices, range));
         for path in paths {
             self.tags.insert(path.clone(), Tag::unknown(0));
         }

@@ -59,7 +59,7 @@ impl Bitmap {
 
     /// Adds the numbers of another set behind those that may be in this one; that is a multiple of 64 of them.
     pub fn append(&mut self, other: &Self) {
-        debug_assert!(self.len.is_multiple_of(64), "else bits would have to move");
+        assert!(self.len.is_multiple_of(64), "else bits would have to move");
         self.words.extend(&other.words);
         self.len += other.len;
     }

@@ -101,7 +101,7 @@ impl Columns {
     }
 
     /// Adds columns whose parts cover all devices in their order, and takes those out that nobody needs.
-    pub fn have_just(
+    pub fn keep_and_add(
         &mut self,
         needed: &BTreeSet<ColumnName>,
         (names, parts): (Vec<ColumnName>, Vec<ColumnsPart>),
@@ -114,18 +114,21 @@ impl Columns {
         }
     }
 
-    /// Takes over a list of as many devices in which those of some numbers are others.
-    pub fn see(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
+    /// Goes over to a list of as many devices in which those of some numbers are others, or report something else.
+    pub fn go_over_to(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
         self.devices = devices;
-        let changed =
-            changed.iter().filter_map(|number| Some((*number, self.devices.at(*number)?)));
-        for (number, device) in changed {
-            let reported = facts.reported(device);
-            for ((root, path), column) in &mut self.columns {
-                let table = table_of(*root, device, &reported);
-                let value = table.and_then(|table| Value::lookup(table, path));
-                Arc::make_mut(column).set(number, value);
+        let changed: Vec<(usize, &Arc<Device>)> = changed
+            .iter()
+            .filter_map(|number| Some((*number, self.devices.at(*number)?)))
+            .collect();
+        let reported: Vec<_> = changed.iter().map(|(_, device)| facts.reported(device)).collect();
+        for ((root, path), column) in &mut self.columns {
+            let mut changes = Vec::with_capacity(changed.len());
+            for ((number, device), reported) in changed.iter().zip(&reported) {
+                let table = table_of(*root, device, reported);
+                changes.push((*number, table.and_then(|table| Value::lookup(table, path))));
             }
+            Arc::make_mut(column).change(&changes);
         }
     }
 

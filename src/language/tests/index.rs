@@ -46,7 +46,7 @@ fn make(columns: &mut Columns, conditions: &[Condition], facts: &Facts) {
     let (names, devices) = (columns.missing(&needed), columns.devices().len());
     let parts = (0..devices).step_by(17).map(|start| start..devices.min(start + 17));
     let parts = parts.map(|range| columns.read(&names, facts, range)).collect();
-    columns.have_just(&needed, (names, parts));
+    columns.keep_and_add(&needed, (names, parts));
 }
 
 fn agree(columns: &Columns, conditions: &[Condition]) -> Result<(), TestCaseError> {
@@ -110,7 +110,7 @@ proptest! {
             let found = query.find(&columns).expect("all columns are there");
             let met: Vec<&Device> =
                 found.met.numbers().map(|n| &**devices.at(n).unwrap()).collect();
-            let by_columns = query.evaluate_found(found, met.into_iter().map(row));
+            let by_columns = query.evaluate_found(&found, met.into_iter().map(row));
             let by_rows = query.evaluate(devices.values().map(AsRef::as_ref).map(row));
             prop_assert_eq!(by_columns, by_rows, "{}", query);
         }
@@ -133,7 +133,7 @@ proptest! {
             after.insert(Arc::new(Device { tags, reported, ..device }));
             changed.push(number);
         }
-        columns.see(Arc::new(after), &changed, &Facts::none());
+        columns.go_over_to(Arc::new(after), &changed, &Facts::none());
         agree(&columns, &conditions)?;
     }
 }
