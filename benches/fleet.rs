@@ -158,21 +158,28 @@ fn growth(scale: Scale, table: &mut Table) {
     table.note("its peak memory", &format!("{} MiB", large.2 >> 10));
 }
 
-/// A commit that touches one file, from fetched to checked, with what the daemon has of the revision before.
+/// Commits that touch one file, from fetched to checked, with what the daemon has of the revision before.
 fn next_revision(scale: Scale, table: &mut Table) {
     let (_folder, path) = repository(scale.devices, 1);
     edit_a_condition(&path);
+    next_commit(scale, &path, "a condition edited", table);
+    edit_a_tag(&path);
+    next_commit(scale, &path, "a device's tag edited", table);
+}
+
+fn next_commit(scale: Scale, path: &Path, edited: &str, table: &mut Table) {
     let git = median(scale.runs, || {
-        timed(|| shell(&path, "git diff-tree -r --raw HEAD~1 HEAD >/dev/null"))
+        timed(|| shell(path, "git diff-tree -r --raw HEAD~1 HEAD >/dev/null"))
     });
-    let repository = Repository::open(&path).expect("git made it");
+    let repository = Repository::open(path).expect("git made it");
     let [old, new] =
         ["HEAD~1", "HEAD"].map(|name| repository.resolve(name).expect("there are two commits"));
     let mut cache = CheckCache::default();
     let files = repository.read(&old).expect("it can be read");
-    black_box(check_after(&files, &mut cache));
     let (mut read, mut checked) = (Vec::new(), Vec::new());
     for _ in 0..scale.runs {
+        // Back to the revision before, so that each run has the same way.
+        black_box(check_after(&files, &mut cache));
         let mut tree = None;
         read.push(timed(|| tree = repository.read_beside((&old, &files), &new).ok()));
         let tree = tree.expect("it can be read");
@@ -181,7 +188,7 @@ fn next_revision(scale: Scale, table: &mut Table) {
     read.sort();
     checked.sort();
     let (read, checked) = (read[scale.runs / 2], checked[scale.runs / 2]);
-    table.line("files of the next commit, one edited", read, "`git diff-tree -r`", git);
+    table.line(&format!("files of the next commit, {edited}"), read, "`git diff-tree -r`", git);
     table.line("that loaded, resolved and linted", checked, "the same", git);
 }
 
@@ -261,28 +268,45 @@ fn repository(devices: u32, per_file: u32) -> (tempfile::TempDir, std::path::Pat
     (folder, repository)
 }
 
-/// A second commit in which one layer hits fewer devices.
+/// A commit in which one layer hits fewer devices.
 fn edit_a_condition(repository: &Path) {
+    let narrower = r#"s/^target = "\(.*\)"/target = "\1 AND tags.ring = 'canary'"/"#;
+    edit(repository, "^deployments/.*-0001.toml$", narrower);
+}
+
+/// A commit in which one device has another tag.
+fn edit_a_tag(repository: &Path) {
+    edit(repository, "^devices/.*.toml$", r#"s/"[a-z0-9-]*"$/"edited"/"#);
+}
+
+/// A commit in which the first file of a path like this is edited.
+fn edit(repository: &Path, path: &str, how: &str) {
     let script = r#"
         set -eu
         export GIT_INDEX_FILE="$PWD/edit-index" GIT_AUTHOR_NAME=b GIT_AUTHOR_EMAIL=b@fleet.example
         export GIT_COMMITTER_NAME=b GIT_COMMITTER_EMAIL=b@fleet.example
-        path=$(git ls-tree --name-only HEAD deployments/ | grep -- '-0001.toml$')
-        blob=$(git show "HEAD:$path" | sed "s/^target = \"\(.*\)\"/target = \"\1 AND tags.ring = 'canary'\"/" | git hash-object -w --stdin)
+        path=$(git ls-tree -r --name-only HEAD | grep -m 1 -- "$EDITED")
+        blob=$(git show "HEAD:$path" | sed "$HOW" | git hash-object -w --stdin)
         git read-tree HEAD
         git update-index --cacheinfo "100644,$blob,$path"
-        commit=$(git commit-tree "$(git write-tree)" -p HEAD -m 'edit a condition')
+        commit=$(git commit-tree "$(git write-tree)" -p HEAD -m 'edit a file')
+        test "$(git rev-parse 'HEAD^{tree}')" != "$(git rev-parse "$commit^{tree}")"
         git update-ref HEAD "$commit"
         rm "$GIT_INDEX_FILE"
     "#;
-    shell(repository, script);
+    shell_with(repository, script, &[("EDITED", path), ("HOW", how)]);
 }
 
 fn shell(folder: &Path, script: &str) {
+    shell_with(folder, script, &[]);
+}
+
+fn shell_with(folder: &Path, script: &str, variables: &[(&str, &str)]) {
     let status = Command::new("bash")
         .args(["-c", script])
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .envs(variables.iter().copied())
         .status()
         .expect("bash runs");
     assert!(status.success(), "{script}");

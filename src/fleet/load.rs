@@ -137,7 +137,7 @@ fn all_devices(
 /// The files that are decoded, in the order of their paths.
 #[derive(Default)]
 struct Files {
-    /// Those that are not decoded yet with nothing in them.
+    /// All of them. What was decoded before has its content, the others have none yet.
     all: Vec<Known>,
     /// Where the ones stand that are not decoded yet.
     new: Vec<usize>,

@@ -89,11 +89,11 @@ pub(super) fn find(selection: &Selection, columns: &Columns) -> Option<Found> {
 /// The answer of a query where the rows that meet its condition are known.
 pub(super) fn answer_found<'r>(
     selection: &Selection,
-    found: Found,
+    found: &Found,
     met: impl Iterator<Item = Row<'r>>,
 ) -> Answer {
     let (columns, rows) = cells(selection, met);
-    Answer { columns, rows, emptied: found.emptied }
+    Answer { columns, rows, emptied: found.emptied.clone() }
 }
 
 fn cells<'r>(selection: &Selection, met: impl Iterator<Item = Row<'r>>) -> (ColumnNames, Cells) {

@@ -42,7 +42,7 @@ pub use condition::Condition;
 pub use error::LanguageError;
 pub use evaluate::{Subject, Truth};
 pub use explain::{Leaf, PropertyValue};
-pub use index::{Bitmap, ColumnName, Columns, bits};
+pub use index::{Bitmap, ColumnName, Columns, ColumnsPart, bits};
 pub use nearest_miss::{NearestMiss, Wish};
 pub use properties::PropertyUse;
 pub use query::Query;

@@ -126,7 +126,7 @@ impl Query {
     /// Its answer over the rows that were found so.
     pub fn evaluate_found<'r>(
         &self,
-        found: Found,
+        found: &Found,
         rows: impl IntoIterator<Item = Row<'r>>,
     ) -> Answer {
         answer_found(&self.0, found, rows.into_iter())

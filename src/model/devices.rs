@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::name::DeviceId;
-use std::ops::Index;
+use std::ops::{Index, Range};
 use std::slice;
 use std::sync::Arc;
 
@@ -14,6 +14,38 @@ use std::sync::Arc;
 pub struct Devices(Vec<Arc<Device>>);
 
 impl Devices {
+    /// So many others are few: beyond, whoever keeps something by numbers makes it anew.
+    pub const FEW: usize = 1000;
+
+    /// The numbers of the devices that are others than in a former list; `None` where numbers mean others there, or
+    /// where more than a few are others.
+    pub fn others_than(&self, former: &Self) -> Option<Vec<usize>> {
+        if std::ptr::eq(self, former) {
+            return Some(Vec::new());
+        }
+        if former.len() != self.len() {
+            return None;
+        }
+        let mut others = Vec::new();
+        for (number, (old, new)) in former.values().zip(self.values()).enumerate() {
+            if Arc::ptr_eq(old, new) {
+                continue;
+            }
+            if old.id != new.id || others.len() == Self::FEW {
+                return None;
+            }
+            others.push(number);
+        }
+        Some(others)
+    }
+
+    /// All numbers, in shares that are worth a thread. Each but the last has a multiple of 64.
+    pub fn shares(&self) -> Vec<Range<usize>> {
+        const SHARE: usize = 64 * 512;
+        let starts = (0..self.len().max(1)).step_by(SHARE);
+        starts.map(|start| start..self.len().min(start + SHARE)).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -52,6 +52,6 @@ pub use settings::{
     RestartPolicy, Status, TextUse,
 };
 pub use table::{NearPath, Table, Text};
-pub use template::{Piece, Template, TemplateError, escape_template};
+pub use template::{NearFact, Piece, Template, TemplateError, escape_template};
 pub use time::Timestamp;
 pub use value::{Value, path_above, path_segment};

@@ -1,6 +1,7 @@
 //! `${device.…}` in texts of modules: parsed at load, filled per device at the very end.
 
 use super::device::Device;
+use super::table::NearPath;
 use super::value::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -125,12 +126,20 @@ impl Piece {
     /// # Errors
     /// A tag that the device lacks, or that is no scalar.
     pub fn value<'a>(&'a self, device: &'a Device) -> Result<Cow<'a, str>, TemplateError> {
+        self.value_by(device, |path| Value::lookup(&device.tags, path))
+    }
+
+    fn value_by<'a>(
+        &'a self,
+        device: &'a Device,
+        lookup: impl FnOnce(&[String]) -> Option<&'a Value>,
+    ) -> Result<Cow<'a, str>, TemplateError> {
         let (path, default) = match self {
             Self::Text(text) => return Ok(text.into()),
             Self::DeviceId => return Ok(device.id.as_str().into()),
             Self::Tag { path, default } => (path, default),
         };
-        match (Value::lookup(&device.tags, path), default) {
+        match (lookup(path), default) {
             (Some(Value::String(text)), _) => Ok(Cow::Borrowed(text)),
             (Some(Value::Integer(n)), _) => Ok(n.to_string().into()),
             (Some(Value::Float(n)), _) => Ok(n.to_string().into()),
@@ -141,6 +150,32 @@ impl Piece {
             (None, Some(default)) => Ok(default.into()),
             (None, None) => Err(TemplateError::MissingTag(path.join("."))),
         }
+    }
+}
+
+/// A fact that is asked of one device after the other.
+pub struct NearFact<'a> {
+    piece: &'a Piece,
+    near: NearPath,
+}
+
+impl<'a> NearFact<'a> {
+    /// For looks at this fact.
+    pub fn new(piece: &'a Piece) -> Self {
+        let path: &[String] = match piece {
+            Piece::Tag { path, default: _ } => path,
+            Piece::DeviceId | Piece::Text(_) => &[],
+        };
+        Self { piece, near: NearPath::new(path) }
+    }
+
+    /// What stands there for a device, as [`Piece::value`] says it.
+    ///
+    /// # Errors
+    /// A tag that the device lacks, or that is no scalar.
+    pub fn value(&mut self, device: &'a Device) -> Result<Cow<'a, str>, TemplateError> {
+        let Self { piece, near } = self;
+        piece.value_by(device, |path| near.lookup(&device.tags, path))
     }
 }
 

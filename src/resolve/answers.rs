@@ -5,14 +5,11 @@
 //! revision the columns go on: those of new properties are added, devices that are others or report something else are
 //! put in their places, and only new conditions are asked.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, side_by_side};
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
 use crate::model::{Devices, Facts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// With more changed devices than this, everything is asked anew.
-const FEW_DEVICES: usize = 1000;
 
 /// The answers of one fleet. Devices are numbered in the order of their ids.
 #[derive(Debug, Default)]
@@ -32,7 +29,7 @@ impl Answers {
 
     /// The same where answers of another revision are at hand, and what devices reported then.
     pub(super) fn after((former, reported): (Self, &Facts), fleet: &Fleet, facts: &Facts) -> Self {
-        let devices = changed(former.columns.devices(), &fleet.devices);
+        let devices = fleet.devices.others_than(former.columns.devices());
         let reports = others_report(reported, facts, &fleet.devices);
         let Some((mut changed, reports)) = devices.zip(reports) else {
             return Self::of(fleet, facts);
@@ -42,21 +39,21 @@ impl Answers {
         let all = conditions(fleet);
         answers.met.retain(|text, _| all.contains_key(text));
         if !changed.is_empty() || !Arc::ptr_eq(answers.columns.devices(), &fleet.devices) {
-            answers.see(&changed, (fleet, facts), &all);
+            answers.go_over_to(&changed, (fleet, facts), &all);
         }
         answers.ask(fleet, facts);
         answers
     }
 
-    /// Takes over devices of which those of some numbers are others, or report something else.
-    fn see(
+    /// Goes over to devices of which those of some numbers are others, or report something else.
+    fn go_over_to(
         &mut self,
         changed: &[usize],
         (fleet, facts): (&Fleet, &Facts),
         all: &BTreeMap<String, &Condition>,
     ) {
         let columns = Arc::make_mut(&mut self.columns);
-        columns.see(Arc::clone(&fleet.devices), changed, facts);
+        columns.go_over_to(Arc::clone(&fleet.devices), changed, facts);
         let devices = changed.iter().filter_map(|n| Some((*n, fleet.devices.at(*n)?)));
         for (number, device) in devices {
             let reported = facts.reported(device);
@@ -72,7 +69,14 @@ impl Answers {
         let conditions = conditions(fleet);
         let needed = Columns::needed_by(conditions.values().copied());
         if !self.columns.are_just(&needed) {
-            Arc::make_mut(&mut self.columns).have_just(&needed, facts);
+            let names = self.columns.missing(&needed);
+            let parts = match names.as_slice() {
+                [] => Vec::new(),
+                names => side_by_side(fleet.devices.shares(), 1, |range| {
+                    self.columns.read(names, facts, range)
+                }),
+            };
+            Arc::make_mut(&mut self.columns).keep_and_add(&needed, (names, parts));
         }
         for (text, condition) in conditions {
             self.met.entry(text).or_insert_with(|| self.columns.matches(condition));
@@ -105,28 +109,6 @@ impl Answers {
     }
 }
 
-/// The numbers of the devices that are others in a newer list; `None` where numbers mean others there, or where many
-/// devices are others.
-pub(super) fn changed(old: &Arc<Devices>, new: &Arc<Devices>) -> Option<Vec<usize>> {
-    if Arc::ptr_eq(old, new) {
-        return Some(Vec::new());
-    }
-    if old.len() != new.len() {
-        return None;
-    }
-    let mut changed = Vec::new();
-    for (number, (old, new)) in old.values().zip(new.values()).enumerate() {
-        if Arc::ptr_eq(old, new) {
-            continue;
-        }
-        if old.id != new.id || changed.len() == FEW_DEVICES {
-            return None;
-        }
-        changed.push(number);
-    }
-    Some(changed)
-}
-
 /// The numbers of the devices that report something else than they did; `None` where many do.
 fn others_report(old: &Facts, new: &Facts, devices: &Devices) -> Option<Vec<usize>> {
     let (mut old, mut new) = (old.0.iter().peekable(), new.0.iter().peekable());
@@ -142,7 +124,7 @@ fn others_report(old: &Facts, new: &Facts, devices: &Devices) -> Option<Vec<usiz
         if before != after {
             others.extend(devices.number(id));
         }
-        if others.len() > FEW_DEVICES {
+        if others.len() > Devices::FEW {
             return None;
         }
     }

@@ -5,11 +5,12 @@
 //! are looked at. Not here: whether a filled form is allowed.
 
 use super::ResolvedCohort;
-use super::answers::changed;
 use super::standings::Standings;
+use crate::fleet::side_by_side;
 use crate::language::Bitmap;
 use crate::model::{Device, Devices, NearPath, Piece, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// By tag, the devices at which a text or number stands there.
@@ -52,7 +53,7 @@ impl Fillable {
 
     /// Looks at what is not known yet of the tags that cohorts need; what no cohort needs is forgotten.
     fn learn(&mut self, devices: &Arc<Devices>, cohorts: &[Arc<ResolvedCohort>]) {
-        match changed(&self.devices, devices) {
+        match devices.others_than(&self.devices) {
             None => self.tags.clear(),
             Some(changed) => {
                 let changed = changed.into_iter().filter_map(|n| Some((n, devices.at(n)?)));
@@ -65,25 +66,34 @@ impl Fillable {
         }
         self.devices = Arc::clone(devices);
         let mut former = std::mem::take(&mut self.tags);
-        let mut new = BTreeMap::new();
+        let mut new = BTreeSet::new();
         for path in cohorts.iter().flat_map(|cohort| &cohort.facts).filter_map(tag_of) {
             if let Some((path, tag)) = former.remove_entry(path) {
                 self.tags.insert(path, tag);
             } else if !self.tags.contains_key(path) {
-                new.entry(path.to_vec()).or_insert_with(|| Tag::unknown(devices.len()));
+                new.insert(path.clone());
             }
         }
-        // Device by device, since each one's tables are far from the next one's.
-        let mut looking: Vec<(&Vec<String>, &mut Tag, NearPath)> =
-            new.iter_mut().map(|(path, tag)| (path, tag, NearPath::new(path))).collect();
-        if !looking.is_empty() {
-            for (number, device) in devices.values().enumerate() {
-                for (path, tag, near) in &mut looking {
-                    tag.put(number, near.lookup(&device.tags, path));
-                }
+        self.read(&new);
+    }
+
+    /// Looks at all devices for some tags.
+    fn read(&mut self, paths: &BTreeSet<Vec<String>>) {
+        if paths.is_empty() {
+            return;
+        }
+        let devices = Arc::clone(&self.devices);
+        let parts = side_by_side(devices.shares(), 1, |range| read(paths, &devices, range));
+        for path in paths {
+            self.tags.insert(path.clone(), Tag::unknown(0));
+        }
+        for part in parts {
+            let tags = self.tags.iter_mut().filter(|(path, _)| paths.contains(*path));
+            for ((_, tag), part) in tags.zip(part) {
+                tag.scalar.append(&part.scalar);
+                tag.there.append(&part.there);
             }
         }
-        self.tags.append(&mut new);
     }
 
     fn that_give(&self, facts: &[Piece]) -> Bitmap {
@@ -102,6 +112,19 @@ impl Fillable {
         }
         all
     }
+}
+
+/// Some tags at the devices of a range, in the order of both.
+fn read(paths: &BTreeSet<Vec<String>>, devices: &Devices, range: Range<usize>) -> Vec<Tag> {
+    let looking = paths.iter().map(|path| (path, NearPath::new(path), Tag::unknown(range.len())));
+    let mut looking: Vec<_> = looking.collect();
+    // Device by device, since each one's tables are far from the next one's.
+    for (at, device) in devices.values().skip(range.start).take(range.len()).enumerate() {
+        for (path, near, tag) in &mut looking {
+            tag.put(at, near.lookup(&device.tags, path));
+        }
+    }
+    looking.into_iter().map(|(_, _, tag)| tag).collect()
 }
 
 impl Tag {
@@ -124,5 +147,44 @@ fn tag_of(fact: &Piece) -> Option<&Vec<String>> {
     match fact {
         Piece::Tag { path, default: _ } => Some(path),
         Piece::DeviceId | Piece::Text(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, Source};
+    use crate::model::{DeviceId, Table};
+
+    fn device(number: usize, value: Option<Value>) -> Arc<Device> {
+        Arc::new(Device {
+            id: DeviceId::parse(&format!("d{number:06}")).unwrap(),
+            engine: None,
+            reachable: true,
+            tls: None,
+            formerly: Vec::new(),
+            tags: value.map(|value| ("site".to_owned(), value)).into_iter().collect(),
+            reported: Table::new(),
+            place: Place::new(&Source::new("devices/d.toml", ""), 0..0),
+        })
+    }
+
+    /// More devices than one thread looks at, of all kinds.
+    #[test]
+    fn the_devices_that_give_a_fact_are_those_for_which_it_can_be_filled() {
+        let kinds = [None, Some("x".into()), Some(7.into()), Some(Value::Table(Table::new()))];
+        let all = (0..33_000).map(|number| device(number, kinds[number * 7 % 4].clone()));
+        let devices: Arc<Devices> = Arc::new(all.collect());
+        let path = vec!["site".to_owned()];
+        let paths = BTreeSet::from([path.clone()]);
+        let mut fillable = Fillable { devices: Arc::clone(&devices), ..Fillable::default() };
+        fillable.read(&paths);
+        for default in [None, Some("y".to_owned())] {
+            let fact = Piece::Tag { path: path.clone(), default };
+            let give = fillable.that_give(std::slice::from_ref(&fact));
+            for (number, device) in devices.values().enumerate() {
+                assert_eq!(give.contains(number), fact.value(device).is_ok(), "{number} {fact:?}");
+            }
+        }
     }
 }

@@ -61,7 +61,7 @@ pub struct Resolution {
     give_facts: Bitmap,
 }
 
-/// By deployment, those that target anything alone.
+/// By deployment, its hits; one that hits no device has none.
 type Hits<'a> = BTreeMap<&'a DeploymentId, Hit>;
 
 /// How many devices a deployment targets, and to how many it applies.

@@ -84,9 +84,8 @@ impl<'a> Rows<'a> {
             version: query.asks_for_version(),
         };
         if let Some(found) = self.found(query) {
-            let met = found.met.clone();
-            let devices = met.numbers().filter_map(|number| self.fleet.devices.at(number));
-            return query.evaluate_found(found, devices.map(|d| self.device_row(d, asked)));
+            let devices = found.met.numbers().filter_map(|number| self.fleet.devices.at(number));
+            return query.evaluate_found(&found, devices.map(|d| self.device_row(d, asked)));
         }
         let devices = self.fleet.devices.values().map(AsRef::as_ref);
         let devices = devices

@@ -6,7 +6,7 @@
 use super::Side;
 use super::side::{Member, State};
 use crate::fleet::Fleet;
-use crate::model::{Facts, Hash, HashOfTexts, cohort_hash, manifest_hash};
+use crate::model::{Facts, Hash, HashOfTexts, NearFact, cohort_hash, manifest_hash};
 use crate::resolve::Resolution;
 
 /// One hash over all manifests of a fleet.
@@ -20,13 +20,15 @@ pub fn fleet_digest(fleet: &Fleet, resolution: &Resolution) -> Hash {
 pub(super) fn digest(side: &Side<'_>, members: &[Member<'_>]) -> Hash {
     let cohorts: Vec<Hash> =
         side.cohorts().iter().map(|cohort| cohort_hash(&cohort.modules, &cohort.routes)).collect();
+    let mut facts: Vec<Vec<NearFact<'_>>> = Vec::new();
+    facts.extend(side.cohorts().iter().map(|c| c.facts.iter().map(NearFact::new).collect()));
     let mut digest = HashOfTexts::new("hoist fleet by cohorts");
     for member in members {
         digest.add(member.id.as_str());
         match State::of(side, member.id, Some(member)) {
-            State::Targeted { cohort, index, device } => {
+            State::Targeted { cohort: _, index, device } => {
                 digest.add(cohorts[index].as_str());
-                for fact in cohort.facts.iter().filter_map(|fact| fact.value(device).ok()) {
+                for fact in facts[index].iter_mut().filter_map(|fact| fact.value(device).ok()) {
                     digest.add(&fact);
                 }
             }

@@ -91,11 +91,8 @@ impl EqualCohorts {
         (i, before): (usize, &ResolvedCohort),
         (j, after): (usize, &ResolvedCohort),
     ) -> bool {
-        let compare = || {
-            ptr::eq(before, after)
-                || before.modules == after.modules && before.routes == after.routes
-        };
-        *self.0.entry((i, j)).or_insert_with(compare)
+        let compare = || before.modules == after.modules && before.routes == after.routes;
+        ptr::eq(before, after) || *self.0.entry((i, j)).or_insert_with(compare)
     }
 }
 

@@ -57,6 +57,13 @@ impl Bitmap {
         self.len
     }
 
+    /// Adds the numbers of another set behind those that may be in this one; that is a multiple of 64 of them.
+    pub fn append(&mut self, other: &Self) {
+        assert!(self.len.is_multiple_of(64), "else bits would have to move");
+        self.words.extend(&other.words);
+        self.len += other.len;
+    }
+
     /// Puts all numbers of a range in.
     pub(super) fn add_range(&mut self, range: Range<usize>) {
         for n in range {
@@ -142,6 +149,10 @@ mod tests {
             rest.keep(&third);
             assert_eq!(rest, Bitmap::none(len));
             assert!(rest.is_empty());
+            let mut behind = Bitmap::where_true(128, |n| n % 5 == 0);
+            behind.append(&third);
+            let expected = |n| if n < 128 { n % 5 == 0 } else { (n - 128) % 3 == 0 };
+            assert_eq!(behind, Bitmap::where_true(128 + len, expected));
         }
     }
 }

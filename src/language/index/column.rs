@@ -4,7 +4,7 @@ use super::Truths;
 use super::bitmap::Bitmap;
 use crate::language::evaluate::{Scalar, Truth};
 use crate::model::{NearPath, Table, Value};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Up to so many different values, the devices of each are kept as a bitmap.
 const FEW: usize = 32;
@@ -27,8 +27,21 @@ enum OfDevices {
     Many(Vec<u32>),
 }
 
+impl OfDevices {
+    fn become_many(&mut self) {
+        let Self::Few(devices) = self else { return };
+        let mut codes = vec![0; devices.first().map_or(0, Bitmap::len)];
+        for (of_value, devices) in devices.iter().enumerate() {
+            for device in devices.numbers() {
+                codes[device] = code(of_value);
+            }
+        }
+        *self = Self::Many(codes);
+    }
+}
+
 /// What tells values apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key<'a> {
     Bool(bool),
     Integer(i64),
@@ -43,7 +56,7 @@ pub(super) struct Rising<'a> {
     near: NearPath,
     codes: Vec<u32>,
     values: Vec<&'a Value>,
-    known: BTreeMap<Key<'a>, u32>,
+    known: HashMap<Key<'a>, u32>,
     recent: RecentTexts,
 }
 
@@ -55,7 +68,7 @@ impl<'a> Rising<'a> {
             near: NearPath::new(path),
             codes: Vec::with_capacity(devices),
             values: Vec::new(),
-            known: BTreeMap::new(),
+            known: HashMap::new(),
             recent: RecentTexts::default(),
         }
     }
@@ -82,21 +95,38 @@ impl<'a> Rising<'a> {
         code
     }
 
-    /// The column of all that were added.
-    pub(super) fn finish(self) -> Column {
+    /// All that were added.
+    pub(super) fn finish(self) -> Part {
         let Self { codes, values, .. } = self;
-        let values: Vec<_> =
-            std::iter::once(None).chain(values.into_iter().cloned().map(Some)).collect();
-        let devices = if values.len() <= FEW {
-            let mut devices = vec![Bitmap::none(codes.len()); values.len()];
-            for (device, code) in codes.iter().enumerate() {
-                devices[*code as usize].set(device, true);
-            }
-            OfDevices::Few(devices)
-        } else {
-            OfDevices::Many(codes)
-        };
-        Column { values, devices }
+        Part { codes, values: values.into_iter().cloned().collect() }
+    }
+}
+
+/// A column of some of the devices.
+pub(super) struct Part {
+    codes: Vec<u32>,
+    /// From code 1 on.
+    values: Vec<Value>,
+}
+
+impl Part {
+    /// Adds another part behind this one.
+    fn append(&mut self, other: Self) {
+        let mut known: HashMap<Key<'_>, u32> =
+            self.values.iter().map(Key::of).zip(1_u32..).collect();
+        let mut of_other = vec![0];
+        let mut new: Vec<&Value> = Vec::new();
+        for value in &other.values {
+            let next = code(self.values.len() + new.len() + 1);
+            let found = *known.entry(Key::of(value)).or_insert_with(|| {
+                new.push(value);
+                next
+            });
+            of_other.push(found);
+        }
+        let new: Vec<Value> = new.into_iter().cloned().collect();
+        self.values.extend(new);
+        self.codes.extend(other.codes.into_iter().map(|code| of_other[code as usize]));
     }
 }
 
@@ -125,6 +155,25 @@ impl RecentTexts {
 }
 
 impl Column {
+    /// The column that parts make up.
+    pub(super) fn of(parts: Vec<Part>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut whole = parts.next().unwrap_or(Part { codes: Vec::new(), values: Vec::new() });
+        parts.for_each(|part| whole.append(part));
+        let Part { codes, values } = whole;
+        let values: Vec<_> = std::iter::once(None).chain(values.into_iter().map(Some)).collect();
+        let devices = if values.len() <= FEW {
+            let mut devices = vec![Bitmap::none(codes.len()); values.len()];
+            for (device, code) in codes.iter().enumerate() {
+                devices[*code as usize].set(device, true);
+            }
+            OfDevices::Few(devices)
+        } else {
+            OfDevices::Many(codes)
+        };
+        Self { values, devices }
+    }
+
     /// What a device has.
     pub(super) fn value(&self, device: usize) -> Option<Scalar<'_>> {
         let code = match &self.devices {
@@ -134,23 +183,63 @@ impl Column {
         scalar(&self.values[code])
     }
 
-    /// A device has something else now, or nothing.
-    pub(super) fn set(&mut self, device: usize, value: Option<&Value>) {
-        let is_it = |known: &Option<Value>| known.as_ref().map(Key::of) == value.map(Key::of);
-        let code = self.values.iter().position(is_it).unwrap_or_else(|| {
-            self.values.push(value.cloned());
-            self.values.len() - 1
-        });
+    /// Some devices have something else now, or nothing.
+    pub(super) fn change(&mut self, changes: &[(usize, Option<&Value>)]) {
+        let codes = self.codes_of(changes.iter().map(|(_, value)| *value));
+        if self.values.len() > FEW {
+            self.devices.become_many();
+        }
         match &mut self.devices {
             OfDevices::Few(devices) => {
                 let count = devices.first().map_or(0, Bitmap::len);
                 devices.resize_with(self.values.len(), || Bitmap::none(count));
-                for (at, of) in devices.iter_mut().enumerate() {
-                    of.set(device, at == code);
+                for ((device, _), code) in changes.iter().zip(codes) {
+                    devices.iter_mut().for_each(|of| of.set(*device, false));
+                    devices[code as usize].set(*device, true);
                 }
             }
-            OfDevices::Many(codes) => codes[device] = self::code(code),
+            OfDevices::Many(of) => {
+                for ((device, _), code) in changes.iter().zip(codes) {
+                    of[*device] = code;
+                }
+            }
         }
+        self.forget();
+    }
+
+    /// The codes of some values, with new ones for those that no device had.
+    fn codes_of<'v>(&mut self, wanted: impl Iterator<Item = Option<&'v Value>>) -> Vec<u32> {
+        let mut known: HashMap<Option<Key<'_>>, u32> =
+            self.values.iter().map(|value| value.as_ref().map(Key::of)).zip(0..).collect();
+        let (count, mut new) = (self.values.len(), Vec::new());
+        let codes = wanted.map(|value| {
+            *known.entry(value.map(Key::of)).or_insert_with(|| {
+                new.push(value.cloned());
+                code(count + new.len() - 1)
+            })
+        });
+        let codes = codes.collect();
+        self.values.extend(new);
+        codes
+    }
+
+    /// Forgets values that no device has any more, once they are more than the devices.
+    fn forget(&mut self) {
+        let OfDevices::Many(codes) = &mut self.devices else { return };
+        if self.values.len() <= codes.len() + FEW {
+            return;
+        }
+        let mut kept: Vec<Option<u32>> = vec![None; self.values.len()];
+        kept[0] = Some(0);
+        let mut values = vec![None];
+        for of_device in codes {
+            let at = *of_device as usize;
+            *of_device = *kept[at].get_or_insert_with(|| {
+                values.push(self.values[at].take());
+                code(values.len() - 1)
+            });
+        }
+        self.values = values;
     }
 
     /// The devices that have anything there.
@@ -206,5 +295,42 @@ impl<'a> Key<'a> {
             Value::String(text) => Self::Text(text),
             Value::List(_) | Value::Table(_) => Self::Whole,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(values: &[&str]) -> Column {
+        let tables: Vec<Table> = values
+            .iter()
+            .map(|value| Table::from([("site".to_owned(), Value::from(*value))]))
+            .collect();
+        let path = ["site".to_owned()];
+        let mut rising = Rising::new(&path, tables.len());
+        tables.iter().for_each(|table| rising.push(table));
+        Column::of(vec![rising.finish()])
+    }
+
+    #[test]
+    fn what_no_device_has_any_more_does_not_pile_up() {
+        let mut column = column(&["a"; 100]);
+        assert!(matches!(column.devices, OfDevices::Few(_)));
+        for round in 0..50 {
+            let values: Vec<Value> =
+                (0..10).map(|n| Value::from(format!("{round} {n}").as_str())).collect();
+            let changes: Vec<_> =
+                values.iter().enumerate().map(|(n, value)| (n * 7, Some(value))).collect();
+            column.change(&changes);
+            for (device, value) in &changes {
+                assert_eq!(column.value(*device), value.map(Scalar::of_value));
+            }
+            assert_eq!(column.value(1), Some(Scalar::Text("a")));
+            let limit = if matches!(column.devices, OfDevices::Few(_)) { FEW } else { 100 + FEW };
+            assert!(column.values.len() <= limit, "{}", column.values.len());
+        }
+        column.change(&[(1, None)]);
+        assert_eq!((column.value(1), column.defined().count()), (None, 99));
     }
 }

@@ -17,10 +17,11 @@ use super::ast::{Expr, ExprKind, Operand, Property, Root};
 use super::condition::Condition;
 use super::evaluate::{Lookup, Scalar, Truth, truth};
 use crate::model::{Device, Devices, Facts, Table, Value};
-use column::{Column, Rising};
+use column::{Column, Part, Rising};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a column is of: where it is looked up, and at which path.
@@ -32,6 +33,9 @@ pub struct Columns {
     devices: Arc<Devices>,
     columns: BTreeMap<ColumnName, Arc<Column>>,
 }
+
+/// Some devices' values of some properties.
+pub struct ColumnsPart(Vec<Part>);
 
 /// Where a part of a condition is true, and where it is false.
 pub(super) struct Truths {
@@ -70,42 +74,61 @@ impl Columns {
         self.columns.keys().eq(needed)
     }
 
-    /// Adds the columns that are not there yet, and takes those out that nobody needs.
-    pub fn have_just(&mut self, needed: &BTreeSet<ColumnName>, facts: &Facts) {
-        self.columns.retain(|name, _| needed.contains(name));
-        let new: Vec<&ColumnName> =
-            needed.iter().filter(|name| !self.columns.contains_key(*name)).collect();
-        let mut rising: Vec<(&ColumnName, Rising<'_>)> =
-            new.into_iter().map(|name| (name, Rising::new(&name.1, self.devices.len()))).collect();
-        if rising.is_empty() {
-            return;
-        }
+    /// The columns that are needed and not there yet.
+    pub fn missing(&self, needed: &BTreeSet<ColumnName>) -> Vec<ColumnName> {
+        needed.iter().filter(|name| !self.columns.contains_key(*name)).cloned().collect()
+    }
+
+    /// Of some columns the part of the devices of a range.
+    pub fn read(&self, names: &[ColumnName], facts: &Facts, range: Range<usize>) -> ColumnsPart {
+        let devices: Vec<&Arc<Device>> =
+            self.devices.values().skip(range.start).take(range.len()).collect();
+        let mut rising: Vec<(Root, Rising<'_>)> =
+            names.iter().map(|(root, path)| (*root, Rising::new(path, devices.len()))).collect();
         let none = Table::new();
-        let reported: Vec<Cow<'_, Table>> =
-            self.devices.values().map(|device| facts.reported(device)).collect();
+        let is_asked = names.iter().any(|(root, _)| *root == Root::Reported);
+        let reported: Vec<Cow<'_, Table>> = match is_asked {
+            true => devices.iter().map(|device| facts.reported(device)).collect(),
+            false => vec![Cow::Borrowed(&none); devices.len()],
+        };
         // Device by device, since each one's tables are far from the next one's.
-        for (device, reported) in self.devices.values().zip(&reported) {
-            for ((root, _), column) in &mut rising {
+        for (device, reported) in devices.iter().zip(&reported) {
+            for (root, column) in &mut rising {
                 column.push(table_of(*root, device, reported).unwrap_or(&none));
             }
         }
-        let risen = rising.into_iter().map(|(name, column)| (name.clone(), column.finish().into()));
-        let risen: Vec<_> = risen.collect();
-        self.columns.extend(risen);
+        ColumnsPart(rising.into_iter().map(|(_, column)| column.finish()).collect())
     }
 
-    /// Takes over a list of as many devices in which those of some numbers are others.
-    pub fn see(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
+    /// Adds columns whose parts cover all devices in their order, and takes those out that nobody needs.
+    pub fn keep_and_add(
+        &mut self,
+        needed: &BTreeSet<ColumnName>,
+        (names, parts): (Vec<ColumnName>, Vec<ColumnsPart>),
+    ) {
+        self.columns.retain(|name, _| needed.contains(name));
+        let mut parts: Vec<_> = parts.into_iter().map(|part| part.0.into_iter()).collect();
+        for name in names {
+            let column = Column::of(parts.iter_mut().filter_map(Iterator::next).collect());
+            self.columns.insert(name, Arc::new(column));
+        }
+    }
+
+    /// Goes over to a list of as many devices in which those of some numbers are others, or report something else.
+    pub fn go_over_to(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
         self.devices = devices;
-        let changed =
-            changed.iter().filter_map(|number| Some((*number, self.devices.at(*number)?)));
-        for (number, device) in changed {
-            let reported = facts.reported(device);
-            for ((root, path), column) in &mut self.columns {
-                let table = table_of(*root, device, &reported);
-                let value = table.and_then(|table| Value::lookup(table, path));
-                Arc::make_mut(column).set(number, value);
+        let changed: Vec<(usize, &Arc<Device>)> = changed
+            .iter()
+            .filter_map(|number| Some((*number, self.devices.at(*number)?)))
+            .collect();
+        let reported: Vec<_> = changed.iter().map(|(_, device)| facts.reported(device)).collect();
+        for ((root, path), column) in &mut self.columns {
+            let mut changes = Vec::with_capacity(changed.len());
+            for ((number, device), reported) in changed.iter().zip(&reported) {
+                let table = table_of(*root, device, reported);
+                changes.push((*number, table.and_then(|table| Value::lookup(table, path))));
             }
+            Arc::make_mut(column).change(&changes);
         }
     }
 

@@ -40,6 +40,15 @@ fn is_by_files(expr: &Expr) -> bool {
     is_by_files
 }
 
+/// Makes the columns of conditions, in parts of some devices each.
+fn make(columns: &mut Columns, conditions: &[Condition], facts: &Facts) {
+    let needed = Columns::needed_by(conditions);
+    let (names, devices) = (columns.missing(&needed), columns.devices().len());
+    let parts = (0..devices).step_by(17).map(|start| start..devices.min(start + 17));
+    let parts = parts.map(|range| columns.read(&names, facts, range)).collect();
+    columns.keep_and_add(&needed, (names, parts));
+}
+
 fn agree(columns: &Columns, conditions: &[Condition]) -> Result<(), TestCaseError> {
     for condition in conditions {
         let met = columns.matches(condition);
@@ -64,8 +73,8 @@ proptest! {
         let conditions: Vec<Condition> = exprs.into_iter().map(Condition::of).collect();
         let devices = devices(&tables);
         let mut columns = Columns::new(Arc::clone(&devices));
-        columns.have_just(&Columns::needed_by(&conditions[..1]), &Facts::none());
-        columns.have_just(&Columns::needed_by(&conditions), &Facts::none());
+        make(&mut columns, &conditions[..1], &Facts::none());
+        make(&mut columns, &conditions, &Facts::none());
         agree(&columns, &conditions)?;
         // What devices report counts as what they declare.
         let mut declared = Devices::clone(&devices);
@@ -74,7 +83,7 @@ proptest! {
         }
         let facts = devices.iter().map(|(id, device)| (id.clone(), device.reported.clone()));
         let mut live = Columns::new(Arc::new(declared));
-        live.have_just(&Columns::needed_by(&conditions), &Facts(facts.collect()));
+        make(&mut live, &conditions, &Facts(facts.collect()));
         for condition in &conditions {
             prop_assert_eq!(live.matches(condition), columns.matches(condition));
         }
@@ -89,7 +98,7 @@ proptest! {
         let conditions: Vec<Condition> = exprs.iter().cloned().map(Condition::of).collect();
         let devices = devices(&tables);
         let mut columns = Columns::new(Arc::clone(&devices));
-        columns.have_just(&Columns::needed_by(&conditions), &Facts::none());
+        make(&mut columns, &conditions, &Facts::none());
         let row = |device| Row {
             device,
             reported: Cow::Borrowed(&device.reported),
@@ -101,7 +110,7 @@ proptest! {
             let found = query.find(&columns).expect("all columns are there");
             let met: Vec<&Device> =
                 found.met.numbers().map(|n| &**devices.at(n).unwrap()).collect();
-            let by_columns = query.evaluate_found(found, met.into_iter().map(row));
+            let by_columns = query.evaluate_found(&found, met.into_iter().map(row));
             let by_rows = query.evaluate(devices.values().map(AsRef::as_ref).map(row));
             prop_assert_eq!(by_columns, by_rows, "{}", query);
         }
@@ -116,7 +125,7 @@ proptest! {
         let conditions: Vec<Condition> = exprs.into_iter().map(Condition::of).collect();
         let before = devices(&tables);
         let mut columns = Columns::new(Arc::clone(&before));
-        columns.have_just(&Columns::needed_by(&conditions), &Facts::none());
+        make(&mut columns, &conditions, &Facts::none());
         let (mut after, mut changed) = (Devices::clone(&before), Vec::new());
         for (which, tags, reported) in others {
             let number = which.index(before.len());
@@ -124,7 +133,7 @@ proptest! {
             after.insert(Arc::new(Device { tags, reported, ..device }));
             changed.push(number);
         }
-        columns.see(Arc::new(after), &changed, &Facts::none());
+        columns.go_over_to(Arc::new(after), &changed, &Facts::none());
         agree(&columns, &conditions)?;
     }
 }

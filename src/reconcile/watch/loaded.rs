@@ -4,7 +4,7 @@
 //! asynchronous calls it on a thread of its own. Not here: whether the revision may be used.
 
 use crate::diagnostic::{Diagnostic, Level};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, side_by_side};
 use crate::model::{Device, DeviceId, Facts, Hash, cohort_hash, manifest_hash};
 use crate::resolve::{Checked, Resolution, ResolvedCohort, check, fill, resolve};
 use crate::review::{EqualCohorts, fleet_digest, have_equal_facts};
@@ -44,6 +44,9 @@ pub(super) enum LoadError {
     /// Git can't give it.
     Unreadable(String),
 }
+
+/// So many manifests are worth a thread of their own.
+const WORTH_A_THREAD: usize = 200;
 
 /// So many errors are shown of an invalid revision.
 const SHOWN: usize = 10;
@@ -169,27 +172,36 @@ fn wants(
 ) -> BTreeMap<DeviceId, Wants> {
     let mut equal = EqualCohorts::default();
     let mut known = former.into_iter().flat_map(Loaded::devices).peekable();
-    let mut wants_of = |(id, device): (&DeviceId, &Arc<Device>), cohort: Option<usize>| {
-        let Some(at) = cohort else { return Wants::Retained };
-        let cohort = &resolution.cohorts[at];
-        while known.next_if(|known| known.device.id < *id).is_some() {}
-        let same = known.next_if(|known| known.device.id == *id).filter(|known| {
+    let mut all = Vec::with_capacity(fleet.devices.len());
+    let mut to_make: Vec<(usize, &ResolvedCohort, &Device)> = Vec::new();
+    for (device, signature) in fleet.devices.values().zip(resolution.devices.values()) {
+        while known.next_if(|known| known.device.id < device.id).is_some() {}
+        let known = known.next_if(|known| known.device.id == device.id);
+        let Some(at) = signature.cohort else {
+            all.push((device.id.clone(), Wants::Retained));
+            continue;
+        };
+        let cohort = &*resolution.cohorts[at];
+        let same = known.filter(|known| {
             known.cohort.is_some_and(|(number, former)| {
                 equal.are_equal((number, former), (at, cohort))
                     && have_equal_facts(cohort, known.device, device)
             })
         });
-        match same {
-            Some(same) => same.wants.clone(),
-            None => match fill(cohort, device) {
-                Ok(manifest) => Wants::Manifest(manifest_hash(&manifest)),
-                Err(_) => Wants::Unfillable,
-            },
+        if same.is_none() {
+            to_make.push((all.len(), cohort, device));
         }
-    };
-    let cohorts = resolution.devices.values().map(|device| device.cohort);
-    let all = fleet.devices.iter().zip(cohorts);
-    all.map(|(device, cohort)| (device.0.clone(), wants_of(device, cohort))).collect()
+        let wants = same.map_or(Wants::Unfillable, |same| same.wants.clone());
+        all.push((device.id.clone(), wants));
+    }
+    let made = side_by_side(to_make, WORTH_A_THREAD, |(at, cohort, device)| {
+        let manifest = fill(cohort, device).ok();
+        (at, manifest.map(|manifest| Wants::Manifest(manifest_hash(&manifest))))
+    });
+    for (at, wants) in made {
+        all[at].1 = wants.unwrap_or(Wants::Unfillable);
+    }
+    all.into_iter().collect()
 }
 
 /// A device of a revision.

@@ -18,7 +18,7 @@ pub(super) fn lint(
     looks: &mut Looks,
     found: &mut Diagnostics,
 ) {
-    let standings = standings(resolution);
+    let standings = by_deployment(resolution);
     for (id, all) in &standings {
         lint_layer(fleet, id, all, found);
         lint_base(fleet, id, all, found);
@@ -29,10 +29,10 @@ pub(super) fn lint(
 }
 
 /// By deployment, how it stands and on how many devices.
-type Standings<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
+type ByDeployment<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
 
-fn standings(resolution: &Resolution) -> Standings<'_> {
-    let mut standings = Standings::new();
+fn by_deployment(resolution: &Resolution) -> ByDeployment<'_> {
+    let mut standings = ByDeployment::new();
     for signature in resolution.devices.signatures() {
         for Targeting { deployment, standing } in &*signature.targeted {
             standings.entry(deployment).or_default().push((standing, signature.devices));
