@@ -10,7 +10,7 @@ mod run;
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
 
-use crate::engine::{EngineError, EngineErrorKind};
+use crate::engine::{Cause, EngineError, EngineErrorKind};
 use crate::plan::RememberedContainer;
 use std::collections::BTreeMap;
 
@@ -92,7 +92,9 @@ impl Outcome {
 
 /// The step and the error, or the error alone where it says what was tried, or how the module failed.
 fn failure_of(step: &str, error: &EngineError) -> String {
-    let says_all = error.message.starts_with(TRIED) || error.kind == EngineErrorKind::ModuleFailed;
+    let says_all = error.message.starts_with(TRIED)
+        || error.kind == EngineErrorKind::ModuleFailed
+        || error.cause == Some(Cause::AnotherControlHost);
     if says_all { error.to_string() } else { format!("{step}: {error}") }
 }
 
