@@ -10,7 +10,7 @@ mod run;
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
 
-use crate::engine::{EngineError, EngineErrorKind};
+use crate::engine::{Cause, EngineError, EngineErrorKind};
 use crate::plan::RememberedContainer;
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ fn failure_of(step: &str, error: &EngineError) -> String {
     let is_own = match error.kind {
         EngineErrorKind::ModuleFailed => true,
         EngineErrorKind::TimedOut => step.starts_with(WAITED),
-        _ => false,
+        _ => error.cause == Some(Cause::AnotherControlHost),
     };
     let says_all = error.message.starts_with(TRIED) || is_own;
     if says_all { error.to_string() } else { format!("{step}: {error}") }

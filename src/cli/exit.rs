@@ -98,6 +98,10 @@ impl From<StoreError> for Failure {
             StoreError::ReadOnly { .. } => {
                 Some("this user may not write there, or the file system is read-only".to_owned())
             }
+            StoreError::Unsettled { .. } => Some(
+                "make the disk writable again, or look at a copy of the folder elsewhere with `--state COPY`"
+                    .to_owned(),
+            ),
             StoreError::Full { .. } => Some(
                 "with room again the same does what is left; what was begun is looked at first"
                     .to_owned(),

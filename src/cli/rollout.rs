@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::output::{print, print_json};
 use super::run::{now, who};
-use super::scope::open;
+use super::scope::{open, open_to_look};
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::plan::short_revision;
@@ -88,7 +88,7 @@ const NONE_AS_HELD: &str = "no rollout: the newest commit is held; `hoist status
 
 fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
     let format = global.format();
-    let (_, store) = open(global, simulate)?;
+    let (_, store) = open_to_look(global, simulate)?;
     let rollout = kept_rollout(&store)?;
     let is_watched = store.has_daemon().unwrap_or(true);
     let standing = rollout.as_ref().map(|rollout| match is_watched {

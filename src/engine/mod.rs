@@ -218,6 +218,8 @@ pub enum Cause {
     RegistryUnreachable,
     /// What the registry gave is not what it should be.
     RegistryContentBroken,
+    /// Another control host works on the device at the same time.
+    AnotherControlHost,
 }
 
 impl EngineErrorKind {

@@ -19,7 +19,7 @@ const OFTEN: usize = 3;
 pub struct ControlMemory {
     /// By module: the container that was made last, or that the last one was removed.
     pub made: BTreeMap<ModuleName, MadeLast>,
-    /// When that was found undone, in seconds since 1970: within the last day.
+    /// When that was found undone, or another one was met at work, in seconds since 1970: within the last day.
     pub undone: Vec<i64>,
     /// Whose containers were there instead, the last time.
     pub by: Option<String>,
@@ -60,7 +60,7 @@ impl ControlMemory {
         let rival = self.by.as_deref().unwrap_or("?");
         self.stopped.then(|| {
             format!(
-                "another control host ({rival}) undid this one's work {OFTEN} times within a day, so nothing \
+                "another control host ({rival}) undid or crossed this one's work {OFTEN} times within a day, so nothing \
                  is touched; stop the other one, then run `hoist apply --take-over --device {device}`"
             )
         })

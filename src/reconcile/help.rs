@@ -39,6 +39,7 @@ pub fn help_of(cause: Cause) -> Option<&'static str> {
         Cause::ForwardingRefused => {
             "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
         }
+        Cause::AnotherControlHost => "stop one of the two: a device has one control host",
         Cause::RegistryCredentials
         | Cause::NoSuchImage
         | Cause::RegistryUnreachable

@@ -2,6 +2,7 @@
 //!
 //! Enters: a device's plan, what became of its works, what was seen after them. Leaves: what is remembered of the device.
 
+use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome};
 use crate::model::{ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{DeviceMemory, DevicePlan, MadeLast, PlanAction, Purpose, Step, checked_at};
@@ -97,6 +98,8 @@ pub(super) fn learn(
         }
         match outcome {
             Some(Outcome::Passed { .. }) => memory.learn(work, None, at.seconds),
+            // It says nothing of the change: that is tried again without the pause of one that failed.
+            Some(crossed) if is_crossed(crossed) => memory.doubt(std::slice::from_ref(work)),
             Some(failed @ Outcome::Failed { error, .. }) => {
                 let words = failed.failure().unwrap_or_default();
                 memory.learn(work, Some((error.kind.code(), &words)), at.seconds);

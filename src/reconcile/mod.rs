@@ -7,6 +7,7 @@
 mod accept;
 mod by_hand;
 mod doctor;
+mod entries;
 mod facts;
 mod gate;
 mod guard;
@@ -22,6 +23,7 @@ mod reach;
 mod record;
 mod renamed;
 mod report;
+mod rival;
 mod snapshot;
 mod standing;
 mod status;

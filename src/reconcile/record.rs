@@ -1,5 +1,6 @@
 //! Running a plan on all devices, and writing down what became of it: the intent before, the outcome after.
 
+use super::entries::{entries_of_works, news_of_trouble};
 use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
@@ -7,6 +8,7 @@ use super::learn::{
 };
 use super::pace::Paces;
 use super::report::read_reports;
+use super::rival::{Between, explain_rivals, learn_crossing};
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
@@ -16,9 +18,7 @@ use crate::fleet::Fleet;
 use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
-use crate::plan::{
-    DeviceMemory, DevicePlan, DeviceState, Purpose, Role, When, carries_our_labels, is_ours,
-};
+use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours};
 use crate::store::{
     EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
     StoredDevice, StoredDevices,
@@ -148,8 +148,8 @@ impl RunInput<'_> {
             return self.not_begun(plan);
         }
         let begun = Instant::now();
-        let (run, memory, observation) = if plan.works.is_empty() {
-            (DeviceRun::default(), plan.kept_memory.clone(), seen.observation.clone())
+        let (run, memory, observation, crossed_by) = if plan.works.is_empty() {
+            (DeviceRun::default(), plan.kept_memory.clone(), seen.observation.clone(), None)
         } else {
             self.run(plan, seen).await?
         };
@@ -165,6 +165,7 @@ impl RunInput<'_> {
                 &mut memory,
                 at,
             );
+            learn_crossing(plan, &run, crossed_by, &mut memory, at.seconds);
         }
         let ours = self.ours(plan, &observation);
         let former = self.before.get(&plan.device).map(|d| d.modules.clone()).unwrap_or_default();
@@ -202,7 +203,7 @@ impl RunInput<'_> {
         &self,
         plan: &DevicePlan,
         seen: &Seen,
-    ) -> Result<(DeviceRun, DeviceMemory, Observation), StoreError> {
+    ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
         self.store.remember(&plan.device, &intent(plan))?;
         let events = |event: Event<'_>| (self.events)(&plan.device, event);
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
@@ -215,13 +216,29 @@ impl RunInput<'_> {
         }
         let observation = self.look_again(plan, seen, &memory).await;
         explain_leaked_ports(&mut run, &observation);
+        let crossed_by = self.crossed_by(plan, &mut run, &seen.observation, &observation);
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
         memory.adopting.retain(|id, was| {
             there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
         });
-        Ok((run, memory, observation))
+        Ok((run, memory, observation, crossed_by))
+    }
+
+    /// The control host that crossed these works, if one did.
+    fn crossed_by(
+        &self,
+        plan: &DevicePlan,
+        run: &mut DeviceRun,
+        before: &Observation,
+        after: &Observation,
+    ) -> Option<String> {
+        let device = self.fleet.devices.get(&plan.device)?;
+        let names = &names(self.fleet, device);
+        let (control, known) = (self.store.control(), &plan.kept_memory.control);
+        let met_before = known.by.as_deref().filter(|_| !known.undone.is_empty());
+        explain_rivals(run, &Between { before, after, names, control, met_before })
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started
@@ -426,62 +443,22 @@ impl RunInput<'_> {
         })
     }
 
+    /// What was done, and what is newly the matter without anything having been tried.
     fn history(&self, plan: &DevicePlan, run: &DeviceRun) -> Vec<HistoryEntry> {
-        let from =
-            self.before.get(&plan.device).and_then(|d| Some(d.in_force.as_ref()?.revision.clone()));
-        plan.works
-            .iter()
-            .filter_map(|work| {
-                let Purpose::Module { name, action } = &work.purpose else { return None };
-                let outcome = run.outcomes.get(&work.id)?;
-                let reasons: Vec<String> = work.reasons.iter().map(ToString::to_string).collect();
-                Some(HistoryEntry {
-                    at: self.now,
-                    who: self.who.to_owned(),
-                    device: Some(plan.device.clone()),
-                    from: from.clone(),
-                    to: Some(self.survey.plan.revision.clone()),
-                    action: action.as_str().to_owned(),
-                    module: Some(name.clone()),
-                    reason: reasons.join(", "),
-                    outcome: match outcome {
-                        Outcome::NotNeeded => return None,
-                        Outcome::Passed { warnings } if warnings.is_empty() => "done".to_owned(),
-                        Outcome::Passed { warnings } => format!("done; {}", warnings.join("; ")),
-                        Outcome::Failed { .. } => {
-                            let words = outcome.failure_and_left_over();
-                            format!("failed: {}", words.unwrap_or_default())
-                        }
-                        Outcome::CalledOff { .. } => match outcome.left_over() {
-                            None => "called off".to_owned(),
-                            Some(words) => format!("called off; {words}"),
-                        },
-                        Outcome::Skipped { because } => skipped(plan, run, *because),
-                    },
-                })
-            })
-            .collect()
-    }
-}
-
-/// Why a work was skipped: what failed first, of what.
-fn skipped(plan: &DevicePlan, run: &DeviceRun, because: usize) -> String {
-    let mut first = because;
-    // A work is skipped because of one before it: that ends.
-    while let Some(Outcome::Skipped { because }) = run.outcomes.get(&first) {
-        first = *because;
-    }
-    let subject = match plan.works.get(first).map(|work| &work.purpose) {
-        Some(Purpose::Module { name, .. }) => name.to_string(),
-        Some(Purpose::Image(image)) => format!("image {image}"),
-        Some(Purpose::Network(name)) => format!("network {name}"),
-        None => "something before it".to_owned(),
-    };
-    match run.outcomes.get(&first) {
-        Some(failed @ Outcome::Failed { .. }) => {
-            format!("skipped because {subject} failed: {}", failed.failure().unwrap_or_default())
-        }
-        Some(Outcome::CalledOff { .. }) => format!("skipped because {subject} was called off"),
-        _ => format!("skipped because {subject} failed"),
+        let before = self.before.get(&plan.device).map(AsRef::as_ref);
+        let blank = HistoryEntry {
+            at: self.now,
+            who: self.who.to_owned(),
+            device: Some(plan.device.clone()),
+            from: before.and_then(|d| Some(d.in_force.as_ref()?.revision.clone())),
+            to: Some(self.survey.plan.revision.clone()),
+            action: String::new(),
+            module: None,
+            reason: String::new(),
+            outcome: String::new(),
+        };
+        let mut entries = entries_of_works(&blank, plan, run);
+        entries.extend(news_of_trouble(&blank, plan, before));
+        entries
     }
 }

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub accepted: Option<Accepted>,
     /// The revision that waits, if one does.
     pub held: Option<HeldRevision>,
+    /// The revision whose signature is not accepted, and why, where signatures are asked for and it counted before that.
+    pub unsigned: Option<(String, String)>,
     /// The rollout, or the last one.
     pub rollout: Option<Standing>,
     /// The pauses that hold.
@@ -185,12 +187,19 @@ impl Snapshot {
         accepted.fleet.devices.keys().filter(is_paused).cloned().collect()
     }
 
+    /// Why the signature of what is in force is not accepted, if it is not.
+    pub fn unsigned(&self) -> Option<&str> {
+        let (revision, words) = self.unsigned.as_ref()?;
+        let counts = self.accepted.as_ref()?;
+        (counts.revision == *revision).then_some(words)
+    }
+
     /// What stands beside the counts.
     pub fn beside(&self) -> Beside {
         Beside {
             held: self.held.clone(),
             fetch_trouble: self.source.trouble.clone(),
-            unsigned: None,
+            unsigned: self.unsigned().map(str::to_owned),
             rollout: self.rollout.clone(),
             pauses: self.pauses.clone(),
             pins: self.pins.clone(),

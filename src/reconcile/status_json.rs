@@ -54,11 +54,20 @@ impl Beside {
 
 /// Why the signature of the accepted revision is not accepted, as long as that one counts.
 fn unsigned(store: &Store) -> Result<Option<String>, StoreError> {
-    let Some(text) = store.fleet_state(fleet_key::UNSIGNED)? else { return Ok(None) };
-    let Ok(json) = serde_json::from_str::<Json>(&text) else { return Ok(None) };
     let counts = store.fleet_state(fleet_key::ACCEPTED)?;
-    let is_it = counts.is_some() && json["revision"].as_str() == counts.as_deref();
-    Ok(json["words"].as_str().filter(|_| is_it).map(str::to_owned))
+    let kept = kept_unsigned(store)?.filter(|(revision, _)| counts.as_ref() == Some(revision));
+    Ok(kept.map(|(_, words)| words))
+}
+
+/// What [`keep_unsigned`] kept.
+///
+/// # Errors
+/// The store can't be read.
+pub(super) fn kept_unsigned(store: &Store) -> Result<Option<(String, String)>, StoreError> {
+    let text = store.fleet_state(fleet_key::UNSIGNED)?;
+    let json: Option<Json> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    Ok(json.and_then(|json| Some((text(&json["revision"])?, text(&json["words"])?))))
 }
 
 /// Keeps that the accepted revision bears no accepted signature, and why; or that nothing is wrong with it.

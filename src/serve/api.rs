@@ -18,8 +18,8 @@ use serde_json::{Value as Any, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// So many devices or entries are in one answer unless somebody asks for fewer.
-const MOST: usize = 1000;
+/// More devices or entries are in no answer.
+pub(super) const MOST: usize = 1000;
 /// And so many if nobody says how many.
 const USUAL: usize = 100;
 
@@ -63,6 +63,8 @@ pub(super) async fn fleet(Extract(state): At) -> Response {
         "revision": accepted.revision,
         "digest": accepted.digest.to_string(),
         "held": snapshot.held.as_ref().map(HeldRevision::to_json),
+        "fetch_trouble": trouble(&source.trouble),
+        "unsigned": snapshot.unsigned(),
         "rollout": snapshot.rollout.as_ref().map(Standing::to_json),
         "devices": status.devices.len(),
         "codes": codes,
@@ -99,7 +101,7 @@ pub(super) async fn devices(Extract(state): At, Query(part): Query<Part>) -> Res
     let id = |device: &Any| device["id"].as_str().unwrap_or_default().to_owned();
     let is_wanted = |device: &&Any| wanted.as_ref().is_none_or(|ids| ids.contains(&id(device)));
     let total = all.iter().filter(is_wanted).count();
-    let limit = part.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let limit = part.limit.unwrap_or(USUAL);
     let rest: Vec<&Any> = all
         .iter()
         .filter(is_wanted)
@@ -168,7 +170,7 @@ pub(super) async fn history(Extract(state): At, Query(part): Query<Part>) -> Res
         Ok(since) => since,
         Err(words) => return refusal(StatusCode::BAD_REQUEST, &words.to_string()),
     };
-    let limit = u32::try_from(part.limit.unwrap_or(USUAL).clamp(1, MOST)).unwrap_or(u32::MAX);
+    let limit = u32::try_from(part.limit.unwrap_or(USUAL)).unwrap_or(u32::MAX);
     match state.store.history(&HistoryFilter { device, since, limit: Some(limit) }) {
         Ok(entries) => {
             let entries: Vec<Any> = entries.iter().map(entry_json).collect();

@@ -156,6 +156,9 @@ fn text(state: &State, snapshot: &Snapshot, now: Timestamp) -> String {
     out.family("hoist_held_seconds", "gauge", "How long a revision has been held; 0 if none is.");
     let held = snapshot.held.as_ref().map_or(0, |held| now.seconds - held.since.seconds);
     out.sample("hoist_held_seconds", &[], held as f64);
+    let help = "1 if the signature of what is in force is not accepted where signatures are asked for, else 0.";
+    out.family("hoist_unsigned", "gauge", help);
+    out.sample("hoist_unsigned", &[], f64::from(u8::from(snapshot.unsigned().is_some())));
     if let Some(fetched) = snapshot.source.fetched {
         let name = "hoist_last_fetch_success_timestamp_seconds";
         out.family(name, "gauge", "When the repository was last asked with success.");

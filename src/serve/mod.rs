@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod asked;
 mod api;
 mod ask;
 mod connections;

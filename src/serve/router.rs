@@ -2,14 +2,14 @@
 
 use super::past::Past;
 use super::tries::Tries;
-use super::{Serving, access, api, events, headers, hooks, metrics, page};
+use super::{Serving, access, api, asked, events, headers, hooks, metrics, page};
 use crate::model::Timestamp;
 use crate::reconcile::{Snapshot, Tally, Wish};
 use crate::serve::ServeOptions;
 use crate::store::{HashKey, Store};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl State {
 
 /// Everything.
 pub(super) fn router(state: &Arc<State>) -> Router {
-    let router = Router::new()
+    let api = Router::new()
         .route("/api/v1/fleet", get(api::fleet))
         .route("/api/v1/deployments", get(api::deployments))
         .route("/api/v1/devices", get(api::devices))
@@ -89,6 +89,8 @@ pub(super) fn router(state: &Arc<State>) -> Router {
         .route("/api/v1/rollout", get(api::rollout))
         .route("/api/v1/state", get(api::state))
         .route("/api/v1/openapi.json", get(api::openapi))
+        .layer(from_fn(asked::check));
+    let router = api
         .route("/events", get(events::events))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))

@@ -21,6 +21,11 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// What was written to it last can't be read before its disk can be written.
+    Unsettled {
+        /// The database.
+        path: PathBuf,
+    },
     /// The disk is full.
     Full {
         /// The database.
@@ -120,6 +125,12 @@ impl fmt::Display for StoreError {
             Self::Inaccessible { path, source: _ } => {
                 write!(f, "cannot open the store at {}", path.display())
             }
+            Self::Unsettled { path } => write!(
+                f,
+                "cannot read the store {} while it can't be written: whoever worked with it was killed, and what was \
+                 written last is still in its log",
+                path.display()
+            ),
             Self::ReadOnly { path } => {
                 write!(f, "cannot write to the store {}", path.display())
             }

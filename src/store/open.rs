@@ -118,6 +118,9 @@ impl Store {
                 let version = schema::version(&connection);
                 (connection, version.map_err(|error| schema_error(&path, error))?)
             }
+            Err(error) if cant_make_its_index(&error) => {
+                return Err(StoreError::Unsettled { path });
+            }
             Err(error) => return Err(schema_error(&path, error)),
         };
         match version {

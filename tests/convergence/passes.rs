@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) struct House {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
+    /// The store's folder.
+    state: &'static str,
     files: BTreeMap<&'static str, String>,
     /// Engines in place of those that lie in the folder.
     given: BTreeMap<DeviceId, Arc<dyn Engine>>,
@@ -31,11 +33,11 @@ const BASE: &str = "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n";
 
 impl House {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::create_dir(folder.path().join("engines")).unwrap();
         std::fs::write(folder.path().join("hoist.toml"), "").unwrap();
         let (files, given) = (BTreeMap::new(), BTreeMap::new());
-        let mut house = Self { folder, files, given, now: 1_800_000_000 };
+        let mut house = Self { folder, state: "state", files, given, now: 1_800_000_000 };
         house.write(
             "fleet.toml",
             "name = \"f\"\n[defaults]\nprobation = \"1s\"\n\
@@ -48,12 +50,18 @@ impl House {
         house
     }
 
+    /// Another control host of the same fleet and engines, with a store of its own.
+    pub(crate) fn beside(&self) -> Self {
+        let (folder, given) = (Arc::clone(&self.folder), self.given.clone());
+        Self { folder, state: "second-state", files: self.files.clone(), given, now: self.now }
+    }
+
     pub(crate) fn write(&mut self, path: &'static str, text: &str) {
         self.files.insert(path, text.to_owned());
     }
 
     pub(crate) fn store(&self) -> Store {
-        Store::open(&self.folder.path().join("state")).unwrap()
+        Store::open(&self.folder.path().join(self.state)).unwrap()
     }
 
     pub(crate) fn fleet(&self) -> Fleet {
@@ -86,6 +94,15 @@ impl House {
 
     /// One apply, so many seconds after the former.
     pub(crate) fn apply(&mut self, later: i64) -> BTreeMap<DeviceId, Ran> {
+        self.apply_after(later, || {})
+    }
+
+    /// The same, with something that happens between the look and the first step.
+    pub(crate) fn apply_after(
+        &mut self,
+        later: i64,
+        between: impl FnOnce(),
+    ) -> BTreeMap<DeviceId, Ran> {
         self.now += later;
         let now = Timestamp { seconds: self.now };
         let (store, fleet) = (self.store(), self.fleet());
@@ -97,25 +114,25 @@ impl House {
         let engines = self.folder.path().join("engines");
         let gate = Gate::new(config, Some(engines), store.hash_key().0);
         let gate = gate.with_engines(self.given.clone());
+        let survey = block_on(survey(&SurveyInput {
+            fleet: &fleet,
+            resolution: &resolution,
+            revision: "r",
+            digest: fleet_digest(&fleet, &resolution),
+            only: None,
+            stored: &stored,
+            memories: &memories,
+            control: store.control(),
+            gate: &gate,
+            facts: &facts,
+            recorded: None,
+            paused: &Default::default(),
+            resync: false,
+            consents: &Default::default(),
+            now,
+        }));
+        between();
         block_on(async {
-            let survey = survey(&SurveyInput {
-                fleet: &fleet,
-                resolution: &resolution,
-                revision: "r",
-                digest: fleet_digest(&fleet, &resolution),
-                only: None,
-                stored: &stored,
-                memories: &memories,
-                control: store.control(),
-                gate: &gate,
-                facts: &facts,
-                recorded: None,
-                paused: &Default::default(),
-                resync: false,
-                consents: &Default::default(),
-                now,
-            })
-            .await;
             run_and_record(&RunInput {
                 fleet: &fleet,
                 survey: &survey,
@@ -434,4 +451,34 @@ fn a_port_that_another_fleets_container_publishes_is_not_called_a_strangers() {
             @"container other publishes port 8080/tcp and is none of this device's modules; it is not touched"
         );
     });
+}
+
+#[test]
+fn what_was_not_even_tried_is_in_the_history_once() {
+    let mut house = House::new();
+    house.take_away("d2");
+    let lacks = |image: &str| {
+        format!(
+            "target = \"*\"\n[modules.web]\nimage = \"{image}\"\nimage-pull-policy = \"never\"\n"
+        )
+    };
+    let told = |house: &House| {
+        let history = house.store().history(&Default::default()).unwrap();
+        let of_d1 =
+            history.into_iter().filter(|entry| entry.device.as_ref().unwrap().as_str() == "d1");
+        of_d1.map(|entry| format!("{}: {}", entry.action, entry.outcome)).collect::<Vec<_>>()
+    };
+    let words = |image: &str| {
+        format!("block: not done: the engine lacks image {image}, and image-pull-policy is never")
+    };
+    house.write("deployments/base.toml", &lacks("web:1"));
+    for later in [0, 60, 60] {
+        house.apply(later);
+    }
+    assert_eq!(told(&house), [words("web:1")]);
+    house.write("deployments/base.toml", &lacks("web:2"));
+    for later in [60, 60] {
+        house.apply(later);
+    }
+    assert_eq!(told(&house), [words("web:1"), words("web:2")]);
 }

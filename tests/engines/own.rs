@@ -430,3 +430,23 @@ fn what_is_down_is_up_again_though_its_successor_is_blocked() {
         }
     }
 }
+
+/// Engines before 25 make two networks of one name where two callers ask at the same moment.
+#[test]
+fn a_network_that_is_there_twice_is_settled() {
+    let Some(site) = Site::new(1) else { return };
+    site.write("deployments/base.toml", &good("test/app:1"));
+    site.apply().expect(0);
+    let engine = &site.engines[0];
+    let list = || {
+        let filters = "%7B%22label%22%3A%5B%22hoist.fleet%22%5D%7D";
+        engine.raw("GET", &format!("/networks?filters={filters}"), None).json()
+    };
+    let network = list()[0].clone();
+    let twin = json!({"Name": network["Name"], "Labels": network["Labels"]});
+    engine.raw("POST", "/networks/create", Some(&twin));
+    site.write("deployments/base.toml", &good("test/app:2"));
+    site.apply().expect(0);
+    assert_eq!(site.containers(1)["app"], "running test/app:2");
+    assert_eq!(list().as_array().unwrap().len(), 1, "{}", list());
+}

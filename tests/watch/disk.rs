@@ -264,7 +264,19 @@ fn on_a_disk_that_can_not_be_written_one_can_look() {
         assert!(out.contains("create web"), "{out}{err}");
         let (out, err) = on(mount, &["doctor", "till-1"]);
         assert!(out.starts_with("till-1\n✓ way "), "{out}{err}");
+        let (out, err) = on(mount, &["rollout", "status"]);
+        assert!(out.starts_with("no rollout: "), "{out}{err}");
         let (_, err) = on(mount, &["pause", "till-1", "--reason", "serviced"]);
         assert!(err.contains(words), "{err}");
     }
+    // After a loss of power the index of what was written last may be lost.
+    let daemon = place.watch(&[]);
+    let file = |end: &str| place.state_folder().join(format!("state.db-{end}"));
+    let size = |file| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    place.until("something is written", || size(file("wal")) > 0);
+    daemon.kill();
+    std::fs::remove_file(file("shm")).expect("removed");
+    let (_, err) = on(read_only, &["status"]);
+    assert!(err.contains("while it can't be written: whoever worked with it was killed"), "{err}");
+    assert!(err.contains("look at a copy of the folder"), "{err}");
 }

@@ -115,6 +115,11 @@ fn every_answer_is_as_the_document_says() {
         ("/api/v1/history?since=yesterday", 400, "`yesterday` is no moment"),
         ("/api/v1/devices/%ff", 400, "the path holds what is no UTF-8"),
         ("/api/v1/devices?limit=many", 400, "limit: it is no whole number"),
+        ("/api/v1/devices?limit=1001", 400, "limit: it is 1001; it can be 1 to 1000"),
+        ("/api/v1/history?limit=0", 400, "limit: it is 0; it can be 1 to 1000"),
+        ("/api/v1/devices?wher=a", 400, "this path has no parameter `wher`; did you mean `where`?"),
+        ("/api/v1/history?where=a", 400, "no parameter `where`; it takes device, since, limit"),
+        ("/api/v1/fleet?where=a", 400, "this path has no parameter `where`; it takes none"),
     ] {
         let answer = get(&at, path);
         assert_eq!(answer.status, status, "{path}");

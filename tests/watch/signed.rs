@@ -1,6 +1,7 @@
 //! The daemon with `--require-signed`.
 
 use crate::by_hand::{done, hoist};
+use crate::http::{address, get};
 use crate::place::Place;
 use crate::simulated::{all_have, base, shop};
 use std::fs;
@@ -61,6 +62,14 @@ fn what_counted_unsigned_stays_and_is_told_until_something_signed_counts() {
         "{out}"
     );
 
+    let at = address(&place);
+    let fleet = || get(&at, "/api/v1/fleet").json();
+    let metric = |n: u8| get(&at, "/metrics").body.contains(&format!("\nhoist_unsigned {n}\n"));
+    place.until("the API", || fleet()["unsigned"] == "it bears none");
+    assert_eq!(fleet()["fetch_trouble"], serde_json::Value::Null);
+    let notice = "What is in force bears no accepted signature";
+    assert!(get(&at, "/").body.contains(notice) && metric(1));
+
     sign(&place, &eve);
     place.until("a key that nobody knows", || place.held().is_some());
     let why = reason(&place);
@@ -71,6 +80,10 @@ fn what_counted_unsigned_stays_and_is_told_until_something_signed_counts() {
     let signed = sign(&place, &ada);
     place.until("what is signed counts", || place.accepted().as_ref() == Some(&signed));
     assert!(!done(&place, &["status"]).contains(head));
+    place.until("the API", || {
+        fleet()["revision"] == signed.as_str() && fleet()["unsigned"].is_null()
+    });
+    assert!(!get(&at, "/").body.contains(notice) && metric(0));
     assert_eq!(daemon.stop(), 0);
 
     let said = hoist(&place, &["watch", "--require-signed", "singers"]);

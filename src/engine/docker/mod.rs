@@ -9,6 +9,7 @@ mod certificate;
 mod connection;
 mod failure;
 mod listen;
+mod networks;
 mod observe;
 mod pull;
 mod ssh;

@@ -5,6 +5,7 @@
 
 use super::Docker;
 use super::failure::{Call, Trouble};
+use super::networks::ambiguous;
 use super::transport::{Exchange, encoded};
 use super::wait::{BETWEEN_LOOKS, Limits};
 use super::wire::{self, Inspected, Made};
@@ -97,7 +98,10 @@ impl Docker {
         let done = match step {
             Step::CreateNetwork { name, subnet, labels } => {
                 let body = network_body(name, subnet.as_deref(), labels);
-                self.post("/networks/create".to_owned(), &body, QUICK).await
+                match self.post("/networks/create".to_owned(), &body, QUICK).await {
+                    Ok(()) => self.settle_networks(name).await,
+                    failed => failed,
+                }
             }
             Step::Connect { container, network, aliases } => {
                 let body = json!({
@@ -116,8 +120,14 @@ impl Docker {
                 self.update(path, &body).await
             }
             Step::Start { container } => {
-                let options: Option<StartContainerOptions> = None;
-                self.within(SLOW, self.client.start_container(container.as_str(), options)).await
+                let done = self.start(container.as_str()).await;
+                match done.as_ref().err().and_then(ambiguous) {
+                    Some(network) => {
+                        self.settle_networks(network).await?;
+                        self.start(container.as_str()).await
+                    }
+                    None => done,
+                }
             }
             Step::Stop { container, timeout } => {
                 let mut options = StopContainerOptionsBuilder::default();
@@ -150,6 +160,11 @@ impl Docker {
             }
             other => other,
         }
+    }
+
+    async fn start(&self, container: &str) -> Result<(), Trouble> {
+        let options: Option<StartContainerOptions> = None;
+        self.within(SLOW, self.client.start_container(container, options)).await
     }
 
     async fn post(&self, path: String, body: &Json, limit: Duration) -> Result<(), Trouble> {

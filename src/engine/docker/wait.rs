@@ -54,6 +54,11 @@ impl Docker {
                 let words = format!("{container} is gone");
                 return Err(EngineError::new(EngineErrorKind::NotFound, words));
             };
+            if seen.state.status == "removing" {
+                let name = seen.name.trim_start_matches('/');
+                let words = format!("{name} is being removed by somebody else");
+                return Err(EngineError::new(EngineErrorKind::NotFound, words));
+            }
             let (restarts, started) =
                 first.get_or_insert_with(|| (seen.restart_count, seen.state.started_at.clone()));
             let began_again = seen.restart_count > *restarts || seen.state.started_at != *started;

@@ -230,6 +230,7 @@ pub(super) struct ImageConfig {
 pub(super) struct ListedNetwork {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) created: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -22,6 +22,7 @@ use crate::reconcile::Paces;
 use crate::reconcile::facts::next_settling;
 use crate::reconcile::snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble};
 use crate::reconcile::status::stale_after;
+use crate::reconcile::status_json::kept_unsigned;
 use crate::rollout::Rollout;
 use crate::source::Remote;
 use crate::store::{
@@ -58,6 +59,8 @@ pub(super) struct Daemon {
     pub(super) progress: Progress,
     /// Whether what the store keeps of the rollout can't be read, so that it begins anew.
     pub(super) begins_anew: bool,
+    /// The revision that counted when the daemon began and bears no accepted signature, and why.
+    unsigned: Option<(String, String)>,
     pub(super) orders: Orders,
     /// Devices that are being looked at.
     pub(super) under_way: BTreeSet<DeviceId>,
@@ -126,6 +129,7 @@ impl Daemon {
             rollout: None,
             progress: Progress::default(),
             begins_anew: false,
+            unsigned: kept_unsigned(store)?,
             orders: Orders::read(store, clock.now())?,
             under_way: BTreeSet::new(),
             fresh: BTreeSet::new(),
@@ -286,6 +290,7 @@ impl Daemon {
                 digest: loaded.digest.clone(),
             }),
             held: self.held.clone(),
+            unsigned: self.unsigned.clone(),
             rollout: self.rollout.as_ref().map(Rollout::standing),
             pauses: self.orders.pauses.clone(),
             pins: self.orders.pins.clone(),

@@ -79,7 +79,8 @@ fn named(devices: &[DeviceId]) -> Markup {
 
 fn one_change(change: &Change) -> Markup {
     let Change { action, module, reason, outcome, times } = change;
-    let (is_bad, is_done) = (outcome.starts_with("failed"), outcome == "done");
+    let is_bad = outcome.starts_with("failed") || outcome.starts_with("not done");
+    let is_done = outcome == "done";
     html! {
         li class=[is_bad.then_some("bad")] {
             @if is_bad { span class="shape" aria-hidden="true" { "✗" } " " }

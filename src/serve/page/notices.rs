@@ -31,6 +31,12 @@ pub(super) fn notices(state: &State, snapshot: &Snapshot, now: Timestamp) -> Mar
                 p class="words" { (trouble.words) ". It began " (moment(trouble.since, now)) "; what is in force stays." }
             }
         }
+        @if let Some(words) = snapshot.unsigned() {
+            section class="card notice bad" {
+                h2 { span class="shape" aria-hidden="true" { "▲" } " What is in force bears no accepted signature" }
+                p class="words" { (words) ". It stays, and what comes after it must be signed." }
+            }
+        }
         @if let (Some(accepted), Some(status)) = (&snapshot.accepted, snapshot.status())
             && snapshot.watches != Scope::All {
             p class="quiet" {

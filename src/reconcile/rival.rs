@@ -1,0 +1,102 @@
+//! Another control host that works on a device at the very moment at which this one does.
+//!
+//! Enters: what was seen before the works and after them, and what became of them. Leaves: failures that were no fault of the
+//! change, told as what they are. What is done about it is [`ControlMemory`](crate::plan::ControlMemory)'s.
+
+use crate::apply::{DeviceRun, Outcome};
+use crate::engine::{Cause, EngineErrorKind};
+use crate::model::{Observation, ObservedContainer, label};
+use crate::plan::{DeviceMemory, DevicePlan, Purpose, carries_our_labels};
+use std::collections::BTreeSet;
+
+/// What a run of works was seen between.
+pub(super) struct Between<'a> {
+    pub(super) before: &'a Observation,
+    pub(super) after: &'a Observation,
+    /// The names that the fleet and the device have, or had.
+    pub(super) names: &'a (Vec<String>, Vec<String>),
+    /// Which control host's store this is.
+    pub(super) control: &'a str,
+    /// The control host that was met on this device within the last day.
+    pub(super) met_before: Option<&'a str>,
+}
+
+/// Tells works that another control host crossed from those that failed; says which one, if there are any.
+pub(super) fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<String> {
+    let mut crossed_by = None;
+    for outcome in run.outcomes.values_mut() {
+        if let Outcome::Failed { error, .. } = outcome
+            && let Some(rival) = seen.rival(error.kind)
+        {
+            error.kind = EngineErrorKind::Conflict;
+            error.cause = Some(Cause::AnotherControlHost);
+            error.message = format!(
+                "another control host ({rival}) works on this device at the same time: {}",
+                error.message
+            );
+            crossed_by = Some(rival);
+        }
+    }
+    crossed_by
+}
+
+/// Remembers that works were crossed: it counts as one more time that this one's work was undone, and once.
+pub(super) fn learn_crossing(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    rival: Option<String>,
+    memory: &mut DeviceMemory,
+    at: i64,
+) {
+    let Some(rival) = rival else { return };
+    memory.control.undone.push(at);
+    memory.control.by = Some(rival);
+    for work in plan.works.iter().filter(|work| run.outcomes.get(&work.id).is_some_and(is_crossed))
+    {
+        if let Purpose::Module { name, .. } = &work.purpose {
+            memory.control.made.remove(name);
+        }
+    }
+}
+
+/// Whether a work failed because another control host did something else there.
+pub(super) fn is_crossed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed { error, .. } if error.cause == Some(Cause::AnotherControlHost))
+}
+
+impl Between<'_> {
+    /// The control host that may have crossed a work that failed so, if there are signs of one: what it made in the meantime, or
+    /// took away. Whatever is wrong with an image, or with a line, is nobody's doing.
+    fn rival(&self, failed: EngineErrorKind) -> Option<String> {
+        let (before, after) = (ids(self.before), ids(self.after));
+        let is_new = |container: &&ObservedContainer| !before.contains(container.id.as_str());
+        let is_gone = |container: &&ObservedContainer| !after.contains(container.id.as_str());
+        let new = || self.anothers(self.after).into_iter().find(is_new);
+        let gone = || self.anothers(self.before).into_iter().find(is_gone);
+        let by_what_is_there = match failed {
+            EngineErrorKind::Conflict | EngineErrorKind::Refused => new(),
+            EngineErrorKind::NotFound => new().or_else(gone),
+            EngineErrorKind::Unreachable
+            | EngineErrorKind::NoImage
+            | EngineErrorKind::ModuleFailed
+            | EngineErrorKind::TimedOut => return None,
+        };
+        let by = by_what_is_there.and_then(|container| container.labels.get(label::CONTROL));
+        // What it made may be gone again: who was met there before is met again.
+        let again = || self.met_before.filter(|_| failed == EngineErrorKind::NotFound);
+        by.map(String::as_str).or_else(again).map(str::to_owned)
+    }
+
+    fn anothers<'o>(&self, seen: &'o Observation) -> Vec<&'o ObservedContainer> {
+        let (fleets, devices) = self.names;
+        let is_anothers = |container: &&ObservedContainer| {
+            carries_our_labels(container, fleets, devices)
+                && container.labels.get(label::CONTROL).is_some_and(|by| by != self.control)
+        };
+        seen.containers.iter().filter(is_anothers).collect()
+    }
+}
+
+fn ids(seen: &Observation) -> BTreeSet<&str> {
+    seen.containers.iter().map(|container| container.id.as_str()).collect()
+}

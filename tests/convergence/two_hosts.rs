@@ -1,0 +1,66 @@
+//! Two control hosts at work on one device at the same moment: that is told as what it is, and is no fault of the change.
+
+use crate::passes::House;
+use hoist::apply::Outcome;
+use hoist::engine::simulated::Behaviour;
+use hoist::model::DeviceId;
+
+fn base(image: &str) -> String {
+    format!("target = \"*\"\n[modules.web]\nimage = \"web:{image}\"\n")
+}
+
+/// Both want the same of the device; the second one does it between the look and the first step of the first one.
+fn crossed(house: &mut House, second: &mut House, image: &str) -> Vec<String> {
+    house.write("deployments/base.toml", &base(image));
+    second.write("deployments/base.toml", &base(image));
+    let ran = house.apply_after(60, || {
+        second.apply(60);
+    });
+    let run = &ran[&DeviceId::parse("d1").unwrap()].run;
+    run.outcomes.values().filter_map(Outcome::failure).collect()
+}
+
+#[test]
+fn work_that_another_control_host_crosses_is_told_so_and_stops_after_the_third_time() {
+    let mut house = House::new();
+    house.apply(0);
+    let mut second = house.beside();
+    second.apply(0);
+    let by = second.store().control().to_owned();
+    for image in ["2", "3", "4"] {
+        let failures = crossed(&mut house, &mut second, image);
+        let words = format!("another control host ({by}) works on this device at the same time: ");
+        assert!(failures.iter().any(|failure| failure.starts_with(&words)), "{failures:?}");
+        let (code, said) = house.words("d1");
+        assert_eq!(code, 409, "no failure of the change: {said}");
+        assert!(said.contains(&words), "{said}");
+        let d1 = DeviceId::parse("d1").unwrap();
+        let memory = house.store().memories().unwrap().remove(&d1).unwrap();
+        assert!(memory.modules.values().all(|module| module.failed.is_none()), "{memory:?}");
+        if image != "4" {
+            house.apply(5);
+            assert_eq!(house.words("d1").0, 200, "the other one did the same");
+        }
+    }
+    house.apply(5);
+    let (code, said) = house.words("d1");
+    assert_eq!(code, 409);
+    assert!(said.contains(&format!("another control host ({by}) undid or crossed")), "{said}");
+    assert!(said.contains("hoist apply --take-over --device d1"), "{said}");
+    let changes = house.control("d1").changes().len();
+    house.write("deployments/base.toml", &base("5"));
+    house.apply(60);
+    assert_eq!(house.control("d1").changes().len(), changes, "it is left alone");
+}
+
+#[test]
+fn what_fails_by_itself_beside_another_control_host_is_a_failure() {
+    let mut house = House::new();
+    house.apply(0);
+    let mut second = house.beside();
+    house.control("d1").behave("web:2", Behaviour::Ends { code: 3, after: 0 }).unwrap();
+    let failures = crossed(&mut house, &mut second, "2");
+    assert!(!failures.is_empty());
+    house.apply(600);
+    assert_eq!(house.words("d1").0, 500, "{:?}", house.words("d1"));
+}
