@@ -9,8 +9,8 @@ use hoist::engine::{Engine, FileForm};
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
 use hoist::reconcile::{
-    FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status, held_facts,
-    live_facts, run_and_record, survey,
+    Elsewhere, FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status,
+    held_facts, live_facts, run_and_record, survey,
 };
 use hoist::resolve::resolve;
 use hoist::review::fleet_digest;
@@ -138,6 +138,7 @@ impl House {
             resolution: &resolution,
             revision: "r",
             stored: &stored,
+            elsewhere: &Elsewhere::new(),
             only: None,
             stale_after,
             now,

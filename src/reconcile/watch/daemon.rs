@@ -289,6 +289,7 @@ impl Daemon {
             rollout: self.rollout.as_ref().map(Rollout::standing),
             pauses: self.orders.pauses.clone(),
             pins: self.orders.pins.clone(),
+            left: self.behind.values().map(|a| (a.device.clone(), a.revision.clone())).collect(),
             watches: self.settings.watches(),
             stale_after: Some(stale_after(self.settings.resync.as_secs())),
             devices: Arc::clone(&self.devices),
