@@ -27,6 +27,7 @@ mod reading;
 mod reports;
 mod rollout;
 mod schedule;
+mod shape;
 mod unchanged;
 
 pub use clock::{Wall, machine_clock};
