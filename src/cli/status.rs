@@ -12,8 +12,8 @@ use crate::diagnostic::did_you_mean;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Facts};
 use crate::reconcile::{
-    Beside, FleetStatus, LabelGroup, StatusInput, devices_in, fleet_status, held_facts,
-    label_groups, live_facts, paused_devices, say_who_waits, stale_after,
+    Beside, FleetStatus, LabelGroup, StatusInput, devices_in, elsewhere, fleet_status, held_facts,
+    label_groups, live_facts, paused_devices, stale_after,
 };
 use crate::resolve::{Resolution, check, resolve};
 use crate::source::Repository;
@@ -163,11 +163,13 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     };
     let kept = kept_deployments(&opened.fleet, arguments)?;
     let revision = opened.revision.as_ref().map_or(&opened.name, |revision| &revision.id);
+    let left = store.assignments()?.into_values().map(|a| (a.device, a.revision)).collect();
     let input = StatusInput {
         fleet: &opened.fleet,
         resolution: &resolution,
         revision,
         stored: &stored,
+        elsewhere: &elsewhere(left, &beside.pins, &opened.fleet, &stored),
         only: only.as_ref(),
         stale_after: stale_by(&store)?,
         now,
@@ -177,8 +179,6 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     status.deployments.retain(|deployment| keeps(&deployment.id));
     let nobody_here = status.devices.is_empty() && beside.watches != Scope::All;
     if arguments.not_converged {
-        let stay = left_elsewhere(&store, &opened.fleet, &stored, &beside)?;
-        say_who_waits(&mut status, &input, &stay);
         status.devices.retain(|device| device.code != 200 || device.stale);
     }
     let groups = match &arguments.group_by {
@@ -192,21 +192,6 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     let in_force = is_anything_in_force(&store, &stored)?;
     let found = Found { status, beside, paused, groups, in_force, nobody_here };
     Ok((store.folder().to_owned(), found))
-}
-
-/// Devices that a rollout or a pin leaves at another revision than the accepted one.
-fn left_elsewhere(
-    store: &Store,
-    fleet: &Fleet,
-    stored: &StoredDevices,
-    beside: &Beside,
-) -> Result<BTreeSet<DeviceId>, Failure> {
-    let mut stay: BTreeSet<DeviceId> = store.assignments()?.into_keys().collect();
-    for pin in &beside.pins {
-        let pinned = devices_in(&pin.scope, fleet, stored);
-        stay.extend(pinned.unwrap_or_else(|| fleet.devices.keys().cloned().collect()));
-    }
-    Ok(stay)
 }
 
 /// Whether a revision was ever let through or applied, at least somewhere.

@@ -48,13 +48,13 @@ pub use record::{Ran, RunInput, Writes, run_and_record};
 pub use renamed::{Renamed, follow_names, renamed};
 pub use snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble, Wish};
 pub use status::{
-    Counts, DepartedDevice, DeploymentCounts, DeviceStatus, FleetStatus, LabelGroup, ModuleStatus,
-    StatusInput, fleet_status, label_groups, say_who_waits, stale_after,
+    Counts, DepartedDevice, DeploymentCounts, DeviceStatus, Elsewhere, FleetStatus, LabelGroup,
+    ModuleStatus, StatusInput, fleet_status, label_groups, stale_after,
 };
 pub use status_json::{Beside, keep_unsigned};
 pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{
-    Wall, WatchParts, WatchSettings, devices_in, judge_revision, kept_rollout, machine_clock,
-    paused_devices, watch,
+    Wall, WatchParts, WatchSettings, devices_in, elsewhere, judge_revision, kept_rollout,
+    machine_clock, paused_devices, watch,
 };

@@ -4,9 +4,9 @@
 //! the [`Wish`]es by which they wake the loop. Not here: what a snapshot looks like on a page, and what the loop does
 //! about a wish: a wish carries nothing that a pass decides by.
 
-use super::status::{FleetStatus, StatusInput, fleet_status};
+use super::status::{Elsewhere, FleetStatus, StatusInput, fleet_status};
 use super::status_json::Beside;
-use super::watch::{Against, devices_in, pause_of};
+use super::watch::{Against, devices_in, elsewhere, pause_of};
 use crate::fleet::Fleet;
 use crate::model::{DeviceId, Hash, Timestamp};
 use crate::resolve::Resolution;
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub pauses: Vec<Pause>,
     /// The pins that hold.
     pub pins: Vec<Pin>,
+    /// Devices that a rollout leaves at another revision than the accepted one, and which.
+    pub left: Elsewhere,
     /// The devices that are looked after; others are another control host's.
     pub watches: Scope,
     /// After how many seconds without contact a device is stale.
@@ -165,11 +167,13 @@ impl Snapshot {
         Some(self.status.get_or_init(|| {
             let Accepted { revision, fleet, resolution, digest: _ } = accepted;
             let only = devices_in(&self.watches, fleet, &self.devices);
+            let left = self.left.clone();
             fleet_status(&StatusInput {
                 fleet,
                 resolution,
                 revision,
                 stored: &self.devices,
+                elsewhere: &elsewhere(left, &self.pins, fleet, &self.devices),
                 only: only.as_ref(),
                 stale_after: self.stale_after,
                 now: self.at,

@@ -126,6 +126,9 @@ pub struct ModuleStatus {
     pub report_problem: Option<String>,
 }
 
+/// By device: the revision that it should be at.
+pub type Elsewhere = BTreeMap<DeviceId, String>;
+
 /// What a status is made of.
 #[derive(Clone, Copy)]
 pub struct StatusInput<'a> {
@@ -139,13 +142,15 @@ pub struct StatusInput<'a> {
     pub stored: &'a StoredDevices,
     /// Only these devices.
     pub only: Option<&'a BTreeSet<DeviceId>>,
+    /// Devices that a rollout or a pin leaves at another revision than that, and which.
+    pub elsewhere: &'a Elsewhere,
     /// After how many seconds without contact a device is stale; `None` where nobody promised to look.
     pub stale_after: Option<i64>,
     /// The moment.
     pub now: Timestamp,
 }
 
-impl StatusInput<'_> {
+impl<'a> StatusInput<'a> {
     fn wants(&self, id: &DeviceId) -> bool {
         self.only.is_none_or(|only| only.contains(id))
     }
@@ -155,13 +160,25 @@ impl StatusInput<'_> {
         age.zip(self.stale_after).is_some_and(|(age, limit)| age > limit)
     }
 
-    /// For each device, how each deployment that targets it stands there.
-    fn each(&self, mut take: impl FnMut(&DeviceId, &DeploymentId, Counted)) {
+    /// For each device, what it reports, and how each deployment that targets it stands there.
+    fn each(&self, mut take: impl FnMut(&'a DeviceId, &Reports, &[(&'a DeploymentId, Counted)])) {
         for (id, resolved) in self.resolution.devices.iter().filter(|(id, _)| self.wants(id)) {
             let reports = reports(self, id);
-            for targeting in &*resolved.targeted {
-                take(id, &targeting.deployment, counted(targeting, &reports));
+            let counted = |of| counted(of, &reports);
+            let all: Vec<_> =
+                resolved.targeted.iter().map(|of| (&of.deployment, counted(of))).collect();
+            take(id, &reports, &all);
+        }
+    }
+
+    /// The revision that a device should have and has not got, whatever it had when it was seen.
+    fn missing<'s>(&'s self, stored: &StoredDevice, lacks: &BTreeSet<DeviceId>) -> Option<&'s str> {
+        match self.elsewhere.get(&stored.device) {
+            Some(revision) => {
+                let in_force = stored.in_force.as_ref()?;
+                (in_force.revision == self.revision).then_some(revision.as_str())
             }
+            None => lacks.contains(&stored.device).then_some(self.revision),
         }
     }
 }
@@ -175,7 +192,7 @@ pub fn stale_after(resync_seconds: u64) -> i64 {
 
 /// The status of a fleet, as the store last saw it.
 pub fn fleet_status(input: &StatusInput<'_>) -> FleetStatus {
-    let StatusInput { fleet, resolution, revision, stored, only, stale_after: _, now } = *input;
+    let StatusInput { fleet, resolution, revision, stored, only, now, .. } = *input;
     let mut counts: BTreeMap<&DeploymentId, DeploymentCounts> =
         fleet.deployments.values().map(|d| (&d.id, empty_counts(d))).collect();
     let known = known(stored, now);
@@ -186,9 +203,17 @@ pub fn fleet_status(input: &StatusInput<'_>) -> FleetStatus {
             .map(|(name, metric)| (name.clone(), rows.answer(&metric.query).rows.len()))
             .collect();
     }
-    input.each(|_, deployment, counted| {
-        if let Some(count) = counts.get_mut(deployment) {
-            count.counts += counted;
+    let mut lacks = BTreeSet::new();
+    input.each(|device, reports, all| {
+        for (deployment, counted) in all {
+            if let Some(count) = counts.get_mut(deployment) {
+                count.counts += *counted;
+            }
+        }
+        let resolved = resolution.devices.get(device);
+        let wants_something = || resolved.is_some_and(|resolved| resolved.cohort.is_some());
+        if matches!(reports, Reports::Pending) && wants_something() {
+            lacks.insert(device.clone());
         }
     });
     FleetStatus {
@@ -199,7 +224,7 @@ pub fn fleet_status(input: &StatusInput<'_>) -> FleetStatus {
             .devices
             .keys()
             .filter(|id| input.wants(id))
-            .map(|id| device_status(id, stored.get(id).map(AsRef::as_ref), input))
+            .map(|id| device_status(id, stored.get(id).map(AsRef::as_ref), input, &lacks))
             .collect(),
         departed: stored
             .values()
@@ -228,12 +253,11 @@ pub fn label_groups(
         members.entry(value_of(&deployment.id)).or_default().push(deployment.id.clone());
     }
     let mut gravest: BTreeMap<(Option<String>, DeviceId), Counted> = BTreeMap::new();
-    input.each(|device, deployment, counted| {
-        if !keeps(deployment) {
-            return;
+    input.each(|device, _, all| {
+        for (deployment, counted) in all.iter().filter(|(deployment, _)| keeps(deployment)) {
+            let there = gravest.entry((value_of(deployment), device.clone())).or_insert(*counted);
+            *there = (*counted).max(*there);
         }
-        let there = gravest.entry((value_of(deployment), device.clone())).or_insert(counted);
-        *there = counted.max(*there);
     });
     let mut counts: BTreeMap<Option<String>, Counts> = BTreeMap::new();
     for ((value, _), counted) in gravest {
@@ -277,22 +301,6 @@ fn counted(targeting: &Targeting, reports: &Reports) -> Counted {
     }
 }
 
-/// Says of devices that were as desired when they were seen, and have not got what is wanted of them now, that it is on its
-/// way. Those that `stay` are left at another revision, by a rollout or by people.
-pub fn say_who_waits(status: &mut FleetStatus, input: &StatusInput<'_>, stay: &BTreeSet<DeviceId>) {
-    let waits = |device: &DeviceStatus| {
-        device.code == 200
-            && !device.stale
-            && !stay.contains(&device.id)
-            && input.resolution.manifest(input.fleet, &device.id).is_some()
-            && matches!(reports(input, &device.id), Reports::Pending)
-    };
-    for device in status.devices.iter_mut().filter(|device| waits(device)) {
-        device.code = 202;
-        device.description = format!("{} is on its way to it", short_revision(&status.revision));
-    }
-}
-
 fn empty_counts(
     deployment: &crate::model::Deployment<crate::language::Condition, crate::language::Query>,
 ) -> DeploymentCounts {
@@ -310,6 +318,7 @@ fn device_status(
     id: &DeviceId,
     stored: Option<&StoredDevice>,
     input: &StatusInput<'_>,
+    lacks: &BTreeSet<DeviceId>,
 ) -> DeviceStatus {
     let Some(stored) = stored else {
         return DeviceStatus {
@@ -325,15 +334,22 @@ fn device_status(
         };
     };
     let in_force = stored.in_force.as_ref();
+    let stale = input.is_stale(stored);
+    let was_well = stored.status.code == 200 && !stale;
+    let (code, description) = match input.missing(stored, lacks).filter(|_| was_well) {
+        // It was as desired when it was seen, which is not what is wanted now.
+        Some(revision) => (202, format!("has not got {} yet", short_revision(revision))),
+        None => (stored.status.code, stored.status.description.clone()),
+    };
     DeviceStatus {
         id: id.clone(),
         base: in_force.map(|f| f.base.clone()),
         layers: in_force.map(|f| f.layers.clone()).unwrap_or_default(),
         revision: in_force.map(|f| f.revision.clone()),
-        code: stored.status.code,
-        description: stored.status.description.clone(),
+        code,
+        description,
         last_contact: stored.last_contact,
-        stale: input.is_stale(stored),
+        stale,
         modules: stored
             .modules
             .iter()

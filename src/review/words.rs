@@ -189,9 +189,9 @@ pub(super) fn membership(group: &Group) -> Option<&'static str> {
 pub(super) fn phases(group: &Group) -> Option<Phrase> {
     match group.phases.as_slice() {
         [] => None,
-        [(name, _)] if name == crate::model::AT_ONCE => {
-            Some(vec![words("goes out at once, without phases (phased = false)")])
-        }
+        [(name, _)] if name == crate::model::AT_ONCE => Some(vec![words(
+            "goes out at once, without phases (phased = false), on devices that wait for nothing else",
+        )]),
         phases => {
             let mut phrase = vec![words("in phases:")];
             for (index, (name, devices)) in phases.iter().enumerate() {

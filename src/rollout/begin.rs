@@ -70,12 +70,24 @@ pub struct Plan<'a> {
     pub disturbed: BTreeSet<DeviceId>,
     /// Devices that change at once, because their deployments say so.
     pub unphased: BTreeSet<DeviceId>,
+    /// Devices that wait although a deployment says that it goes at once, for what comes with it.
+    pub withheld: BTreeSet<DeviceId>,
 }
 
 impl Rollout {
     /// Begins one; done at once where nobody takes part.
     pub fn begin(plan: Plan<'_>) -> Self {
-        let Plan { from, to, settings, tighter, candidates, mut marks, disturbed, unphased } = plan;
+        let Plan {
+            from,
+            to,
+            settings,
+            tighter,
+            candidates,
+            mut marks,
+            disturbed,
+            unphased,
+            withheld,
+        } = plan;
         let rules = |phase: &PhaseSettings| Rules::new(&settings.settings, phase, &tighter);
         let declared = settings.phases.iter().map(|phase| PhaseState {
             name: phase.name.clone(),
@@ -105,6 +117,7 @@ impl Rollout {
             marks: marks.split_off(marks.len().saturating_sub(MARKS)),
             disturbed,
             unphased,
+            withheld,
             wait: Wait::Nothing,
             at: Timestamp::default(),
         };
@@ -171,8 +184,10 @@ impl Rollout {
         if let Some(member) = self.members.remove(former) {
             self.members.insert(id.clone(), member);
         }
-        if self.disturbed.remove(former) {
-            self.disturbed.insert(id.clone());
+        for devices in [&mut self.disturbed, &mut self.withheld] {
+            if devices.remove(former) {
+                devices.insert(id.clone());
+            }
         }
         for mark in self.marks.iter_mut().filter(|mark| mark.device == *former) {
             mark.device = id.clone();

@@ -59,6 +59,9 @@ pub struct Rollout {
     /// Devices that changed at once, because their deployments say so.
     #[serde(default)]
     pub unphased: BTreeSet<DeviceId>,
+    /// Devices that wait although a deployment says that it goes at once: something comes with it that nobody has proven.
+    #[serde(default)]
+    pub withheld: BTreeSet<DeviceId>,
     /// What it waits for.
     pub wait: Wait,
     /// The wall's clock at the last step: for words alone.

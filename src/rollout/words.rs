@@ -55,7 +55,7 @@ impl Rollout {
             state: self.state(),
             phase: open.filter(|_| !is_over),
             phases: (0..self.phases.len()).map(|index| self.phase_standing(index)).collect(),
-            reason: self.reason(),
+            reason: self.reason() + &self.who_is_withheld(),
             next: self.next(),
         }
     }
@@ -70,8 +70,8 @@ impl Rollout {
             (Stage::Running, Wait::Soak { left }) => {
                 format!("{} has to soak {} more", self.open_phase(), in_words(*left))
             }
-            _ => standing.reason,
-        };
+            _ => self.reason(),
+        } + &self.who_is_withheld();
         Standing { reason: format!("{reason}; {LEFT_ALONE}"), ..standing }
     }
 
@@ -191,6 +191,21 @@ impl Rollout {
 }
 
 impl Rollout {
+    /// Who waits for its turn although a deployment says that it waits for none.
+    fn who_is_withheld(&self) -> String {
+        let waits =
+            |device: &&DeviceId| self.members.get(*device).is_some_and(|member| !member.is_moved());
+        let devices: Vec<DeviceId> = self.withheld.iter().filter(waits).cloned().collect();
+        match self.stage {
+            Stage::Done => String::new(),
+            _ if devices.is_empty() => String::new(),
+            _ => format!(
+                "; what says `phased = false` waits as well on {}, as what nobody has proven comes with it",
+                named(&devices)
+            ),
+        }
+    }
+
     /// Whom the end left behind, and why.
     fn how_it_ended(&self) -> String {
         let of = |is_so: &dyn Fn(&DeviceId, &Member) -> bool| -> Vec<DeviceId> {

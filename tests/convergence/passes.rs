@@ -10,8 +10,8 @@ use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{DeviceId, Timestamp, Value};
 use hoist::plan::{ContainerRef, Step};
 use hoist::reconcile::{
-    FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status, held_facts,
-    live_facts, run_and_record, survey,
+    Elsewhere, FleetStatus, Gate, Ran, RunInput, StatusInput, SurveyInput, fleet_status,
+    held_facts, live_facts, run_and_record, survey,
 };
 use hoist::resolve::resolve;
 use hoist::review::fleet_digest;
@@ -166,6 +166,7 @@ impl House {
             resolution: &resolution,
             revision: "r",
             stored: &stored,
+            elsewhere: &Elsewhere::new(),
             only: None,
             stale_after,
             now,

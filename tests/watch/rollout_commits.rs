@@ -69,6 +69,36 @@ fn what_says_that_it_is_not_phased_goes_at_once() {
     place.until("all", || all_have(&place, &ALL, "web:2"));
 }
 
+/// A device is at one revision: what goes at once brings all that is between along, so that this has to be such as well.
+#[test]
+fn devices_that_were_left_behind_get_at_once_what_comes_with_nothing_else() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", REFUSED))]);
+    place.until("it goes back", || state(&place) == "rolled back");
+    let urgent = "kind = \"layered\"\nphased = false\ntarget = \"*\"\npriority = 70\n[modules.more]\nimage = \"more:1\"\n";
+    let on_top = place.commit(&[("deployments/more.toml", urgent)]);
+    place.until("it goes back again", || {
+        rollout(&place)["to"] == on_top.as_str() && state(&place) == "rolled back"
+    });
+    let reason = rollout(&place)["reason"].as_str().unwrap_or_default().to_owned();
+    let words = "; what says `phased = false` waits as well on canary-1, shop-1, shop-2";
+    assert!(reason.contains(words), "{reason}");
+    assert!(SHOPS.iter().all(|shop| !in_force_has(&place, shop, "more:1")));
+    place.commit(&[("deployments/base.toml", &base("1", ""))]);
+    place.until("it comes with nothing else", || all_have(&place, &ALL, "more:1"));
+    assert_eq!(state(&place), "done");
+
+    // The same as a rollout goes on: a newer one of the same deployment leaves nothing of it to be proven.
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    assert!(all_have(&place, &SHOPS, "web:1"));
+    let urgent = format!("phased = false\n{}", base("3", ""));
+    place.commit(&[("deployments/base.toml", &urgent)]);
+    place.until("all have the newer one", || all_have(&place, &ALL, "web:3"));
+}
+
 #[test]
 fn a_newer_commit_becomes_the_target_and_going_back_leads_to_what_was_proven() {
     let place = shop("1h");

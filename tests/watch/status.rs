@@ -3,7 +3,7 @@
 use crate::by_hand::{done, hoist};
 use crate::place::Place;
 use crate::simulated::{all_have, base, shop};
-use hoist::model::{DeviceId, Timestamp};
+use hoist::model::{Cohort, DeploymentId, DeviceId, Timestamp};
 use hoist::store::fleet_key;
 use serde_json::Value as Json;
 use std::io::{BufRead as _, BufReader};
@@ -203,7 +203,7 @@ fn as_long_as_nothing_is_in_force_nothing_is_called_so() {
     assert_eq!(daemon.stop(), 0);
 }
 
-/// Between a commit and a look that hangs a device is as it was desired, and not as it is.
+/// Between a commit and a look that hangs a device is as it was desired, and not as it is: nobody is told otherwise.
 #[test]
 fn who_has_not_got_what_counts_has_not_converged() {
     let place = shop();
@@ -219,9 +219,22 @@ fn who_has_not_got_what_counts_has_not_converged() {
     done(&place, &["pin", &first, "--device", "till-3"]);
     let said = hoist(&place, &["status", "--simulate", "--not-converged"]);
     assert_eq!(said.code, 4, "{}", said.out);
-    let waits = format!("  202 {} is on its way to it\n", &second[..7]);
+    let waits = format!("  202 has not got {} yet\n", &second[..7]);
     assert_eq!(said.out.matches(&waits).count(), 2, "{}", said.out);
     assert!(!said.out.contains("till-3  "), "who is pinned waits for nothing: {}", said.out);
+    let said = done(&place, &["status"]);
+    assert_eq!(said.matches(&waits).count(), 2, "{said}");
+    assert!(said.contains("\n3 devices: 1 as desired, 2 on the way\n"), "{said}");
+    let json = json(&place, &[]);
+    let codes: Vec<_> = (0..3).map(|n| json["devices"][n]["status"]["code"].clone()).collect();
+    assert_eq!(codes, [202, 202, 200]);
+    // Who should go back to where it is pinned has not got that either.
+    let till = DeviceId::parse("till-3").expect("an id");
+    let base = DeploymentId::parse("base").expect("an id");
+    let cohort = Cohort { base, layers: Vec::new() };
+    place.store_to_write().move_devices(&second, &[(till, cohort)]).expect("written");
+    let said = done(&place, &["status"]);
+    assert!(said.contains(&format!("  202 has not got {} yet\n", &first[..7])), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::item::Item;
 use super::reader::TableReader;
 use crate::diagnostic::Code;
 use crate::fleet::{Phase, Rollout};
-use crate::model::{OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES};
+use crate::model::{Duration, OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES};
 use std::collections::BTreeSet;
 
 /// The fleet's rollout.
@@ -98,6 +98,21 @@ fn settings(reader: &mut TableReader<'_>) -> PhaseSettings {
         min_success: reader.take("min-success").and_then(|item| item.amount()),
         max_unavailable: reader.take("max-unavailable").and_then(|item| item.amount()),
         soak: reader.take("soak").and_then(|item| item.duration()),
-        timeout: reader.take("timeout").and_then(|item| item.duration()),
+        timeout: reader.take("timeout").and_then(|item| timeout(&item)),
     }
+}
+
+/// No device succeeds in no time: each would have failed at its first step.
+fn timeout(item: &Item<'_>) -> Option<Duration> {
+    let timeout = item.duration()?;
+    if timeout == Duration::default() {
+        let help = "say how long a device may take to succeed; the default is `1h`";
+        item.report(
+            Code::BadValue,
+            "with a `timeout` of 0 every device has failed at once",
+            Some(help.into()),
+        );
+        return None;
+    }
+    Some(timeout)
 }

@@ -2,8 +2,8 @@
 
 use super::module::defaults;
 use super::parts::{
-    Key, amount, at_least, boolean, code, duration, fleet_name, list, names_to, not_empty, pattern,
-    secret_name, share, table, table_with, word,
+    Key, amount, at_least, boolean, code, duration, fleet_name, list, longer_than_no_time,
+    names_to, not_empty, pattern, secret_name, share, table, table_with, word,
 };
 use crate::diagnostic::Code;
 use crate::fleet::decode::DEFAULT_KEYS;
@@ -137,7 +137,7 @@ pub(super) fn rollout_settings() -> Vec<Key> {
         (
             "timeout",
             "a device that has not succeeded this long after its first step has failed; default 1h",
-            duration(),
+            longer_than_no_time(),
         ),
     ]
 }

@@ -85,6 +85,13 @@ pub(super) fn duration() -> Json {
     pattern("^(0|([0-9]+(ms|s|m|h|d))+)$")
 }
 
+/// A duration that is not 0.
+pub(super) fn longer_than_no_time() -> Json {
+    let mut duration = duration();
+    duration["not"] = json!({"pattern": "^[0msdh]+$"});
+    duration
+}
+
 /// A size in bytes: a number, or a text with its unit.
 pub(super) fn bytes() -> Json {
     json!({"anyOf": [

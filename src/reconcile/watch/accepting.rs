@@ -7,7 +7,7 @@ use super::consider::{Consider, Considered, Verdict};
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
 use super::orders::Against;
-use super::phases::Shape;
+use super::shape::Shape;
 use crate::language::{Subject, Truth};
 use crate::model::{DeviceId, Facts};
 use crate::reconcile::Paces;
@@ -43,6 +43,7 @@ impl Daemon {
             signers: self.settings.signers.clone(),
             accepted: self.accepted.clone(),
             proven: self.proven(),
+            left: self.left(),
             held: self.held.clone(),
             approvals: self.orders.approvals.clone(),
             devices: Arc::clone(&self.devices),

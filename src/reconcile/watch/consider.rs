@@ -6,8 +6,8 @@
 use super::broken::FAULT;
 use super::judge::{Judgement, LetThrough, judge, what_is_in_force};
 use super::loaded::{LoadError, Loaded};
-use super::phases::Shape;
 use super::reading::Reader;
+use super::shape::{Left, Shape};
 use crate::model::{Facts, Timestamp};
 use crate::reconcile::facts::held_facts;
 use crate::reconcile::snapshot::HeldRevision;
@@ -29,6 +29,8 @@ pub(super) struct Consider {
     pub(super) accepted: Option<Arc<Loaded>>,
     /// What had gone through last.
     pub(super) proven: Option<Arc<Loaded>>,
+    /// Devices that were left behind, and where.
+    pub(super) left: Vec<Left>,
     /// The revision that was held last: it is not read again as long as nothing else has changed.
     pub(super) held: Option<HeldRevision>,
     pub(super) approvals: Vec<Approval>,
@@ -210,7 +212,18 @@ impl Consider {
         };
         let approval =
             self.approvals.iter().find(|approval| approval.revision == loaded.revision.id);
-        judge(self.remote.folder(), &base, loaded, facts, approval)
+        let left = self.left_with(facts);
+        judge(self.remote.folder(), &base, loaded, facts, approval, &left)
+    }
+
+    /// What devices were left at, with the facts of now.
+    fn left_with(&self, facts: &Facts) -> Vec<Left> {
+        let with_facts = |at: &Arc<Loaded>| match facts.0.is_empty() {
+            true => Arc::clone(at),
+            false => Arc::new(self.reader.with_facts(at, facts)),
+        };
+        let left = self.left.iter();
+        left.map(|left| Left { at: with_facts(&left.at), devices: left.devices.clone() }).collect()
     }
 
     /// A revision on the way to the head that somebody approved while the head is another: it goes first.

@@ -11,10 +11,10 @@ use super::listen::{Listeners, Told};
 use super::loaded::{LoadError, Loaded};
 use super::orders::Orders;
 use super::others::{Finder, OtherRevisions};
-use super::phases::Shape;
 use super::reading::Reader;
 use super::rollout::Progress;
 use super::schedule::Schedule;
+use super::shape::Shape;
 use crate::apply::CallOff;
 use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
@@ -294,6 +294,7 @@ impl Daemon {
             rollout: self.rollout.as_ref().map(Rollout::standing),
             pauses: self.orders.pauses.clone(),
             pins: self.orders.pins.clone(),
+            left: self.behind.values().map(|a| (a.device.clone(), a.revision.clone())).collect(),
             watches: self.settings.watches(),
             stale_after: Some(stale_after(self.settings.resync.as_secs())),
             devices: Arc::clone(&self.devices),

@@ -5,12 +5,11 @@
 //! revision that is held.
 
 use super::loaded::{LoadError, Loaded, load};
-use super::phases::Shape;
-use crate::fleet::{Fleet, decode_manifest};
+use super::shape::{Left, Shape};
+use crate::fleet::decode_manifest;
 use crate::model::{DeviceId, Facts, Manifest, Timestamp};
 use crate::reconcile::facts::held_facts;
-use crate::resolve::Resolution;
-use crate::review::{Allowance, DiffOptions, GuardVerdict, Side, diff};
+use crate::review::{Allowance, DiffOptions, FleetDiff, GuardVerdict, Side, diff};
 use crate::source::Repository;
 use crate::store::{Approval, StoredDevice, StoredDevices};
 use std::collections::BTreeMap;
@@ -47,24 +46,18 @@ pub(super) fn judge(
     candidate: &Loaded,
     facts: &Facts,
     approval: Option<&Approval>,
+    left: &[Left],
 ) -> (Judgement, Shape) {
     let mut allowances = allowances(folder, base, candidate);
     let approved = approval.into_iter().flat_map(|approval| &approval.numbers);
     allowances
         .extend(approved.map(|(guard, limit)| Allowance { guard: guard.clone(), limit: *limit }));
-    let head = Side::of_files(
-        &candidate.revision.short,
-        Some((&candidate.fleet, &candidate.resolution)),
-        facts,
-        &[],
-    );
+    let head = side(candidate, facts);
     let options = DiffOptions { allowances, ..DiffOptions::default() };
     let (verdicts, shape) = match base {
         LetThrough::Revision(loaded) => {
-            let sides: (&Fleet, &Resolution) = (&loaded.fleet, &loaded.resolution);
-            let base = Side::of_files(&loaded.revision.short, Some(sides), facts, &[]);
-            let diff = diff(base, head, &options);
-            let shape = Shape::of(&diff, loaded, candidate);
+            let diff = diff(side(loaded, facts), head, &options);
+            let shape = shape(&diff, loaded, candidate, facts, left);
             (diff.guards, shape)
         }
         LetThrough::InForce(in_force) => {
@@ -73,6 +66,31 @@ pub(super) fn judge(
         }
     };
     (in_words(&verdicts), shape)
+}
+
+/// How a candidate goes out: `whole` is its diff with what was let through last.
+fn shape(
+    whole: &FleetDiff,
+    former: &Loaded,
+    candidate: &Loaded,
+    facts: &Facts,
+    left: &[Left],
+) -> Shape {
+    let mut shape = Shape::default();
+    if candidate.fleet.rollout.is_none() {
+        return shape;
+    }
+    shape.add(whole, former, candidate, left);
+    for left in left {
+        let options = DiffOptions { only: Some(left.devices.clone()), ..DiffOptions::default() };
+        let diff = diff(side(&left.at, facts), side(candidate, facts), &options);
+        shape.add_left(&diff, left, candidate);
+    }
+    shape
+}
+
+fn side<'l>(of: &'l Loaded, facts: &'l Facts) -> Side<'l> {
+    Side::of_files(&of.revision.short, Some((&of.fleet, &of.resolution)), facts, &[])
 }
 
 /// What a revision would do beyond what guards let through, by guard; empty if nothing holds it. Blocking.
@@ -97,7 +115,7 @@ pub fn judge_revision(
         Some(Ok(loaded)) => LetThrough::Revision(Arc::new(loaded)),
         Some(Err(_)) | None => LetThrough::InForce(what_is_in_force(stored)),
     };
-    Ok(judge(folder, &base, &load(revision)?, &facts, None).0.numbers)
+    Ok(judge(folder, &base, &load(revision)?, &facts, None, &[]).0.numbers)
 }
 
 /// The manifests that devices have, of those that can be read.

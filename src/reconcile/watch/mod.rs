@@ -27,12 +27,13 @@ mod reading;
 mod reports;
 mod rollout;
 mod schedule;
+mod shape;
 mod unchanged;
 
 pub use clock::{Wall, machine_clock};
 pub use judge::judge_revision;
 pub(super) use orders::{Against, pause_of};
-pub use orders::{devices_in, paused_devices};
+pub use orders::{devices_in, elsewhere, paused_devices};
 pub use rollout::kept_rollout;
 
 use super::gate::Gate;

@@ -6,7 +6,7 @@
 
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
-use super::phases::Shape;
+use super::shape::Shape;
 use crate::model::DeviceId;
 use crate::plan::DeviceMemory;
 use crate::reconcile::renamed::{Renamed, follow_names, renamed};

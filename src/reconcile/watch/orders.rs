@@ -7,6 +7,7 @@ use crate::fleet::Fleet;
 use crate::language::{Condition, Subject, Truth};
 use crate::model::{DeviceId, Facts, Timestamp};
 use crate::reconcile::facts::reported_properties;
+use crate::reconcile::status::Elsewhere;
 use crate::store::{Approval, Pause, Pin, Scope, Store, StoreError, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +53,22 @@ pub fn devices_in(
     let against = Against { fleet, devices };
     let is_in = |device: &&DeviceId| against.is_in(scope, device);
     (*scope != Scope::All).then(|| fleet.devices.keys().filter(is_in).cloned().collect())
+}
+
+/// Which revision devices should be at that a rollout has left at another one than the accepted, or that are pinned.
+pub fn elsewhere(
+    left: Elsewhere,
+    pins: &[Pin],
+    fleet: &Fleet,
+    devices: &StoredDevices,
+) -> Elsewhere {
+    let mut elsewhere = left;
+    for pin in pins {
+        let pinned = devices_in(&pin.scope, fleet, devices);
+        let pinned = pinned.unwrap_or_else(|| fleet.devices.keys().cloned().collect());
+        elsewhere.extend(pinned.into_iter().map(|device| (device, pin.revision.clone())));
+    }
+    elsewhere
 }
 
 /// The newest pause of a device.

@@ -5,44 +5,14 @@
 
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
+use super::shape::Shape;
 use crate::language::{Subject, Truth};
-use crate::model::{DeploymentId, DeviceId, Hash, PhaseSettings};
+use crate::model::{DeviceId, Hash};
 use crate::reconcile::facts::live_facts;
-use crate::review::{FleetDiff, edited_deployment, goes_at_once};
 use crate::rollout::{Candidate, Mark, Plan, Rollout, Stage, TakesPart};
 use crate::store::{Assignment, HistoryEntry, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// What a reviewer's diff of a revision says about how it goes out.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shape {
-    /// Devices that change by deployments alone that say `phased = false`.
-    at_once: BTreeSet<DeviceId>,
-    /// Deployments by which devices change.
-    changed: BTreeSet<DeploymentId>,
-}
-
-impl Shape {
-    /// Of a diff with what counted before.
-    pub(super) fn of(diff: &FleetDiff, former: &Loaded, loaded: &Loaded) -> Self {
-        let mut shape = Self::default();
-        for group in &diff.groups {
-            if goes_at_once(group, Some(&former.fleet), &loaded.fleet) {
-                shape.at_once.extend(group.devices.iter().cloned());
-            } else {
-                shape.changed.extend(group.causes.keys().filter_map(edited_deployment).cloned());
-            }
-        }
-        shape
-    }
-
-    /// What the deployments by which devices change say of phases themselves.
-    fn tighter<'l>(&self, loaded: &'l Loaded) -> Vec<&'l PhaseSettings> {
-        let changed = self.changed.iter().filter_map(|id| loaded.fleet.deployments.get(id));
-        changed.map(|deployment| &deployment.rollout).collect()
-    }
-}
 
 /// What a newly accepted revision makes of the fleet.
 pub(super) struct Beginning {
@@ -98,13 +68,13 @@ impl Daemon {
         let phase_of = self.phase_of(loaded);
         let mut candidates = BTreeMap::new();
         let (mut behind, mut unphased, mut unknown) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut withheld = BTreeSet::new();
         for device in &mine {
             let Some(Wants::Manifest(wanted)) = loaded.wants.get(device) else { continue };
             let Some(template) = templates.get(device) else { continue };
             let is_proven = proven.contains(template);
-            let at_once = shape.at_once.contains(device);
             let is_at = self.is_at(device, loaded, found);
-            match self.part_of(device, wanted, is_proven, at_once, is_at) {
+            match self.part_of(device, wanted, is_proven, shape, is_at) {
                 Part::None => {}
                 Part::AtOnce => drop(unphased.insert(device.clone())),
                 Part::Unknown => unknown.push(device.clone()),
@@ -121,6 +91,7 @@ impl Daemon {
                         },
                     );
                     if !is_moved {
+                        withheld.extend(shape.is_withheld(device).then(|| device.clone()));
                         behind.push(self.behind(device, at, &loaded.revision.short));
                     }
                 }
@@ -158,6 +129,7 @@ impl Daemon {
             marks: self.marks(),
             disturbed: self.rollout.as_ref().map(Rollout::disturbed_now).unwrap_or_default(),
             unphased,
+            withheld,
         });
         Beginning { rollout: Some(rollout), behind, caught_up }
     }
@@ -168,7 +140,7 @@ impl Daemon {
         device: &DeviceId,
         wanted: &Hash,
         is_proven: bool,
-        at_once: bool,
+        shape: &Shape,
         is_at: At,
     ) -> Part {
         let (revision, has) = match is_at {
@@ -183,7 +155,7 @@ impl Daemon {
         };
         let former = self.rollout.as_ref();
         let Some(part) = TakesPart::of(device, &revision, has, former) else { return Part::None };
-        let at_once = at_once && !self.behind.contains_key(device);
+        let at_once = shape.is_at_once(device, &revision);
         if at_once && !part.between && !part.is_moved {
             return Part::AtOnce;
         }

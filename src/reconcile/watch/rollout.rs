@@ -6,8 +6,9 @@
 use super::daemon::Daemon;
 use super::loaded::Loaded;
 use super::names::NewNames;
-use super::phases::{Beginning, Shape};
+use super::phases::Beginning;
 use super::schedule::Moment;
+use super::shape::Shape;
 use crate::model::DeviceId;
 use crate::rollout::{Decision, Member, Order, Rollout, Stage, Wait};
 use crate::store::{

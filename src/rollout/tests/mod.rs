@@ -75,6 +75,7 @@ fn begin_with(
         marks,
         disturbed: BTreeSet::new(),
         unphased: BTreeSet::new(),
+        withheld: BTreeSet::new(),
     })
 }
 
@@ -490,6 +491,7 @@ fn who_was_let_pass_is_not_counted_for_a_commit_before() {
         marks: Vec::new(),
         disturbed: BTreeSet::from([id(0)]),
         unphased: BTreeSet::new(),
+        withheld: BTreeSet::new(),
     });
     let mut seen = all_good(3);
     let first = Seen { reachable: true, held: None, report: bad("it ends"), works: false };

@@ -241,6 +241,7 @@ impl World {
                 marks: former.map(|former| former.marks.clone()).unwrap_or_default(),
                 disturbed: former.map(Rollout::disturbed_now).unwrap_or_default(),
                 unphased: BTreeSet::new(),
+                withheld: BTreeSet::new(),
             });
             self.rollout = Some(rollout);
             self.passed.clear();
