@@ -16,6 +16,8 @@ const KILLS: usize = 20;
 const BETWEEN: Duration = Duration::from_millis(300);
 /// At so many kills at least the change was under way: else they would show nothing.
 const UNDER_WAY: usize = 5;
+/// So long a daemon is given to change anything: it may have to wait for a soak.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// A limit against hanging.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -48,6 +50,11 @@ fn unavailable(controls: &[Control]) -> usize {
     present(controls).filter(|(_, control)| is_so(control)).count()
 }
 
+/// How many devices have a commit.
+fn have(controls: &[Control], newest: usize) -> usize {
+    present(controls).filter(|(_, control)| runs(control) == Some(newest)).count()
+}
+
 /// Whether the rollout was under way.
 fn kill_and_count(place: &Place, daemon: Daemon, controls: &[Control], newest: usize) -> bool {
     daemon.kill();
@@ -57,8 +64,7 @@ fn kill_and_count(place: &Place, daemon: Daemon, controls: &[Control], newest: u
     assert_eq!(violation(place, &all, newest), None, "what the kill left behind");
     let down = unavailable(controls);
     assert!(down <= UNAVAILABLE, "{down} devices are down or in a replace");
-    let some_have = present(controls).any(|(_, control)| runs(control) == Some(newest));
-    some_have && !is_done(place)
+    have(controls, newest) > 0 && !is_done(place)
 }
 
 #[test]
@@ -99,9 +105,15 @@ fn a_process_that_is_killed_twenty_times_keeps_every_limit() {
     let (mut newest, mut under_way) = (2, 0);
     place.commit(&[("deployments/base.toml", &base(newest))]);
     for kill in 1..=KILLS {
+        let before = have(&controls, newest);
         let daemon = place.watch(&[]);
+        // A kill is to meet a change, however fast the machine is.
+        let patience = Instant::now();
+        while have(&controls, newest) == before && patience.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_millis(37 * (kill as u64 % 7)));
         // Commits come to a daemon that is at work.
-        std::thread::sleep(Duration::from_millis(500 + 137 * (kill as u64 % 7)));
         if kill % 7 == 0 {
             newest += 1;
             place.commit(&[("deployments/base.toml", &base(newest))]);

@@ -4,7 +4,7 @@ use super::Truths;
 use super::bitmap::Bitmap;
 use crate::language::evaluate::{Scalar, Truth};
 use crate::model::{NearPath, Table, Value};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Up to so many different values, the devices of each are kept as a bitmap.
 const FEW: usize = 32;
@@ -41,7 +41,7 @@ impl OfDevices {
 }
 
 /// What tells values apart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key<'a> {
     Bool(bool),
     Integer(i64),
@@ -56,7 +56,7 @@ pub(super) struct Rising<'a> {
     near: NearPath,
     codes: Vec<u32>,
     values: Vec<&'a Value>,
-    known: HashMap<Key<'a>, u32>,
+    known: BTreeMap<Key<'a>, u32>,
     recent: RecentTexts,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Rising<'a> {
             near: NearPath::new(path),
             codes: Vec::with_capacity(devices),
             values: Vec::new(),
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             recent: RecentTexts::default(),
         }
     }
@@ -112,7 +112,7 @@ pub(super) struct Part {
 impl Part {
     /// Adds another part behind this one.
     fn append(&mut self, other: Self) {
-        let mut known: HashMap<Key<'_>, u32> =
+        let mut known: BTreeMap<Key<'_>, u32> =
             self.values.iter().map(Key::of).zip(1_u32..).collect();
         let mut of_other = vec![0];
         let mut new: Vec<&Value> = Vec::new();
@@ -209,7 +209,7 @@ impl Column {
 
     /// The codes of some values, with new ones for those that no device had.
     fn codes_of<'v>(&mut self, wanted: impl Iterator<Item = Option<&'v Value>>) -> Vec<u32> {
-        let mut known: HashMap<Option<Key<'_>>, u32> =
+        let mut known: BTreeMap<Option<Key<'_>>, u32> =
             self.values.iter().map(|value| value.as_ref().map(Key::of)).zip(0..).collect();
         let (count, mut new) = (self.values.len(), Vec::new());
         let codes = wanted.map(|value| {
