@@ -115,9 +115,13 @@ fn all_devices(
     found: &mut Diagnostics,
 ) -> Arc<Devices> {
     if let Some(known) = known
-        && known.files.len() == files.len()
-        && known.files.iter().zip(&files).all(|(old, new)| Arc::ptr_eq(old, new))
+        && let Some(others) = known.others_in(&files)
     {
+        if !others.is_empty() {
+            known.files = files.into_iter().cloned().collect();
+            let all = Arc::make_mut(&mut known.all);
+            others.into_iter().for_each(|device| all.insert(device));
+        }
         return Arc::clone(&known.all);
     }
     let devices = files.iter().flat_map(|file| match &file.content {
@@ -132,6 +136,35 @@ fn all_devices(
         all: Arc::clone(&all),
     });
     all
+}
+
+impl KnownDevices {
+    /// The devices that are others in some files; `None` where more may differ than what stands in them: ids and engines
+    /// are the same as before, so that again no two of them are at odds.
+    fn others_in(&self, files: &[&Arc<Decoded>]) -> Option<Vec<Arc<Device>>> {
+        if self.files.len() != files.len() {
+            return None;
+        }
+        let mut others = Vec::new();
+        for (old, new) in self.files.iter().zip(files) {
+            if Arc::ptr_eq(old, new) {
+                continue;
+            }
+            let (Content::Devices(old), Content::Devices(new)) = (&old.content, &new.content)
+            else {
+                return None;
+            };
+            let is_alike = |((old, _), (new, _)): (&(Arc<Device>, _), &(Arc<Device>, _))| {
+                old.id == new.id && old.engine == new.engine
+            };
+            let are_few = others.len() + new.len() <= Devices::FEW;
+            if old.len() != new.len() || !are_few || !old.iter().zip(new).all(is_alike) {
+                return None;
+            }
+            others.extend(new.iter().map(|(device, _)| Arc::clone(device)));
+        }
+        Some(others)
+    }
 }
 
 /// The files that are decoded, in the order of their paths.
