@@ -61,15 +61,8 @@ pub struct Resolution {
     give_facts: Bitmap,
 }
 
-/// By deployment, its hits; one that hits no device has none.
-type Hits<'a> = BTreeMap<&'a DeploymentId, Hit>;
-
-/// How many devices a deployment targets, and to how many it applies.
-#[derive(Default)]
-struct Hit {
-    targeted: usize,
-    applied: usize,
-}
+/// By deployment that targets a device, to how many it applies.
+type Hits<'a> = BTreeMap<&'a DeploymentId, usize>;
 
 /// The devices to which exactly the same deployments apply.
 #[derive(Debug, Clone)]
@@ -177,14 +170,13 @@ pub fn merge_cohort(fleet: &Fleet, cohort: Cohort) -> ResolvedCohort {
 }
 
 impl Resolution {
-    /// By deployment, on how many devices it stands how.
+    /// Which deployments target any device, and to how many each applies.
     fn hits(&self) -> Hits<'_> {
         let mut hits = Hits::new();
         for Signature { targeted, devices, cohort: _ } in self.devices.signatures() {
             for Targeting { deployment, standing } in &**targeted {
-                let hit = hits.entry(deployment).or_default();
-                hit.targeted += devices;
-                hit.applied += if standing.is_applied() { *devices } else { 0 };
+                *hits.entry(deployment).or_default() +=
+                    if standing.is_applied() { *devices } else { 0 };
             }
         }
         hits

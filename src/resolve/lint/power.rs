@@ -18,7 +18,7 @@ pub(super) fn lint(
     hits: &Hits<'_>,
     found: &mut Diagnostics,
 ) {
-    let hits_of = |id| hits.get(id).map_or(0, |hits| hits.applied);
+    let hits_of = |id| hits.get(id).copied().unwrap_or_default();
     for (id, deployment) in &fleet.deployments {
         let hits = hits_of(id);
         for (name, entry) in &deployment.modules {
