@@ -36,11 +36,16 @@ const LAYERS: [(&str, u8); 19] = [
 const BOUNDARY: u8 = 7;
 
 /// Foreign crates that show only in one place: below these paths.
-const FOREIGN: [(&str, &[&str]); 20] = [
+const FOREIGN: [(&str, &[&str]); 25] = [
     ("pest", &["src/language/parse/"]),
     ("pest_derive", &["src/language/parse/"]),
     ("toml", &["src/fleet/", "src/config/", "src/cli/"]),
     ("git2", &["src/source/"]),
+    ("gix_hash", &["src/source/"]),
+    ("gix_object", &["src/source/"]),
+    ("gix_odb", &["src/source/"]),
+    ("gix_pack", &["src/source/"]),
+    ("sha1", &["src/source/"]),
     ("axum", &["src/serve/"]),
     ("maud", &["src/serve/page/"]),
     ("hmac", &["src/serve/", "src/notices/"]),

@@ -4,10 +4,10 @@ use super::Global;
 use super::exit::Failure;
 use super::output::{say, say_diagnostics};
 use crate::diagnostic::{Diagnostic, Level, render};
-use crate::fleet::{FileTree, Fleet};
+use crate::fleet::{FileTree, Fleet, Seen};
 use crate::language::{Condition, LanguageError, Query, Subject, Truth};
 use crate::model::{Device, DeviceId, Facts};
-use crate::resolve::{Checked, Resolution, check, lint_by_facts};
+use crate::resolve::{CheckCache, Checked, Resolution, check_after, lint_by_facts};
 use crate::source::{Repository, Revision, SourceError, find_fleet_folder, read_folder};
 use crate::store::{Store, fleet_key};
 use std::collections::BTreeSet;
@@ -103,6 +103,7 @@ fn stores_here() -> Vec<PathBuf> {
 pub(super) fn read_tree(
     folder: &Path,
     revision: Option<&str>,
+    seen: &Seen<'_>,
 ) -> Result<(FileTree, String, Option<Revision>), Failure> {
     // A bare repository has no working tree; its HEAD is what lies there.
     let is_bare = || {
@@ -113,17 +114,27 @@ pub(super) fn read_tree(
         Some(spec) => {
             let repository = Repository::open(folder)?;
             let revision = repository.resolve(spec)?;
-            let tree = repository.read(&revision)?;
+            let tree = repository.read_and_tell(&revision, seen)?;
             Ok((tree, revision.short.clone(), Some(revision)))
         }
     }
 }
 
+/// What [`read_tree`] reads, decoded meanwhile and checked.
+pub(super) fn check_tree(
+    folder: &Path,
+    revision: Option<&str>,
+) -> Result<(Checked, String, Option<Revision>), Failure> {
+    let mut cache = CheckCache::default();
+    let (tree, name, revision) = cache.decode_while(|seen| read_tree(folder, revision, seen))?;
+    Ok((check_after(&tree, &mut cache), name, revision))
+}
+
 /// Opens the fleet that the global options name; a fleet with errors is not opened, its errors are said.
 pub(super) fn open(global: &Global, revision: Option<&str>) -> Result<Opened, Failure> {
     let folder = fleet_folder(global)?;
-    let (tree, name, revision) = read_tree(&folder, revision)?;
-    valid(global, check(&tree), name, revision)
+    let (checked, name, revision) = check_tree(&folder, revision)?;
+    valid(global, checked, name, revision)
 }
 
 /// A checked fleet without errors; else its errors are said.

@@ -2,13 +2,12 @@
 
 use super::Global;
 use super::exit::{Exit, Failure};
-use super::opened::{fleet_folder, read_tree, valid};
+use super::opened::{check_tree, fleet_folder, valid};
 use super::output::{print, say};
 use super::run::{now, who};
 use super::scope::{ScopeArguments, at_least_a_second, in_words, open, until};
 use crate::diagnostic::render::visible;
 use crate::model::Duration;
-use crate::resolve::check;
 use crate::store::{OrderKind, Pin, Scope};
 
 /// Keep devices at a revision, whatever is accepted
@@ -53,8 +52,8 @@ pub(super) fn pin(global: &Global, arguments: &PinArguments) -> Result<Exit, Fai
     let scope = arguments.scope.scope(&opened, arguments.device.as_deref())?;
     let scope = scope.unwrap_or(Scope::All);
     // A revision with an error is never used, not even by hand.
-    let (tree, name, revision) = read_tree(&fleet_folder(global)?, Some(&arguments.to))?;
-    let pinned = valid(global, check(&tree), name, revision)?;
+    let (checked, name, revision) = check_tree(&fleet_folder(global)?, Some(&arguments.to))?;
+    let pinned = valid(global, checked, name, revision)?;
     let revision = pinned.revision.ok_or_else(|| Failure::new("only a commit can be pinned"))?;
     let since = now();
     let until = until(since, arguments.lasts);

@@ -6,7 +6,7 @@
 use super::exit::Failure;
 use super::opened::{WORKING_TREE, read_tree};
 use super::output::say;
-use crate::fleet::FileTree;
+use crate::fleet::{FileTree, Seen};
 use crate::review::Allowance;
 use crate::source::{DefaultBase, Repository, Revision, read_folder};
 use std::path::Path;
@@ -62,24 +62,25 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Finds and reads both sides. `base` and `head` are what was typed.
+/// Finds and reads both sides; `seen` is told of files as they are read, but for the ones that the head has otherwise. `base` and `head` are what was typed.
 pub(super) fn read_both(
     folder: &Path,
     base: Option<&str>,
     head: Option<&str>,
+    seen: &Seen<'_>,
 ) -> Result<BothFiles, Failure> {
     let repository = Repository::open(folder)?;
     let mut sides = match Asked::of(base, head) {
-        Asked::Default => default_sides(folder, &repository)?,
+        Asked::Default => default_sides(folder, &repository, seen)?,
         Asked::Merge(base, head) => {
             let (tip, head) = (repository.resolve(base)?, repository.resolve(head)?);
-            merge_sides(&repository, base, tip, head)?
+            merge_sides(&repository, base, tip, head, seen)?
         }
         Asked::Both(base, head) => {
-            let base = read_tree(folder, Some(base))?;
+            let base = read_tree(folder, Some(base), seen)?;
             let head = match head {
-                Some(head) => beside(&repository, &base, repository.resolve(head)?)?,
-                None => read_head(folder, &repository, None)?,
+                Some(head) => beside(&repository, &base, repository.resolve(head)?, seen)?,
+                None => read_head(folder, &repository, None, seen)?,
             };
             let tip = match &head.2 {
                 Some(revision) => revision.clone(),
@@ -101,36 +102,41 @@ pub(super) fn read_head(
     folder: &Path,
     repository: &Repository,
     head: Option<&str>,
+    seen: &Seen<'_>,
 ) -> Result<SideFiles, Failure> {
     match head {
-        Some(head) => read_tree(folder, Some(head)),
-        None if repository.is_bare() => read_tree(folder, Some("HEAD")),
+        Some(head) => read_tree(folder, Some(head), seen),
+        None if repository.is_bare() => read_tree(folder, Some("HEAD"), seen),
         None => Ok((read_folder(folder)?, WORKING_TREE.to_owned(), None)),
     }
 }
 
 /// On a branch: the target's tip against what would land. On the target branch itself: its parent;
 /// uncommitted changes there are looked at first.
-fn default_sides(folder: &Path, repository: &Repository) -> Result<BothFiles, Failure> {
+fn default_sides(
+    folder: &Path,
+    repository: &Repository,
+    seen: &Seen<'_>,
+) -> Result<BothFiles, Failure> {
     match repository.default_base()? {
         DefaultBase::Target { name, tip, head } => {
             if !repository.is_clean()?.is_clean() {
                 say("note: this compares commits; `hoist diff HEAD` shows what is not committed");
             }
-            merge_sides(repository, &name, tip, head)
+            merge_sides(repository, &name, tip, head, seen)
         }
         DefaultBase::Parent { parent, head } => {
             if !repository.is_clean()?.is_clean() {
                 let tree = read_folder(folder)?;
-                let base = Some(named(repository, head)?);
+                let base = Some(named(repository, head, seen)?);
                 let head = (tree, WORKING_TREE.to_owned(), None);
                 return Ok(BothFiles { base, head, lifted: Lifted::default() });
             }
             let lifted = lifted(repository, parent.as_ref(), &head)?;
-            let base = parent.map(|parent| named(repository, parent)).transpose()?;
+            let base = parent.map(|parent| named(repository, parent, seen)).transpose()?;
             let head = match &base {
-                Some(base) => beside(repository, base, head)?,
-                None => named(repository, head)?,
+                Some(base) => beside(repository, base, head, seen)?,
+                None => named(repository, head, seen)?,
             };
             Ok(BothFiles { base, head, lifted })
         }
@@ -143,8 +149,9 @@ fn merge_sides(
     name: &str,
     tip: Revision,
     head: Revision,
+    seen: &Seen<'_>,
 ) -> Result<BothFiles, Failure> {
-    let files = repository.read(&tip)?;
+    let files = repository.read_and_tell(&tip, seen)?;
     let merged = repository.merge_tree((&tip, &files), &head)?;
     let lifted = lifted(repository, Some(&tip), &head)?;
     let base = (files, format!("{name} ({})", tip.short), Some(tip));
@@ -152,8 +159,13 @@ fn merge_sides(
     Ok(BothFiles { base: Some(base), head, lifted })
 }
 
-fn named(repository: &Repository, revision: Revision) -> Result<SideFiles, Failure> {
-    Ok((repository.read(&revision)?, revision.short.clone(), Some(revision)))
+fn named(
+    repository: &Repository,
+    revision: Revision,
+    seen: &Seen<'_>,
+) -> Result<SideFiles, Failure> {
+    let files = repository.read_and_tell(&revision, seen)?;
+    Ok((files, revision.short.clone(), Some(revision)))
 }
 
 /// The same, beside another side of which much may be the same.
@@ -161,8 +173,9 @@ fn beside(
     repository: &Repository,
     (files, _, known): &SideFiles,
     revision: Revision,
+    seen: &Seen<'_>,
 ) -> Result<SideFiles, Failure> {
-    let Some(known) = known else { return named(repository, revision) };
+    let Some(known) = known else { return named(repository, revision, seen) };
     let files = repository.read_beside((known, files), &revision)?;
     Ok((files, revision.short.clone(), Some(revision)))
 }

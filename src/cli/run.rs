@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::exit::Failure;
-use super::opened::{self, Opened, fleet_folder, narrowed, read_tree, valid};
+use super::opened::{self, Opened, check_tree, fleet_folder, narrowed, valid};
 use super::revisions::{self, Lifted};
 use crate::config::Config;
 use crate::fleet::Fleet;
@@ -351,8 +351,8 @@ pub(super) fn open_revision(global: &Global, arguments: &RunArguments) -> Result
         }
     }
     let spec = global.revision.as_deref().unwrap_or("HEAD");
-    let (tree, name, revision) = read_tree(&folder, Some(spec))?;
-    valid(global, check(&tree), name, revision)
+    let (checked, name, revision) = check_tree(&folder, Some(spec))?;
+    valid(global, checked, name, revision)
 }
 
 pub(super) fn load_config(global: &Global) -> Result<Config, Failure> {

@@ -78,7 +78,7 @@ fn open_readable(
         Ok(repository) if repository.resolve("HEAD").is_ok() => Some("HEAD"),
         _ => None,
     };
-    let (tree, ..) = read_tree(&folder, newest)?;
+    let (tree, ..) = read_tree(&folder, newest, &|_| {})?;
     let place = match (&global.state, fleet_name(&tree)) {
         (Some(state), _) => Some(state.clone()),
         (None, Some(name)) => Some(Store::default_folder(&name)?).filter(|place| place.exists()),

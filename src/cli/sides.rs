@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::opened::{self, Opened, fleet_folder, valid};
 use super::revisions::{BothFiles, Lifted, SideFiles, lifted, read_both, read_head};
 use super::run::{ACCEPTED, now, state_folder};
-use crate::fleet::{Fleet, decode_manifest};
+use crate::fleet::{FileTree, Fleet, decode_manifest};
 use crate::model::{DeviceId, Facts, Manifest};
 use crate::reconcile::held_facts;
 use crate::resolve::{CheckCache, Checked, check, check_after, resolve};
@@ -104,6 +104,8 @@ pub(super) struct Sides {
     pub(super) facts: Facts,
     /// What commits between allow.
     pub(super) lifted: Lifted,
+    /// What they were made of. Nobody reads it: it ends where they end, since to take it apart takes time.
+    _made_of: (Vec<FileTree>, CheckCache),
 }
 
 impl Sides {
@@ -156,15 +158,27 @@ pub(super) fn read_sides(
     if head == Some(IN_FORCE) || base.is_some_and(|range| range.ends_with("..in-force")) {
         return Err(Failure::new("`in-force` is only a base: `hoist diff in-force HEAD`"));
     }
-    let BothFiles { base, head, lifted } = read_both(&folder, base, head)?;
     let mut cache = CheckCache::default();
+    let both = cache.decode_while(|seen| read_both(&folder, base, head, seen));
+    let BothFiles { base, head, lifted } = both?;
+    let mut trees = Vec::new();
     let mut open = |(tree, name, revision): SideFiles| {
-        valid(global, check_after(&tree, &mut cache), name, revision)
+        let checked = check_after(&tree, &mut cache);
+        trees.push(tree);
+        valid(global, checked, name, revision)
     };
     let head = open(head)?;
     let base = base.map(open).transpose()?;
     let base_name = base.as_ref().map_or("nothing", |base| &base.name).to_owned();
-    let mut sides = Sides { base, head, in_force: None, base_name, facts: Facts::none(), lifted };
+    let mut sides = Sides {
+        base,
+        head,
+        in_force: None,
+        base_name,
+        facts: Facts::none(),
+        lifted,
+        _made_of: (trees, cache),
+    };
     if let Some(state) = facts.state(&sides.fleets())? {
         sides.facts = state.facts();
         for opened in std::iter::once(&mut sides.head).chain(&mut sides.base) {
@@ -218,12 +232,13 @@ fn in_force_sides(
     facts: &FactsArguments,
 ) -> Result<Sides, Failure> {
     let repository = Repository::open(folder).ok();
-    let files = match (head, &repository) {
-        (head, Some(repository)) => read_head(folder, repository, head)?,
-        (head, None) => opened::read_tree(folder, head)?,
-    };
-    let (tree, name, revision) = files;
-    let mut head = valid(global, check(&tree), name, revision)?;
+    let mut cache = CheckCache::default();
+    let files = cache.decode_while(|seen| match &repository {
+        Some(repository) => read_head(folder, repository, head, seen),
+        None => opened::read_tree(folder, head, seen),
+    });
+    let (tree, name, revision) = files?;
+    let mut head = valid(global, check_after(&tree, &mut cache), name, revision)?;
     let known = match facts.state(&[&head.fleet])? {
         Some(state) => Known::of_state(&state),
         None => Known::of_store(global, &head.fleet)?,
@@ -237,6 +252,7 @@ fn in_force_sides(
         base_name: "in force".to_owned(),
         facts,
         lifted: Lifted::default(),
+        _made_of: (vec![tree], cache),
     };
     // A revision that git has dropped, or that is valid no more, can't be asked: then what devices have is
     // all that is known.

@@ -1,7 +1,7 @@
 //! `hoist status`: how the fleet was last seen, from the store alone.
 
 use super::exit::{Exit, Failure};
-use super::opened::{Opened, WORKING_TREE, device, fleet_folder, narrowed, read_tree, valid};
+use super::opened::{Opened, WORKING_TREE, check_tree, device, fleet_folder, narrowed, valid};
 use super::output::{colours_stdout, inert_json_line, print, print_json};
 use super::remembered;
 use super::run::{known_devices, now};
@@ -361,8 +361,7 @@ fn at_applied(global: &Global, folder: &Path, applied: &str) -> Result<Option<Op
             _ => return Ok(None),
         },
     };
-    let (tree, name, revision) = read_tree(folder, spec)?;
-    let checked = check(&tree);
+    let (checked, name, revision) = check_tree(folder, spec)?;
     if spec.is_none() && checked.fleet.is_none() {
         return Ok(None);
     }

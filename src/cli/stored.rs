@@ -56,5 +56,5 @@ pub(super) fn newest(
             _ => None,
         },
     };
-    read_tree(folder, spec)
+    read_tree(folder, spec, &|_| {})
 }

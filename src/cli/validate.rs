@@ -7,7 +7,7 @@ use super::{Format, Global};
 use crate::diagnostic::render::{self, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Level};
 use crate::fleet::{LintLevels, decode_policy};
-use crate::resolve::check_by_policy;
+use crate::resolve::{CheckCache, check_by_policy};
 use crate::review::warning_json;
 use crate::source::Repository;
 use serde_json::json;
@@ -32,8 +32,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         None => LintLevels::new(),
     };
     let folder = fleet_folder(global)?;
-    let (tree, name, _) = read_tree(&folder, global.revision.as_deref())?;
-    let checked = check_by_policy(&tree, &policy);
+    let spec = global.revision.as_deref();
+    let mut cache = CheckCache::default();
+    let (tree, name, _) = cache.decode_while(|seen| read_tree(&folder, spec, seen))?;
+    let checked = check_by_policy(&tree, &policy, &mut cache);
     let mut diagnostics = checked.diagnostics;
     if arguments.deny_warnings {
         diagnostics = diagnostics.with_levels(|_, _| Some(Level::Error));

@@ -35,7 +35,8 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let Arguments { set, unset, devices, facts } = arguments;
     let format = global.format();
-    let (tree, name, revision) = read_tree(&fleet_folder(global)?, global.revision.as_deref())?;
+    let folder = fleet_folder(global)?;
+    let (tree, name, revision) = read_tree(&folder, global.revision.as_deref(), &|_| {})?;
     let mut base = valid(global, check(&tree), name, revision)?;
     let unset: Vec<Vec<String>> = unset.iter().map(|tag| path_of(tag)).collect::<Result<_, _>>()?;
     let set: Vec<(Vec<String>, Value)> =

@@ -1,18 +1,19 @@
 //! All files of a revision to one fleet, and what only shows when files are seen together.
 //!
 //! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
-//! again. Whatever depends on more than one file is done after that, in the order of their paths.
+//! again, nor is one that was decoded while others were still being read. Whatever depends on more than one file is done after that, in the order of their paths.
 
 use super::decode::{self, File, Texts, Words};
 use super::paths::{NearMisses, Role, is_ours, is_readable, role, start_of};
 use super::side_by_side::side_by_side_with;
-use super::unique::{unique_deployments, unique_devices};
+use super::unique::{Declared, unique_deployments, unique_devices};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
 use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentKind, Device, DeviceId, Devices, FleetName};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::iter::Peekable;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many files are worth a thread of their own.
 const WORTH_A_THREAD: usize = 200;
@@ -22,7 +23,45 @@ const WORTH_A_THREAD: usize = 200;
 #[derive(Debug, Default)]
 pub struct LoadCache {
     files: Vec<Known>,
+    /// What was decoded ahead of the next load.
+    ahead: Vec<Known>,
     devices: Option<KnownDevices>,
+}
+
+/// Is told of files as soon as they are read, by whichever thread reads them.
+pub type Seen<'a> = dyn Fn(&[(Arc<str>, TreeEntry)]) + Sync + 'a;
+
+impl LoadCache {
+    /// Reads files, and decodes those that `read` tells of meanwhile, for the next load.
+    pub fn decode_while<T>(&mut self, read: impl FnOnce(&Seen<'_>) -> T) -> T {
+        let (resting, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let given = read(&|files| {
+            let mut words: Words = locked(&resting).pop().unwrap_or_default();
+            let decoded = files.iter().filter(|(path, content)| is_in_order(path, content));
+            let decoded: Vec<Known> = decoded
+                .map(|(path, content)| {
+                    let says = Arc::new(decode(path, content, &mut words));
+                    (Arc::clone(path), content.clone(), says)
+                })
+                .collect();
+            locked(&resting).push(words);
+            locked(&done).push(decoded);
+        });
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.ahead = done.into_iter().flatten().collect();
+        self.ahead.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        given
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a file is decoded, and nothing is said of its path and kind.
+fn is_in_order(path: &str, content: &TreeEntry) -> bool {
+    let mut found = Diagnostics::new();
+    is_wanted(path, content, &mut true, &mut found) && found.is_empty()
 }
 
 /// All devices that were loaded, nothing wrong with any two of them.
@@ -49,7 +88,7 @@ enum Content {
     #[default]
     Nothing,
     Fleet(Box<Fleet>),
-    Devices(Box<[(Arc<Device>, Option<Place>)]>),
+    Devices(Box<[Declared]>),
     Deployment(Arc<Deployment<Condition, Query>>),
 }
 
@@ -78,7 +117,8 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut device_files = Vec::new();
     let mut deployments = Vec::new();
     let mut all_devices_read = true;
-    let files = files(tree, std::mem::take(&mut cache.files), &mut found);
+    let known = [&mut cache.files, &mut cache.ahead].map(std::mem::take);
+    let files = files(tree, known, &mut found);
     all_devices_read &= files.all_devices_read;
     cache.files = decode_all(files);
     for (_, _, decoded) in &cache.files {
@@ -124,12 +164,12 @@ fn all_devices(
         }
         return Arc::clone(&known.all);
     }
-    let devices = files.iter().flat_map(|file| match &file.content {
-        Content::Devices(list) => list.iter().cloned(),
+    let declared = files.iter().flat_map(|file| match &file.content {
+        Content::Devices(list) => list.iter(),
         _ => Default::default(),
     });
     let before = found.len();
-    let unique = unique_devices(devices.collect(), found);
+    let unique = unique_devices(&declared.collect::<Vec<_>>(), found);
     let all: Arc<Devices> = Arc::new(unique.into_iter().collect());
     *known = (found.len() == before).then(|| KnownDevices {
         files: files.into_iter().cloned().collect(),
@@ -154,14 +194,14 @@ impl KnownDevices {
             else {
                 return None;
             };
-            let is_alike = |((old, _), (new, _)): (&(Arc<Device>, _), &(Arc<Device>, _))| {
-                old.id == new.id && old.engine == new.engine
+            let is_alike = |(old, new): (&Declared, &Declared)| {
+                old.device.id == new.device.id && old.device.engine == new.device.engine
             };
             let are_few = others.len() + new.len() <= Devices::FEW;
             if old.len() != new.len() || !are_few || !old.iter().zip(new).all(is_alike) {
                 return None;
             }
-            others.extend(new.iter().map(|(device, _)| Arc::clone(device)));
+            others.extend(new.iter().map(|declared| Arc::clone(&declared.device)));
         }
         Some(others)
     }
@@ -179,16 +219,13 @@ struct Files {
 }
 
 /// The files of a tree that are decoded. Those that were before are known to be in order. Both are in the order of paths.
-fn files(tree: &FileTree, known: Vec<Known>, found: &mut Diagnostics) -> Files {
+fn files(tree: &FileTree, known: [Vec<Known>; 2], found: &mut Diagnostics) -> Files {
     let all = Vec::with_capacity(tree.0.len());
     let mut files = Files { all, new: Vec::new(), all_devices_read: true };
-    let mut known = known.into_iter().peekable();
+    let mut known = known.map(|known| known.into_iter().peekable());
     let mut near_misses = NearMisses::default();
     for (path, entry) in &tree.0 {
-        while known.next_if(|(other, ..)| is_before(other, path)).is_some() {}
-        if let Some(same) = known.next_if(|(other, content, _)| {
-            (Arc::ptr_eq(other, path) || other == path) && is_same(content, entry)
-        }) {
+        if let Some(same) = known.iter_mut().find_map(|known| next_same(known, path, entry)) {
             files.all.push(same);
             continue;
         }
@@ -199,6 +236,18 @@ fn files(tree: &FileTree, known: Vec<Known>, found: &mut Diagnostics) -> Files {
         }
     }
     files
+}
+
+/// The known file of this path and content, where the ones before it are not asked for any more.
+fn next_same(
+    known: &mut Peekable<impl Iterator<Item = Known>>,
+    path: &Arc<str>,
+    entry: &TreeEntry,
+) -> Option<Known> {
+    while known.next_if(|(other, ..)| is_before(other, path)).is_some() {}
+    known.next_if(|(other, content, _)| {
+        (Arc::ptr_eq(other, path) || other == path) && is_same(content, entry)
+    })
 }
 
 fn is_before(one: &Arc<str>, other: &Arc<str>) -> bool {
@@ -265,7 +314,7 @@ fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
             decode::devices(&file, stem, words)
                 .devices
                 .into_iter()
-                .map(|(device, engine)| (Arc::new(device), engine))
+                .map(|(device, engine_place)| Declared::new(device, engine_place))
                 .collect(),
         )),
         Role::Deployment(stem) => {
@@ -574,14 +623,25 @@ env = { PROXY = "http://proxy:3128" }
         #[test]
         fn what_was_loaded_before_makes_no_difference(
             revisions in prop::collection::vec(prop::collection::vec(0..6_usize, 5), 1..4),
+            ahead in any::<bool>(),
         ) {
             let texts = [FLEET, LIFTS, BASE, LAYER, "reachable = false\n", "x = ["];
             let paths = ["fleet.toml", "devices/a.toml", "devices/b.toml", "deployments/a.toml", "deployments/b.toml"];
-            let mut cache = LoadCache::default();
+            let (mut cache, mut former) = (LoadCache::default(), FileTree::default());
             for revision in revisions {
                 let files = paths.iter().zip(revision).filter(|(_, text)| *text != 4);
                 let tree = FileTree::from_texts(files.map(|(path, text)| (*path, texts[text])));
+                if ahead {
+                    // Of another revision too: what does not stay is not used.
+                    cache.decode_while(|seen| {
+                        for tree in [&tree, &former] {
+                            let files = tree.0.iter().map(|(path, entry)| (path.clone(), entry.clone()));
+                            seen(&files.collect::<Vec<_>>());
+                        }
+                    });
+                }
                 prop_assert_eq!(said(&load_after(&tree, &mut cache)), said(&load(&tree)));
+                former = tree;
             }
         }
     }
@@ -597,7 +657,9 @@ env = { PROXY = "http://proxy:3128" }
         let refs = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let tree = FileTree::from_texts(refs);
         let mut found = Diagnostics::new();
-        for (path, content, decoded) in decode_all(super::files(&tree, Vec::new(), &mut found)) {
+        for (path, content, decoded) in
+            decode_all(super::files(&tree, Default::default(), &mut found))
+        {
             assert_eq!(
                 format!("{decoded:?}"),
                 format!("{:?}", decode(&path, &content, &mut Words::default())),

@@ -18,13 +18,13 @@ mod tree;
 mod unique;
 
 pub use crate::model::{Amount, OnFailure, PhaseSettings};
-pub use load::{LoadCache, fleet_name, fleet_names, load, load_after};
+pub use load::{LoadCache, Seen, fleet_name, fleet_names, load, load_after};
 pub use manifest::decode_manifest;
 pub use policy::decode_policy;
 pub use print::{print_inline, print_manifest, print_module, print_toml};
 pub use print_file::{print_deployment, print_device, print_device_list, print_fleet};
 pub use schema::{FileKind, schema};
-pub(crate) use side_by_side::side_by_side;
+pub(crate) use side_by_side::{both, side_by_side, while_given};
 pub use tags::decode_tags;
 pub use tree::{FileTree, TreeChanges, TreeEntry};
 

@@ -1,5 +1,6 @@
 //! Work on many things at once, where each is independent of the others: the one place in the core with threads.
 
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 /// What `work` makes of each thing, in their order, whatever the number of threads. Fewer than `worth_it` things are
@@ -42,9 +43,62 @@ pub(super) fn side_by_side_with<S: Default, T: Send, R: Send>(
     })
 }
 
+/// What `work` makes of the things that `give` hands over, in their order, done while `give` goes on; and what `give`
+/// returns. Each thing is worth a thread; a thread has an `own` to help it along.
+pub(crate) fn while_given<S, T: Send, R: Send, G>(
+    give: impl FnOnce(&mut dyn FnMut(T)) -> G,
+    own: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, T) -> R + Sync,
+) -> (G, Vec<R>) {
+    let (sender, receiver) = mpsc::channel::<(usize, T)>();
+    let receiver = Mutex::new(receiver);
+    let next = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    let work_off = || {
+        let mut own = own();
+        let mut done: Vec<(usize, R)> = Vec::new();
+        while let Ok((number, thing)) = next() {
+            done.push((number, work(&mut own, thing)));
+        }
+        done
+    };
+    let work_off = &work_off;
+    let others = thread::available_parallelism().map_or(1, usize::from) - 1;
+    thread::scope(|scope| {
+        let (mut count, mut running) = (0, Vec::new());
+        let given = give(&mut |thing| {
+            // The receiver is there until all is done.
+            let _ = sender.send((count, thing));
+            count += 1;
+            // One thing alone is left to this thread.
+            if count == 2 {
+                running.extend((0..others).map(|_| scope.spawn(work_off)));
+            }
+        });
+        drop(sender);
+        let mut done = work_off();
+        for worker in running {
+            done.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done.sort_unstable_by_key(|(number, _)| *number);
+        (given, done.into_iter().map(|(_, made)| made).collect())
+    })
+}
+
+/// What two works make, done at the same time.
+pub(crate) fn both<A: Send, B>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::side_by_side;
+    use super::{side_by_side, while_given};
 
     #[test]
     fn the_order_is_kept() {
@@ -52,6 +106,18 @@ mod tests {
             let things: Vec<usize> = (0..n).collect();
             assert_eq!(side_by_side(things.clone(), 4, |n| n * 2).len(), n);
             assert_eq!(side_by_side(things.clone(), 4, |n| n), things);
+        }
+    }
+
+    #[test]
+    fn the_order_is_kept_where_things_are_given_one_by_one() {
+        for n in [0, 1, 2, 5, 1000] {
+            let give = |hand: &mut dyn FnMut(usize)| {
+                (0..n).for_each(hand);
+                "given"
+            };
+            let (given, made) = while_given(give, || 2, |two, thing| thing * *two);
+            assert_eq!((given, made), ("given", (0..n).map(|n| n * 2).collect()));
         }
     }
 }

@@ -7,28 +7,42 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+/// A device as its file declares it.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) device: Arc<Device>,
+    engine_place: Option<Place>,
+    /// Hashes by which most fleets show that no two devices are at odds: of the id without capitals, and of the engine.
+    id_hash: u64,
+    engine_hash: Option<u64>,
+}
+
+impl Declared {
+    pub(super) fn new(device: Device, engine_place: Option<Place>) -> Self {
+        let id_hash = hash_of(SmallLetters(device.id.as_str()));
+        let engine_hash = device.engine.as_ref().map(hash_of);
+        Self { device: Arc::new(device), engine_place, id_hash, engine_hash }
+    }
+}
+
 /// Devices with ids of their own; engines that two of them share are reported too.
-pub(super) fn unique_devices(
-    devices: Vec<(Arc<Device>, Option<Place>)>,
-    found: &mut Diagnostics,
-) -> Vec<Arc<Device>> {
-    let engines = devices.iter().filter_map(|(device, _)| device.engine.as_ref());
-    if all_differ(devices.iter().map(|(device, _)| SmallLetters(device.id.as_str())))
-        && all_differ(engines)
+pub(super) fn unique_devices(devices: &[&Declared], found: &mut Diagnostics) -> Vec<Arc<Device>> {
+    if all_differ(devices.iter().map(|declared| declared.id_hash))
+        && all_differ(devices.iter().filter_map(|declared| declared.engine_hash))
     {
-        return devices.into_iter().map(|(device, _)| device).collect();
+        return devices.iter().map(|declared| Arc::clone(&declared.device)).collect();
     }
     let mut ids = Ids::new("device");
     let mut engines: BTreeMap<EngineAddress, (String, Place)> = BTreeMap::new();
     let mut unique = Vec::new();
-    for (device, engine_place) in devices {
+    for Declared { device, engine_place, .. } in devices {
         if !ids.add(device.id.as_str(), &device.place, found) {
             continue;
         }
         if let (Some(engine), Some(place)) = (&device.engine, engine_place) {
             match engines.get(engine) {
                 None => {
-                    engines.insert(engine.clone(), (device.id.to_string(), place));
+                    engines.insert(engine.clone(), (device.id.to_string(), place.clone()));
                 }
                 Some((other, first)) => found.push(
                     Diagnostic::new(
@@ -38,14 +52,14 @@ pub(super) fn unique_devices(
                             device.id
                         ),
                     )
-                    .at(place)
+                    .at(place.clone())
                     .help("two devices on one engine would remove each other's modules")
                     .of_device(&device.id)
                     .of_path(other),
                 ),
             }
         }
-        unique.push(device);
+        unique.push(Arc::clone(device));
     }
     unique
 }
@@ -62,15 +76,16 @@ pub(super) fn unique_deployments(
 }
 
 /// Whether things surely all differ: their hashes do.
-fn all_differ(things: impl Iterator<Item = impl Hash>) -> bool {
-    let hash = |thing| {
-        let mut hasher = DefaultHasher::new();
-        Hash::hash(&thing, &mut hasher);
-        hasher.finish()
-    };
-    let mut hashes: Vec<u64> = things.map(hash).collect();
+fn all_differ(hashes: impl Iterator<Item = u64>) -> bool {
+    let mut hashes: Vec<u64> = hashes.collect();
     hashes.sort_unstable();
     hashes.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+fn hash_of(thing: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A text whose capitals don't count.

@@ -13,7 +13,7 @@ use super::setters::{name_setters, ranks};
 use super::side::{Filled, Member, Side, State};
 use super::{DiffOptions, FleetDiff, Group, Membership, Notice, NoticeKind, Summary, guards};
 use crate::diagnostic::Diagnostic;
-use crate::fleet::{print_toml, side_by_side};
+use crate::fleet::{both, print_toml};
 use crate::model::{
     AT_ONCE, Cohort, DeviceId, ModuleName, Route, RouteName, Table, Text, Value, route_value,
 };
@@ -24,20 +24,54 @@ use std::fmt::Write as _;
 /// Compares two sides.
 pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetDiff {
     let (before, after) = (base.members(), head.members());
-    let devices = devices_of((&base, &before), (&head, &after), options.only.as_ref());
-    let mut groups = grouped(base, head, &devices);
+    let digests = || (digest(&base, &before), digest(&head, &after));
+    let compared = || compared((&base, &before), (&head, &after), options);
+    let ((base_digest, head_digest), compared) = both(digests, compared);
+    let Compared { devices, groups, notices } = compared;
+    let facts_missing = missing_facts(&base, &head, options);
+    FleetDiff {
+        fleet: head.fleet.or(base.fleet).map(|(f, _)| f.name.to_string()).unwrap_or_default(),
+        narrowed: options.only.is_some(),
+        base: (base.name.to_owned(), base_digest),
+        head: (head.name.to_owned(), head_digest),
+        summary: summarize(&devices, &groups, &notices, facts_missing.len()),
+        guards: guards::judge(&base, &head, &groups, &options.allowances),
+        ranks: ranks(&groups, &base, &head),
+        groups,
+        notices,
+        warnings: warnings(base.warnings, head.warnings),
+        facts_missing,
+    }
+}
+
+/// What differs between two sides.
+struct Compared<'a> {
+    /// All that were looked at.
+    devices: Vec<Pair<'a>>,
+    /// Those that change, the most delicate first.
+    groups: Vec<Group>,
+    notices: Vec<Notice>,
+}
+
+fn compared<'a>(
+    (base, before): (&Side<'a>, &[Member<'a>]),
+    (head, after): (&Side<'a>, &[Member<'a>]),
+    options: &DiffOptions<'_>,
+) -> Compared<'a> {
+    let devices = devices_of((base, before), (head, after), options.only.as_ref());
+    let mut groups = grouped(*base, *head, &devices);
     let renamed: BTreeMap<&DeviceId, &DeviceId> =
         devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
     for group in &mut groups {
-        name_setters(group, &base, &head, &renamed);
+        name_setters(group, base, head, &renamed);
     }
     // A share takes its devices from all that change, whoever looks.
-    let all = (options.only.is_some() && head.revision.is_some() && has_shares(&head))
-        .then(|| grouped(base, head, &devices_of((&base, &before), (&head, &after), None)));
+    let all = (options.only.is_some() && head.revision.is_some() && has_shares(head))
+        .then(|| grouped(*base, *head, &devices_of((base, before), (head, after), None)));
     let of_all = all.as_deref().or(options.only.is_none().then_some(&*groups));
-    let phases = Phases::new(&base, &head, of_all);
+    let phases = Phases::new(base, head, of_all);
     groups.iter_mut().for_each(|group| group.phases = phases.of(group));
-    let notices = notices(&base, &head, &devices);
+    let notices = notices(base, head, &devices);
     let engines: BTreeSet<&str> = notices
         .iter()
         .filter(|notice| notice.kind == NoticeKind::EngineChanged)
@@ -52,24 +86,7 @@ pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetD
             group.devices.first().cloned(),
         )
     });
-    let sides = vec![(&base, &before), (&head, &after)];
-    let named =
-        side_by_side(sides, 1, |(side, members)| (side.name.to_owned(), digest(side, members)));
-    let [base_name, head_name] = <[_; 2]>::try_from(named).expect("there are two sides");
-    let facts_missing = missing_facts(&base, &head, options);
-    FleetDiff {
-        fleet: head.fleet.or(base.fleet).map(|(f, _)| f.name.to_string()).unwrap_or_default(),
-        narrowed: options.only.is_some(),
-        base: base_name,
-        head: head_name,
-        summary: summarize(&devices, &groups, &notices, facts_missing.len()),
-        guards: guards::judge(&base, &head, &groups, &options.allowances),
-        ranks: ranks(&groups, &base, &head),
-        groups,
-        notices,
-        warnings: warnings(base.warnings, head.warnings),
-        facts_missing,
-    }
+    Compared { devices, groups, notices }
 }
 
 /// Devices by what changes on them, with the causes.

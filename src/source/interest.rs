@@ -64,6 +64,30 @@ impl<T> Default for Collector<T> {
     }
 }
 
+/// What a path is to a fleet.
+pub(super) enum Wanted {
+    /// A file whose content matters.
+    Content,
+    /// All that there is to know of it.
+    Entry(TreeEntry),
+}
+
+/// What the path (from the fleet folder) is to the fleet, if anything.
+pub(super) fn wanted(path: &str, kind: Kind) -> Option<Wanted> {
+    let top_level = !path.contains('/');
+    if !top_level && !enters(path) {
+        return None;
+    }
+    let strict = path == "fleet.toml" || FOLDERS.contains(&path) || lies_in_fleet(path);
+    Some(Wanted::Entry(match kind {
+        Kind::File if is_read(path) => return Some(Wanted::Content),
+        Kind::Link if strict => TreeEntry::Link,
+        Kind::Submodule if strict => TreeEntry::Submodule,
+        Kind::File | Kind::Link => TreeEntry::OtherFile,
+        Kind::Submodule => return None,
+    }))
+}
+
 impl<T: From<TreeEntry>> Collector<T> {
     /// Adds what is at a path from the fleet folder; `read` is only asked where the content matters.
     pub(super) fn add<E>(
@@ -72,17 +96,10 @@ impl<T: From<TreeEntry>> Collector<T> {
         kind: Kind,
         read: impl FnOnce() -> Result<T, E>,
     ) -> Result<(), E> {
-        let top_level = !path.contains('/');
-        if !top_level && !enters(path) {
-            return Ok(());
-        }
-        let strict = path == "fleet.toml" || FOLDERS.contains(&path) || lies_in_fleet(path);
-        let entry = match kind {
-            Kind::File if is_read(path) => read()?,
-            Kind::Link if strict => TreeEntry::Link.into(),
-            Kind::Submodule if strict => TreeEntry::Submodule.into(),
-            Kind::File | Kind::Link => TreeEntry::OtherFile.into(),
-            Kind::Submodule => return Ok(()),
+        let entry = match wanted(path, kind) {
+            Some(Wanted::Content) => read()?,
+            Some(Wanted::Entry(entry)) => entry.into(),
+            None => return Ok(()),
         };
         self.0.push((path.into(), entry));
         Ok(())

@@ -5,6 +5,7 @@
 //! tree, not its index, not its object database (merges happen in memory), but for the commit that `hoist rollback` is
 //! asked for; one elsewhere is mirrored into a folder of our own. Not here: what the files mean.
 
+mod bulk;
 mod command;
 mod compare;
 mod create;

@@ -1,12 +1,14 @@
 //! The files of commits, out of the object database.
 //!
 //! Enters: a tree, or two. Leaves: the files that matter, or those that the second has otherwise than the first.
-//! What two trees have in common is not looked into. Trees are walked first; contents are read after that.
+//! What two trees have in common is not looked into. A whole tree is read by [`bulk`] if that can; what is said here of
+//! one that it can't read is what counts.
 
+use super::bulk;
 use super::error::SourceError;
 use super::interest::{self, Collector, Kind};
 use super::repository::{Repository, Revision};
-use crate::fleet::{FileTree, TreeChanges, TreeEntry};
+use crate::fleet::{FileTree, Seen, TreeChanges, TreeEntry};
 use git2::{ErrorClass, ObjectType, Oid, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,8 +34,26 @@ impl Repository {
     /// # Errors
     /// Objects are missing or damaged.
     pub fn read(&self, revision: &Revision) -> Result<FileTree, SourceError> {
+        self.read_and_tell(revision, &|_| {})
+    }
+
+    /// The same, where `seen` may be told of files as soon as they are read.
+    ///
+    /// # Errors
+    /// Objects are missing or damaged.
+    pub fn read_and_tell(
+        &self,
+        revision: &Revision,
+        seen: &Seen<'_>,
+    ) -> Result<FileTree, SourceError> {
         let objects = Objects { repository: self, git: self.git(), wanted: &revision.short };
-        objects.files(&self.tree_of(revision)?)
+        let Some(folder) = objects.fleet_folder(&self.tree_of(revision)?)? else {
+            return Ok(FileTree::default());
+        };
+        match bulk::files(self.git(), folder.id(), seen) {
+            Some(files) => Ok(files),
+            None => objects.files(&folder),
+        }
     }
 
     /// The same where the files of another commit are at hand: only what differs is read.
@@ -92,12 +112,10 @@ impl<'r> Objects<'r> {
         self.repository.missing_or(self.wanted, "read", error)
     }
 
-    /// The fleet's files in a tree.
-    fn files(&self, top: &Tree<'_>) -> Result<FileTree, SourceError> {
+    /// The fleet's files in its folder.
+    pub(super) fn files(&self, folder: &Tree<'_>) -> Result<FileTree, SourceError> {
         let mut collector = Collector::default();
-        if let Some(tree) = self.fleet_folder(top)? {
-            self.list(&tree, "", &mut collector)?;
-        }
+        self.list(folder, "", &mut collector)?;
         Ok(FileTree(self.contents(collector.finish())?.into_iter().collect()))
     }
 
@@ -107,7 +125,10 @@ impl<'r> Objects<'r> {
         (known, files): (&Tree<'_>, &FileTree),
         top: &Tree<'_>,
     ) -> Result<FileTree, SourceError> {
-        let Some(changes) = self.changes(known, top)? else { return self.files(top) };
+        let Some(changes) = self.changes(known, top)? else {
+            let folder = self.fleet_folder(top)?;
+            return folder.map_or_else(|| Ok(FileTree::default()), |folder| self.files(&folder));
+        };
         let mut files = files.clone();
         files.apply(changes);
         Ok(files)

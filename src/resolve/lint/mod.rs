@@ -18,7 +18,7 @@ pub(super) use looks::Looks;
 
 use super::{Kept, Resolution, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
-use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, load, load_after};
+use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, Seen, load_after};
 use crate::model::{DeploymentId, Facts};
 
 /// All files of a revision, loaded, resolved and looked at.
@@ -32,7 +32,7 @@ pub struct Checked {
 
 /// Loads, resolves and looks at all files of a revision.
 pub fn check(tree: &FileTree) -> Checked {
-    check_by_policy(tree, &LintLevels::new())
+    check_after(tree, &mut CheckCache::default())
 }
 
 /// What is kept from one check to the next: decoded files, which devices met which conditions, and what
@@ -45,6 +45,11 @@ pub struct CheckCache {
 }
 
 impl CheckCache {
+    /// Reads files, and decodes them meanwhile for the next check.
+    pub fn decode_while<T>(&mut self, read: impl FnOnce(&Seen<'_>) -> T) -> T {
+        self.load.decode_while(read)
+    }
+
     /// Resolves a fleet by what its devices report, where much of it may have been resolved so before.
     pub fn resolve(&mut self, fleet: &Fleet, facts: &Facts) -> Resolution {
         self.by_facts.go_on(fleet, facts);
@@ -54,26 +59,22 @@ impl CheckCache {
 
 /// The same where much of it may have been looked at before; the cache is then of this tree.
 pub fn check_after(tree: &FileTree, cache: &mut CheckCache) -> Checked {
+    check_by_policy(tree, &LintLevels::new(), cache)
+}
+
+/// The same, with levels from outside the repository. Where the repository also says a level, the stricter one
+/// counts: nothing in it can undo a policy.
+pub fn check_by_policy(tree: &FileTree, policy: &LintLevels, cache: &mut CheckCache) -> Checked {
     let loaded = load_after(tree, &mut cache.load);
-    check_by(loaded, &LintLevels::new(), |fleet| {
+    check_by(loaded, policy, |fleet| {
         cache.by_files.go_on(fleet, &Facts::none());
         resolve_and_lint_with(fleet, &mut cache.by_files)
     })
 }
 
-/// The same, with levels from outside the repository. Where the repository also says a level, the stricter one
-/// counts: nothing in it can undo a policy.
-pub fn check_by_policy(tree: &FileTree, policy: &LintLevels) -> Checked {
-    check_with(load(tree), policy)
-}
-
 /// The same for files that are loaded already.
 pub fn check_loaded(loaded: Loaded) -> Checked {
-    check_with(loaded, &LintLevels::new())
-}
-
-fn check_with(loaded: Loaded, policy: &LintLevels) -> Checked {
-    check_by(loaded, policy, |fleet| resolve_and_lint(fleet, &Facts::none()))
+    check_by(loaded, &LintLevels::new(), |fleet| resolve_and_lint(fleet, &Facts::none()))
 }
 
 fn check_by(

@@ -1,0 +1,245 @@
+//! All files of a commit, by as many threads as there are processors.
+//!
+//! Enters: a tree's id. Leaves: the fleet's files in it, or nothing. libgit2 has one lock for all packs, and to ask it for
+//! the size of an object, so that none too large is read, takes longer than to read it; gix does without both. It does not
+//! look whether an object is what its id says, so that is done here. This knows the good case alone: for whatever is
+//! missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds out what to say.
+
+use super::interest::{self, Kind, Wanted};
+use crate::fleet::{FileTree, Seen, TreeEntry, while_given};
+use gix_hash::{Kind as HashKind, ObjectId};
+use gix_object::{Find as _, Kind as ObjectKind, TreeRefIter};
+use gix_odb::store::init::Options;
+use gix_odb::{HandleArc, Store};
+use gix_pack::cache::lru::MemoryCappedHashmap;
+use sha1::{Digest as _, Sha1};
+use std::sync::Arc;
+
+/// So many files are read by one thread after the other.
+const BATCH: usize = 100;
+/// Each thread remembers so many bytes of what others are stored as differences to.
+const REMEMBERED: usize = 4 << 20;
+
+type Files = Vec<(Arc<str>, TreeEntry)>;
+type Listed = Vec<(Arc<str>, ObjectId)>;
+
+/// The fleet's files in its folder; `None` where it is up to the reader that says what is wrong. `seen` may be told of
+/// some even then.
+pub(super) fn files(
+    git: &git2::Repository,
+    folder: git2::Oid,
+    seen: &Seen<'_>,
+) -> Option<FileTree> {
+    let folder = ObjectId::try_from(folder.as_bytes()).ok()?;
+    let options = Options {
+        alloc_limit_bytes: usize::try_from(FileTree::LARGEST_FILE).ok(),
+        ..Options::default()
+    };
+    let objects = git.commondir().join("objects");
+    let nothing_replaced = &mut std::iter::empty();
+    let store = Store::at_opts(objects, HashKind::Sha1, nothing_replaced, options).ok()?;
+    let store = Arc::new(store);
+    let objects = || Objects::of(&store);
+    let walk = |hand: &mut dyn FnMut(Listed)| {
+        let mut walk = Walk { objects: objects(), listed: Vec::new(), others: Vec::new(), hand };
+        walk.folder(&folder, "")?;
+        (walk.hand)(walk.listed);
+        Some(walk.others)
+    };
+    let (others, read) = while_given(walk, objects, |objects: &mut Objects, listed: Listed| {
+        let files = listed.into_iter().map(|(path, id)| Some((path, objects.file(&id)?)));
+        let files: Files = files.collect::<Option<_>>()?;
+        seen(&files);
+        Some(files)
+    });
+    let read: Vec<Files> = read.into_iter().collect::<Option<_>>()?;
+    Some(FileTree(read.into_iter().flatten().chain(others?).collect()))
+}
+
+/// What one thread reads with.
+struct Objects {
+    handle: HandleArc,
+    buffer: Vec<u8>,
+}
+
+impl Objects {
+    fn of(store: &Arc<Store>) -> Self {
+        let mut handle = store.to_cache_arc();
+        handle.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(REMEMBERED)));
+        Self { handle, buffer: Vec::new() }
+    }
+
+    fn read(&mut self, id: &ObjectId, kind: ObjectKind) -> Option<&[u8]> {
+        let object = self.handle.try_find(id, &mut self.buffer).ok()??;
+        (object.kind == kind && is_its_id(id, &object)).then_some(object.data)
+    }
+
+    fn file(&mut self, id: &ObjectId) -> Option<TreeEntry> {
+        self.read(id, ObjectKind::Blob).map(TreeEntry::of)
+    }
+}
+
+fn is_its_id(id: &ObjectId, object: &gix_object::Data<'_>) -> bool {
+    let head = format!("{} {}\0", object.kind, object.data.len());
+    let hash = Sha1::new().chain_update(head).chain_update(object.data).finalize();
+    *hash == *id.as_slice()
+}
+
+/// Lists the files of folder after folder.
+struct Walk<'h> {
+    objects: Objects,
+    /// What is to be read and not yet handed over.
+    listed: Listed,
+    /// What there is nothing to read of.
+    others: Files,
+    hand: &'h mut dyn FnMut(Listed),
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, id: &ObjectId, path: &str) -> Option<()> {
+        let tree = self.objects.read(id, ObjectKind::Tree)?.to_owned();
+        for entry in TreeRefIter::from_bytes(&tree, HashKind::Sha1) {
+            let entry = entry.ok()?;
+            let inside = format!("{path}{}", std::str::from_utf8(entry.filename).ok()?);
+            if entry.mode.is_tree() {
+                if interest::enters(&inside) {
+                    self.folder(&entry.oid.to_owned(), &format!("{inside}/"))?;
+                }
+                continue;
+            }
+            let kind = Kind::of_mode(u32::from(entry.mode.value()))?;
+            match interest::wanted(&inside, kind) {
+                Some(Wanted::Content) => self.listed.push((inside.into(), entry.oid.to_owned())),
+                Some(Wanted::Entry(other)) => self.others.push((inside.into(), other)),
+                None => {}
+            }
+            if self.listed.len() == BATCH {
+                (self.hand)(std::mem::take(&mut self.listed));
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::read::Objects as Exact;
+    use crate::source::sandbox::Sandbox;
+    use crate::source::{Repository, Revision};
+    use std::process::Command;
+    use std::sync::Mutex;
+
+    /// What both readers make of HEAD, and of what `seen` was told.
+    fn both_ways(sandbox: &Sandbox) -> (Option<FileTree>, FileTree, Files) {
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let head: Revision = repository.resolve("HEAD").unwrap();
+        let top = repository.commit(&head).unwrap().tree().unwrap();
+        let told = Mutex::new(Vec::new());
+        let seen = |files: &[(Arc<str>, TreeEntry)]| told.lock().unwrap().extend_from_slice(files);
+        let bulk = files(repository.git(), top.id(), &seen);
+        let exact = Exact { repository: &repository, git: repository.git(), wanted: &head.short };
+        let exact = exact.files(&top).unwrap();
+        let mut told = told.into_inner().unwrap();
+        told.sort_by(|(one, _), (other, _)| one.cmp(other));
+        (bulk, exact, told)
+    }
+
+    fn git(sandbox: &Sandbox, arguments: &[&str]) {
+        let status = Command::new("git").args(arguments).current_dir(sandbox.path()).status();
+        assert!(status.unwrap().success(), "{arguments:?}");
+    }
+
+    fn of_all_kinds() -> Sandbox {
+        let sandbox = Sandbox::with_fleet();
+        for n in 0..3 * BATCH {
+            // Alike, so that most are stored as differences to others.
+            let words = "a text that is the same in all of them\n".repeat(9);
+            sandbox.write(&format!("devices/d{}/{n}.toml", n % 7), &format!("{words}{n}"));
+        }
+        sandbox.write("deployments/b.toml", "\u{feff}priority = 1");
+        sandbox.write("deployments/notes.md", "");
+        sandbox.write("device/near.toml", "");
+        sandbox.write("docs/devices/a.toml", "");
+        sandbox.write("README.md", "");
+        sandbox.link("devices/link.toml", "/etc/passwd");
+        std::fs::write(sandbox.path().join("devices/latin.toml"), b"id = \"\xe9\"").unwrap();
+        sandbox.commit("all kinds");
+        sandbox
+    }
+
+    #[test]
+    fn by_many_threads_is_read_what_one_reads() {
+        let sandbox = of_all_kinds();
+        for packing in [None, Some(["gc", "--quiet"]), Some(["repack", "-adq"])] {
+            if let Some(packing) = packing {
+                git(&sandbox, &packing);
+            }
+            let (bulk, exact, told) = both_ways(&sandbox);
+            assert_eq!(bulk.as_ref(), Some(&exact), "{packing:?}");
+            let has_text =
+                |entry: &TreeEntry| matches!(entry, TreeEntry::File(_) | TreeEntry::NotText(_));
+            let texts = exact.0.into_iter().filter(|(_, entry)| has_text(entry));
+            assert_eq!(told, texts.collect::<Vec<_>>(), "{packing:?}");
+        }
+    }
+
+    #[test]
+    fn objects_of_another_repository_that_this_one_borrows_from_are_found() {
+        let lender = of_all_kinds();
+        let borrower = Sandbox::new();
+        let objects = lender.path().join(".git/objects");
+        let info = borrower.path().join(".git/objects/info");
+        std::fs::create_dir_all(&info).unwrap();
+        std::fs::write(info.join("alternates"), format!("{}\n", objects.display())).unwrap();
+        let head = lender.git().head().unwrap().target().unwrap();
+        borrower.git().reference("refs/heads/main", head, true, "").unwrap();
+        let (bulk, exact, _) = both_ways(&borrower);
+        assert_eq!(bulk, Some(exact));
+    }
+
+    #[test]
+    fn what_is_too_large_is_left_to_the_reader_that_says_so() {
+        let sandbox = Sandbox::with_fleet();
+        let size = FileTree::LARGEST_FILE + 1;
+        sandbox.write("devices/large.toml", &"#".repeat(usize::try_from(size).unwrap()));
+        sandbox.commit("a large file");
+        for packed in [false, true] {
+            if packed {
+                git(&sandbox, &["gc", "--quiet"]);
+            }
+            let (bulk, exact, _) = both_ways(&sandbox);
+            assert_eq!(bulk, None, "packed: {packed}");
+            assert_eq!(exact.0["devices/large.toml"], TreeEntry::TooLarge(size));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_left_to_the_reader_that_says_so() {
+        let sandbox = Sandbox::with_fleet();
+        sandbox.lose_blob("name = \"a\"");
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let head = repository.resolve("HEAD").unwrap();
+        let top = repository.commit(&head).unwrap().tree().unwrap();
+        assert_eq!(files(repository.git(), top.id(), &|_| {}), None);
+    }
+
+    #[test]
+    fn an_object_that_is_not_what_its_id_says_is_left_to_the_reader_that_says_so() {
+        let sandbox = Sandbox::with_fleet();
+        sandbox.write("devices/a.toml", "tls = \"a\"");
+        sandbox.commit("a device");
+        let object = |content: &[u8]| {
+            let id = git2::Oid::hash_object(git2::ObjectType::Blob, content).unwrap().to_string();
+            sandbox.path().join(".git/objects").join(&id[..2]).join(&id[2..])
+        };
+        let (one, other) = (object(b"name = \"a\""), object(b"tls = \"a\""));
+        std::fs::remove_file(&one).unwrap();
+        std::fs::copy(other, one).unwrap();
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let head = repository.resolve("HEAD").unwrap();
+        let top = repository.commit(&head).unwrap().tree().unwrap();
+        assert_eq!(files(repository.git(), top.id(), &|_| {}), None);
+        assert!(repository.read(&head).unwrap_err().to_string().contains("hash"));
+    }
+}
