@@ -66,14 +66,15 @@ impl Reader {
 fn read(folder: &Path, id: &str, last: Option<Last>) -> Result<Last, SourceError> {
     let repository = Repository::open(folder)?;
     let revision = repository.resolve(id)?;
-    let Some(Last { revision: known, files, cache }) = last else {
-        let files = repository.read(&revision)?;
-        return Ok(Last { revision, files, cache: CheckCache::default() });
+    let Some(Last { revision: known, mut files, mut cache }) = last else {
+        let mut cache = CheckCache::default();
+        let files = cache.decode_while(|seen| repository.read_and_tell(&revision, seen))?;
+        return Ok(Last { revision, files, cache });
     };
-    let files = match repository.read_beside((&known, &files), &revision) {
-        Ok(files) => files,
-        Err(_) => repository.read(&revision)?,
-    };
+    match repository.changes(&known, &revision) {
+        Ok(Some(changes)) => files.apply(changes),
+        _ => files = cache.decode_while(|seen| repository.read_and_tell(&revision, seen))?,
+    }
     Ok(Last { revision, files, cache })
 }
 
