@@ -8,17 +8,19 @@ use super::run::{
     RunArguments, block_on, keep_names, known_devices, lock, now, open_gate, open_revision,
     open_store, who,
 };
+use super::scope;
 use crate::diagnostic::render::visible;
-use crate::model::{Device, Timestamp};
-use crate::plan::DeviceMemory;
-use crate::reconcile::{Look, device_from_store, look_at_engine};
-use crate::store::{HistoryEntry, StatusSince, Store, StoreError, StoredDevice, StoredDevices};
+use crate::fleet::Fleet;
+use crate::model::{Device, label};
+use crate::reconcile::{Look, accept_engine, device_from_store, look_at_engine};
+use crate::store::{EngineWish, Store, StoredDevice, StoredDevices};
 
 /// Say that the engine behind a device's address is the right one
 ///
 /// A device is held when another engine answers than before, or when the engine holds containers of another
 /// device of the fleet. This remembers the engine that answers now, with whatever it runs. Containers of
-/// the other device are then somebody else's: they are not touched, and block modules of their names.
+/// the other device are then somebody else's: they are not touched, and block modules of their names. Beside a running
+/// daemon it is the daemon that goes on with that engine, at once.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The device
@@ -33,82 +35,122 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    if !arguments.worktree && global.revision.is_none() {
+        // Beside a daemon counts what it goes by, and not what lies here.
+        let (opened, store) = scope::open(global, arguments.simulate)?;
+        if store.has_daemon()? {
+            return ask_the_daemon(global, arguments, &opened.fleet, &store);
+        }
+    }
     let opened =
         open_revision(global, &RunArguments::whole(arguments.worktree, arguments.simulate))?;
     let store = open_store(global, &opened.fleet, arguments.simulate)?;
     let _lock = lock(&store)?;
-    let (now, who) = (now(), who());
     let ((stored, _), renamed) = known_devices(&opened.fleet, &store)?;
-    let reached = match stored.get(arguments.id.as_str()) {
-        Some(left) if !opened.fleet.devices.contains_key(arguments.id.as_str()) => {
-            device_from_store(left).map_err(Failure::new)?
-        }
-        _ => device(&opened.fleet, &arguments.id)?.clone(),
+    let Some((reached, look)) = look(global, arguments, &opened.fleet, &store, &stored)? else {
+        return Ok(Exit::Pending);
     };
-    let gate = open_gate(global, &store, arguments.simulate)?;
-    let look = match block_on(look_at_engine(&gate, &reached))? {
-        Ok(look) => look,
-        Err(words) => {
-            say(&visible(&format!("{} is not reached: {words}; nothing was accepted", reached.id)));
-            return Ok(Exit::Pending);
-        }
-    };
-    let before = stored.get(&reached.id).and_then(|d| d.engine_id.clone());
-    keep_names(&store, &renamed, &who, now)?;
-    accept(&store, &stored, &reached, &look, &who, now)?;
-    let was = match before.filter(|before| *before != look.report.id) {
-        Some(before) => format!(", before {before}"),
-        None => String::new(),
-    };
-    let mut text = format!(
-        "{}: engine {}{was} is accepted; it holds {}",
-        reached.id,
-        look.report.id,
-        count(look.observation.containers.len(), "container")
-    );
-    let others = look.other_devices(&opened.fleet, &reached.id);
-    if !others.is_empty() {
-        text.push_str(&format!(", some of device {}", others.join(", ")));
-    }
-    print(&format!("{}\n", visible(&text)));
+    let (now, wish) = (now(), wish(&reached, &look));
+    keep_names(&store, &renamed, &wish.who, now)?;
+    let known = stored.get(&reached.id).map(AsRef::as_ref);
+    accept_engine(&store, known, &wish, now)?;
+    print(&words(&opened.fleet, &reached, &look, &stored));
     Ok(Exit::Done)
 }
 
-fn accept(
+/// A daemon works on the devices: it takes the engine that was seen here, and no other.
+fn ask_the_daemon(
+    global: &Global,
+    arguments: &Arguments,
+    fleet: &Fleet,
+    store: &Store,
+) -> Result<Exit, Failure> {
+    let stored = store.load_devices()?;
+    let Some((reached, look)) = look(global, arguments, fleet, store, &stored)? else {
+        return Ok(Exit::Pending);
+    };
+    store.wish_engine(&wish(&reached, &look))?;
+    print(&words(fleet, &reached, &look, &stored));
+    print(&format!(
+        "the daemon goes on with it; `hoist status --device {}` says how it stands\n",
+        reached.id
+    ));
+    Ok(Exit::Done)
+}
+
+fn wish(device: &Device, look: &Look) -> EngineWish {
+    EngineWish { device: device.id.clone(), engine: look.report.id.clone(), who: who() }
+}
+
+/// What answers behind the device's address; `None`, and why is said, if nothing does.
+fn look(
+    global: &Global,
+    arguments: &Arguments,
+    fleet: &Fleet,
     store: &Store,
     stored: &StoredDevices,
+) -> Result<Option<(Device, Look)>, Failure> {
+    let id = arguments.id.as_str();
+    let reached = match stored.get(id) {
+        Some(left) if !fleet.devices.contains_key(id) => {
+            device_from_store(left).map_err(Failure::new)?
+        }
+        _ => device(fleet, id)?.clone(),
+    };
+    let gate = open_gate(global, store, arguments.simulate)?;
+    match block_on(look_at_engine(&gate, &reached))? {
+        Ok(look) => Ok(Some((reached, look))),
+        Err(words) => {
+            say(&visible(&format!("{} is not reached: {words}; nothing was accepted", reached.id)));
+            Ok(None)
+        }
+    }
+}
+
+/// What was accepted, and what becomes of what is on the engine before.
+fn words(fleet: &Fleet, device: &Device, look: &Look, stored: &StoredDevices) -> String {
+    let (id, engine) = (&device.id, &look.report.id);
+    let known = stored.get(id).map(AsRef::as_ref);
+    let before = known.and_then(|d| d.engine_id.as_deref()).filter(|before| before != engine);
+    let was = before.map_or(String::new(), |before| format!(", before {before},"));
+    let mut text = format!(
+        "{id}: engine {engine}{was} is accepted; it holds {}",
+        count(look.observation.containers.len(), "container")
+    );
+    let others = look.other_devices(fleet, id);
+    if !others.is_empty() {
+        text.push_str(&format!(", some of device {}", others.join(", ")));
+    }
+    let mut lines = vec![text];
+    if let Some(before) = before.filter(|_| known.is_some_and(|d| d.in_force.is_some())) {
+        lines.extend(left_behind(fleet, device, before, stored));
+    }
+    lines.iter().map(|line| format!("{}\n", visible(line))).collect()
+}
+
+/// What Hoist made on the engine before stays there, where there is still such an engine.
+fn left_behind(
+    fleet: &Fleet,
     device: &Device,
-    look: &Look,
-    who: &str,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let known = stored.get(&device.id).map(|stored| StoredDevice::clone(stored));
-    let mut accepted = known.unwrap_or_else(|| {
-        let description = "nothing was applied yet".to_owned();
-        let status = StatusSince { code: 202, description, since: at };
-        StoredDevice { status, ..StoredDevice::unknown(device.id.clone(), at) }
-    });
-    let id = look.report.id.clone();
-    if accepted.engine_id.as_ref().is_some_and(|before| *before != id) {
-        // What was remembered is of containers and networks that are somewhere else.
-        store.remember(&device.id, &DeviceMemory::default())?;
-    }
-    let words = format!("engine {id} was accepted; the next run goes on");
-    if accepted.status.code == 409 {
-        accepted.status = StatusSince { code: 202, description: words, since: at };
-    }
-    accepted.engine_id = Some(id.clone());
-    accepted.accepted_engine = Some(id.clone());
-    store.record_device(&accepted)?;
-    store.append_history(&[HistoryEntry {
-        at,
-        who: who.to_owned(),
-        device: Some(device.id.clone()),
-        from: None,
-        to: None,
-        action: "accept-engine".to_owned(),
-        module: None,
-        reason: format!("engine {id}"),
-        outcome: "done".to_owned(),
-    }])
+    before: &str,
+    stored: &StoredDevices,
+) -> [String; 2] {
+    let is_there = |other: &&StoredDevice| {
+        other.device != device.id && other.engine_id.as_deref() == Some(before)
+    };
+    let now_of = stored.values().map(AsRef::as_ref).find(is_there);
+    let now_of = now_of.map_or(String::new(), |other| format!(", now of {},", other.device));
+    let (of_fleet, of_device) = (label::FLEET, label::DEVICE);
+    [
+        format!(
+            "  if engine {before}{now_of} is still there, the modules of {} run on there, and Hoist looks after them no more; \
+             on that machine this removes them:",
+            device.id
+        ),
+        format!(
+            "  docker rm --force --volumes $(docker ps --all --quiet --filter label={of_fleet}={} --filter \
+             label={of_device}={})",
+            fleet.name, device.id
+        ),
+    ]
 }

@@ -5,6 +5,7 @@
 //! outcomes, and what the store now knows. Not here: how things look on a terminal, and who asks for it.
 
 mod accept;
+mod accept_engine;
 mod by_hand;
 mod doctor;
 mod entries;
@@ -33,6 +34,7 @@ mod tally;
 mod watch;
 
 pub use accept::accept_by_hand;
+pub use accept_engine::{AcceptedEngine, accept_engine};
 pub use by_hand::{Restart, Restarted, in_force, restart_module};
 pub use doctor::{Examined, Finding, examine, modules as module_findings};
 pub use facts::{held_facts, live_facts, next_settling, reported_properties};

@@ -310,7 +310,7 @@ fn module_rows(connection: &Connection) -> rusqlite::Result<Vec<ModuleRow>> {
         .collect()
 }
 
-fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<()> {
+pub(super) fn record(transaction: &Connection, device: &StoredDevice) -> rusqlite::Result<()> {
     let StoredDevice {
         device,
         in_force,

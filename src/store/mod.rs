@@ -27,4 +27,4 @@ pub use stored::{
     EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
     StoredDevice, StoredDevices,
 };
-pub use wishes::RestartWish;
+pub use wishes::{EngineWish, RestartWish};

@@ -6,8 +6,15 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x686f_6973;
 
 /// The migrations: the first leads from an empty database to version 1, and so on.
-const MIGRATIONS: &[&str] =
-    &[VERSION_1, VERSION_2, VERSION_3, super::orders::TABLES, VERSION_5, super::rollouts::TABLES];
+const MIGRATIONS: &[&str] = &[
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    super::orders::TABLES,
+    VERSION_5,
+    super::rollouts::TABLES,
+    super::wishes::ENGINE_WISHES,
+];
 
 /// The newest version that this Hoist knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

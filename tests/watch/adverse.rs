@@ -1,6 +1,6 @@
 //! Two control hosts, an engine that moved, facts that flap, a module whose report asks for what can't be.
 
-use crate::by_hand::done;
+use crate::by_hand::{done, hoist};
 use crate::place::Place;
 use crate::simulated::{all_have, base, shop};
 use crate::truth::engine;
@@ -90,6 +90,42 @@ fn an_engine_that_is_another_devices_is_not_touched_until_it_is_back() {
     fs::write(file("till-1"), own).expect("written");
     let daemon = place.watch(&[]);
     place.until("it catches up", || all_have(&place, "web:2"));
+    daemon.stop();
+}
+
+/// Beside the daemon that says so: it goes on with that engine, and with no other.
+#[test]
+fn an_engine_is_accepted_beside_a_running_daemon() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    daemon.stop();
+    let file = |device: &str| place.state_folder().join(format!("engines/{device}.json"));
+    let moved = fs::read(file("till-2")).expect("an engine");
+    let mut other: serde_json::Value = serde_json::from_slice(&moved).expect("JSON");
+    (other["device"], other["containers"]) = ("elsewhere".into(), serde_json::json!({}));
+    fs::write(file("till-1"), other.to_string()).expect("written");
+    let daemon = place.watch(&[]);
+    let is_held = |device: &str| place.device(device).is_some_and(|d| d.status.code == 409);
+    place.until("another engine is told of", || is_held("till-1"));
+    let before = place.device("till-1").and_then(|d| d.engine_id).expect("an engine");
+    let out = done(&place, &["accept-engine", "till-1"]);
+    assert!(out.contains("is accepted; it holds 0 containers"), "{out}");
+    assert!(out.contains(&format!("if engine {before} is still there")), "{out}");
+    assert!(out.contains("label=hoist.fleet=shop --filter label=hoist.device=till-1)"), "{out}");
+    place.until("it goes on there", || place.has("till-1", "web:1"));
+    let accepted = place.device("till-1").and_then(|d| d.accepted_engine);
+    assert!(accepted.is_some() && accepted != Some(before));
+    let history = done(&place, &["history", "till-1"]);
+    assert!(history.contains("accept-engine"), "{history}");
+    daemon.stop();
+
+    // What was accepted is one engine: where yet another one comes, it is told of.
+    fs::write(file("till-1"), &moved).expect("written");
+    let daemon = place.watch(&[]);
+    place.until("the next one is told of", || is_held("till-1"));
+    let said = hoist(&place, &["accept-engine", "nobody", "--simulate"]);
+    assert!(said.code == 1 && said.err.contains("nobody"), "{}", said.err);
     daemon.stop();
 }
 

@@ -68,6 +68,8 @@ pub(super) struct Daemon {
     pub(super) fresh: BTreeSet<DeviceId>,
     /// Modules that somebody wants to be restarted, by device.
     pub(super) restarts: BTreeMap<DeviceId, Vec<RestartWish>>,
+    /// Whether somebody accepted the engine of a device that is being looked at.
+    pub(super) engines_wait: bool,
     /// Containers that somebody changed while their device was looked at.
     pub(super) doubted: BTreeMap<DeviceId, BTreeSet<String>>,
     pub(super) paces: Arc<Paces>,
@@ -134,6 +136,7 @@ impl Daemon {
             under_way: BTreeSet::new(),
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            engines_wait: false,
             doubted: BTreeMap::new(),
             paces: Arc::default(),
             facts_changed: false,
@@ -198,6 +201,7 @@ impl Daemon {
             self.schedule.wake(&wish.device, self.clock.moment());
             self.restarts.entry(wish.device.clone()).or_default().push(wish);
         }
+        self.accept_engines()?;
         self.progress.has_news = true;
         let Some(accepted) = self.accepted.clone() else { return self.obey_rollout_orders() };
         let pinned: Vec<String> = self.orders.pins.iter().map(|pin| pin.revision.clone()).collect();

@@ -12,6 +12,7 @@ mod clock;
 mod consider;
 mod daemon;
 mod discover;
+mod engines;
 mod first;
 mod job;
 mod joins;

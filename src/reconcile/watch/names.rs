@@ -78,6 +78,9 @@ impl Daemon {
     /// A look at a device that the fleet has no more has ended: if it is there under another id, what was seen is no other's.
     pub(super) fn end_look_at(&mut self, device: &DeviceId) -> Result<(), StoreError> {
         self.under_way.remove(device);
+        if self.engines_wait {
+            self.accept_engines()?;
+        }
         match self.accepted.clone() {
             Some(accepted) if !accepted.fleet.devices.contains_key(device) => {
                 self.keep_names(&accepted)
