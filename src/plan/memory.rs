@@ -5,7 +5,9 @@
 //! and pauses, from which the next plan is made. Not here: where it is kept, and any clock.
 
 use super::{ContainerRef, ControlMemory, PlanAction, Purpose, TakenOver, Work};
-use crate::model::{ContainerState, Hash, ModuleName, ObservedContainer, Timestamp};
+use crate::model::{
+    ContainerDetail, ContainerState, Hash, ModuleName, ObservedContainer, Timestamp,
+};
 use std::collections::BTreeMap;
 
 /// What the store knows of one device, so that a quiet pass needs one list call.
@@ -137,8 +139,7 @@ impl Exits {
             return;
         };
         let count = detail.restart_count;
-        let started = Timestamp::parse(&detail.started_at).map_or(0, |moment| moment.seconds);
-        let is_recent = now.saturating_sub(started) < RECENTLY;
+        let is_recent = ran_for(container, detail, now) < RECENTLY;
         let more = match count.checked_sub(self.counted) {
             _ if !is_recent => 0,
             Some(more) => more,
@@ -155,6 +156,21 @@ impl Exits {
         } else {
             self.container.clone_from(&container.id);
         }
+    }
+}
+
+/// For how many seconds it has run since its last start, or ran then. By the engine's own clock, as far as that tells: the clock
+/// here may be another.
+fn ran_for(container: &ObservedContainer, detail: &ContainerDetail, now: i64) -> i64 {
+    let moment = |text: &str| Timestamp::parse(text).map_or(0, |moment| moment.seconds);
+    let (started, finished) = (moment(&detail.started_at), moment(&detail.finished_at));
+    match container.up_for {
+        Some(up_for) => i64::try_from(up_for).unwrap_or(i64::MAX),
+        // The engine starts such a one again within a minute.
+        None if container.state == ContainerState::Restarting && finished >= started => {
+            finished.saturating_sub(started)
+        }
+        None => now.saturating_sub(started),
     }
 }
 
@@ -245,17 +261,28 @@ impl DeviceMemory {
     /// The clock was set back: what was tried at moments that lie ahead now was tried at this one, so that no pause
     /// is longer than it should be.
     pub fn forget_after(&mut self, now: i64) {
-        self.checked.values_mut().for_each(|at| *at = (*at).min(now));
-        for module in self.modules.values_mut() {
+        self.each_moment(|at| *at = (*at).min(now));
+    }
+
+    /// The clock was set, so that all was at other moments.
+    pub fn shift(&mut self, seconds: i64) {
+        self.each_moment(|at| *at = at.saturating_add(seconds));
+    }
+
+    fn each_moment(&mut self, change: impl Fn(&mut i64)) {
+        let Self { containers, networks: _, modules, adopting: _, control, checked } = self;
+        checked.values_mut().for_each(&change);
+        containers.values_mut().filter_map(|known| known.replaced_at.as_mut()).for_each(&change);
+        control.made.values_mut().for_each(|made| change(&mut made.at));
+        control.undone.iter_mut().for_each(&change);
+        for module in modules.values_mut() {
             let ModuleMemory { starts, exits, failed, back_failed_at } = module;
-            starts.last = starts.last.min(now);
-            exits.moments.iter_mut().for_each(|at| *at = (*at).min(now));
-            if let Some(failed) = failed {
-                failed.at = failed.at.min(now);
+            if starts.count > 0 {
+                change(&mut starts.last);
             }
-            if let Some(at) = back_failed_at {
-                *at = (*at).min(now);
-            }
+            exits.moments.iter_mut().for_each(&change);
+            failed.iter_mut().for_each(|failed| change(&mut failed.at));
+            back_failed_at.iter_mut().for_each(&change);
         }
     }
 
@@ -306,6 +333,10 @@ mod tests {
         let tried = &memory.modules[&name];
         assert_eq!(tried.failed.as_ref().map(FailedChange::not_before), Some(1060));
         assert_eq!((tried.starts.last, tried.back_failed_at), (1000, Some(1000)));
+        memory.shift(86_400);
+        let tried = &memory.modules[&name];
+        assert_eq!(tried.failed.as_ref().map(FailedChange::not_before), Some(87_460));
+        assert_eq!((tried.starts.last, tried.back_failed_at), (87_400, Some(87_400)));
     }
 
     #[test]

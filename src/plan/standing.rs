@@ -224,6 +224,30 @@ mod tests {
         }
     }
 
+    /// A control host's clock that is a day off hides no crash loop, and makes none.
+    #[test]
+    fn a_crash_loop_is_told_by_the_engines_own_clock() {
+        let started_at = "2026-01-05T09:00:00.5Z";
+        let start = Timestamp::parse(started_at).unwrap().seconds;
+        let always = module(Status::Running, RestartPolicy::Always);
+        for (state, up_for, finished_at, code) in [
+            (ContainerState::Running, Some(1), "", 500),
+            (ContainerState::Running, Some(11 * 60), "", 200),
+            (ContainerState::Restarting, None, "2026-01-05T09:00:01Z", 500),
+            (ContainerState::Restarting, None, "2026-01-05T09:11:01Z", 202),
+        ] {
+            for off in [-86_400, 86_400] {
+                let mut seen = ObservedContainer { up_for, ..container(state, Health::None) };
+                let finished_at = finished_at.to_owned();
+                seen.detail = Some(ContainerDetail { finished_at, ..detail(5, started_at) });
+                let mut memory = ModuleMemory::default();
+                memory.notice(&seen, start + off);
+                let verdict = judge(&always, Some(&seen), &memory, start + off);
+                assert_eq!(verdict.code, code, "{state:?}, up for {up_for:?}, {off} s off");
+            }
+        }
+    }
+
     /// One restart now and then is no loop, however many there were in a year.
     #[test]
     fn ends_of_long_ago_do_not_count() {

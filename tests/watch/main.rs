@@ -8,6 +8,7 @@ mod adverse;
 mod broken;
 mod browser;
 mod by_hand;
+mod clock;
 mod copies;
 mod disk;
 mod doctor;

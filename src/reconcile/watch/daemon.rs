@@ -19,15 +19,12 @@ use crate::apply::CallOff;
 use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::Paces;
-use crate::reconcile::facts::next_settling;
 use crate::reconcile::snapshot::{Accepted, HeldRevision, Snapshot, SourceStanding, Trouble};
 use crate::reconcile::status::stale_after;
 use crate::reconcile::status_json::kept_unsigned;
 use crate::rollout::Rollout;
 use crate::source::Remote;
-use crate::store::{
-    Assignment, HistoryEntry, ReportedFacts, RestartWish, StoreError, StoredDevices, fleet_key,
-};
+use crate::store::{Assignment, HistoryEntry, RestartWish, StoreError, StoredDevices, fleet_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -112,6 +109,9 @@ impl Daemon {
             .fleet_state(fleet_key::HELD)?
             .and_then(|text| serde_json::from_str(&text).ok())
             .and_then(|json| HeldRevision::from_json(&json));
+        // The clock may have been set back while no daemon ran.
+        let mut memories = store.memories()?;
+        memories.values_mut().for_each(|memory| memory.forget_after(clock.now().seconds));
         let source = SourceStanding {
             repository: remote.shown().to_owned(),
             branch: remote.branch().to_owned(),
@@ -126,7 +126,7 @@ impl Daemon {
             others: OtherRevisions::default(),
             held,
             devices: Arc::new(store.load_devices()?),
-            memories: store.memories()?,
+            memories,
             behind: store.assignments()?,
             rollout: None,
             progress: Progress::default(),
@@ -221,19 +221,6 @@ impl Daemon {
         let moment = self.clock.moment();
         changed.iter().for_each(|device| self.schedule.wake(device, moment));
         self.obey_rollout_orders()
-    }
-
-    /// The wall's clock jumped: moments that lie ahead now would hold things up for as long as it jumped.
-    pub(super) fn take_jump(&mut self, seconds: i64) {
-        let now = self.clock.now();
-        tracing::warn!(seconds, "the clock of this machine jumped");
-        self.memories.values_mut().for_each(|memory| memory.forget_after(now.seconds));
-        for stored in Arc::make_mut(&mut self.devices).values_mut() {
-            if let Some(facts) = &mut Arc::make_mut(stored).facts {
-                shift_facts(facts, seconds);
-            }
-        }
-        self.settles = self.devices.values().filter_map(|d| next_settling(d, now)).min();
     }
 
     /// When the wall's clock brings about something: a fact that has held long enough, a pause that is over.
@@ -337,40 +324,5 @@ impl Daemon {
             reason: reason.to_owned(),
             outcome: "done".to_owned(),
         }
-    }
-}
-
-/// Facts that have not held long enough yet go on from where they were.
-fn shift_facts(facts: &mut ReportedFacts, seconds: i64) {
-    for held in facts.held.values_mut().filter(|held| held.value != held.settled) {
-        held.since.seconds = held.since.seconds.saturating_add(seconds);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::HeldFact;
-    use serde_json::json;
-
-    #[test]
-    fn a_fact_that_waits_waits_as_long_whatever_the_clock_does() {
-        let fact = |value: &str, settled: &str, seconds| HeldFact {
-            value: Some(json!(value)),
-            since: Timestamp { seconds },
-            settled: Some(json!(settled)),
-        };
-        let path = |name: &str| vec![name.to_owned()];
-        let mut facts = ReportedFacts {
-            reported: json!({}),
-            since: Timestamp { seconds: 0 },
-            held: [(path("waits"), fact("b", "a", 1000)), (path("holds"), fact("a", "a", 1000))]
-                .into(),
-        };
-        shift_facts(&mut facts, 7200);
-        assert_eq!(facts.held[&path("waits")].since.seconds, 8200);
-        assert_eq!(facts.held[&path("holds")].since.seconds, 1000, "what holds goes on to hold");
-        shift_facts(&mut facts, -7200);
-        assert_eq!(facts.held[&path("waits")].since.seconds, 1000);
     }
 }

@@ -100,7 +100,9 @@ impl Daemon {
                     self.settles = Some(self.settles.map_or(at, |settles| settles.min(at)));
                 }
                 Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
-                if let Some(memory) = memory {
+                if let Some(mut memory) = memory {
+                    // The clock may have been set back while it was looked at.
+                    memory.forget_after(self.clock.now().seconds);
                     self.memories.insert(device.clone(), memory);
                 }
                 if is_outdated && let Some(memory) = self.memories.get_mut(&device) {

@@ -17,6 +17,7 @@ mod first;
 mod job;
 mod joins;
 mod judge;
+mod jump;
 mod listen;
 mod loaded;
 mod looking;
@@ -380,7 +381,7 @@ impl Loop {
 
     fn look_at_clocks(&mut self) {
         if let Some(jump) = self.daemon.clock.take_jump() {
-            self.daemon.take_jump(jump);
+            self.with_store(|daemon| daemon.take_jump(jump));
         }
         if self.daemon.has_order_ended() {
             self.wants_judgement = true;

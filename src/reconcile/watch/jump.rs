@@ -1,0 +1,120 @@
+//! The wall's clock jumped: what was is as long ago as before, by the clock as it goes now.
+//!
+//! Enters: by how much. Leaves: moments that are waited for or shown, moved along: no pause is longer or shorter for it, and no
+//! device is stale that was seen a moment ago. What people said until when holds until then, by the clock as it goes now.
+
+use super::daemon::Daemon;
+use crate::model::Timestamp;
+use crate::plan::DeviceMemory;
+use crate::reconcile::facts::next_settling;
+use crate::reconcile::snapshot::{HeldRevision, SourceStanding, Trouble};
+use crate::store::{StoreError, StoredDevice, fleet_key};
+use std::sync::Arc;
+
+impl Daemon {
+    /// Moves along what is known.
+    ///
+    /// # Errors
+    /// The store can't be read or written.
+    pub(super) fn take_jump(&mut self, seconds: i64) -> Result<(), StoreError> {
+        let (now, moment) = (self.clock.now(), self.clock.moment());
+        tracing::warn!(seconds, "the clock of this machine jumped");
+        self.memories.values_mut().for_each(|memory| shift_memory(memory, seconds, now));
+        for stored in Arc::make_mut(&mut self.devices).values_mut() {
+            shift_device(Arc::make_mut(stored), seconds);
+        }
+        self.settles = self.devices.values().filter_map(|d| next_settling(d, now)).min();
+        let SourceStanding { fetched, trouble, .. } = &mut self.source;
+        let since = |trouble: &mut Trouble| shift(&mut trouble.since, seconds);
+        fetched.iter_mut().for_each(|at| shift(at, seconds));
+        trouble.iter_mut().for_each(since);
+        self.trouble.iter_mut().for_each(since);
+        self.held.iter_mut().for_each(|held| shift(&mut held.since, seconds));
+        // What is seen of them now began by the clock as it was.
+        let under_way = self.under_way.iter();
+        under_way.for_each(|device| self.schedule.wake(device, moment));
+        self.is_news = true;
+        // A pause that was over may hold again, and the other way round.
+        self.read_orders()?;
+        self.write_moments()
+    }
+
+    /// For who reads the store beside the daemon, and for the next one.
+    fn write_moments(&self) -> Result<(), StoreError> {
+        let store = &self.shared.store;
+        let devices: Vec<StoredDevice> =
+            self.devices.values().map(|stored| StoredDevice::clone(stored)).collect();
+        store.record_devices(&devices)?;
+        if let Some(held) = self.held.as_ref().map(HeldRevision::to_json) {
+            store.set_fleet_state(fleet_key::HELD, Some(&held.to_string()))?;
+        }
+        if let Some(trouble) = self.source.trouble.as_ref().map(Trouble::to_json) {
+            store.set_fleet_state(fleet_key::FETCH_TROUBLE, Some(&trouble.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+fn shift(at: &mut Timestamp, seconds: i64) {
+    at.seconds = at.seconds.saturating_add(seconds);
+}
+
+/// Some of it may have been learnt after the jump: nothing lies ahead for that.
+fn shift_memory(memory: &mut DeviceMemory, seconds: i64, now: Timestamp) {
+    memory.shift(seconds);
+    memory.forget_after(now.seconds);
+}
+
+fn shift_device(stored: &mut StoredDevice, seconds: i64) {
+    shift(&mut stored.status.since, seconds);
+    stored.last_contact.iter_mut().for_each(|at| shift(at, seconds));
+    for report in stored.modules.values_mut().filter_map(|module| module.report.as_mut()) {
+        report.looked_at = report.looked_at.saturating_add(seconds);
+    }
+    let Some(facts) = &mut stored.facts else { return };
+    // Facts that have not held long enough yet go on from where they were; what holds goes on to hold.
+    for held in facts.held.values_mut().filter(|held| held.value != held.settled) {
+        shift(&mut held.since, seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DeviceId;
+    use crate::store::{HeldFact, ReportedFacts};
+    use serde_json::json;
+
+    #[test]
+    fn a_fact_that_waits_waits_as_long_whatever_the_clock_does() {
+        let fact = |value: &str, settled: &str, seconds| HeldFact {
+            value: Some(json!(value)),
+            since: Timestamp { seconds },
+            settled: Some(json!(settled)),
+        };
+        let path = |name: &str| vec![name.to_owned()];
+        let facts = ReportedFacts {
+            reported: json!({}),
+            since: Timestamp { seconds: 0 },
+            held: [(path("waits"), fact("b", "a", 1000)), (path("holds"), fact("a", "a", 1000))]
+                .into(),
+        };
+        let id = DeviceId::parse("till-1").unwrap();
+        let mut stored = StoredDevice {
+            facts: Some(facts),
+            last_contact: Some(Timestamp { seconds: 900 }),
+            ..StoredDevice::unknown(id, Timestamp { seconds: 700 })
+        };
+        shift_device(&mut stored, 7200);
+        let since = |stored: &StoredDevice, name: &str| {
+            stored.facts.as_ref().unwrap().held[&path(name)].since.seconds
+        };
+        assert_eq!((since(&stored, "waits"), since(&stored, "holds")), (8200, 1000));
+        assert_eq!(
+            (stored.status.since.seconds, stored.last_contact.unwrap().seconds),
+            (7900, 8100)
+        );
+        shift_device(&mut stored, -7200);
+        assert_eq!(since(&stored, "waits"), 1000);
+    }
+}
