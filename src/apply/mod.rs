@@ -98,7 +98,7 @@ fn failure_of(step: &str, error: &EngineError) -> String {
     let is_own = match error.kind {
         EngineErrorKind::ModuleFailed => true,
         EngineErrorKind::TimedOut => step.starts_with(WAITED),
-        _ => error.cause == Some(Cause::AnotherControlHost),
+        _ => matches!(error.cause, Some(Cause::AnotherControlHost | Cause::StoppedByAnother)),
     };
     let says_all = error.message.starts_with(TRIED) || is_own;
     if says_all { error.to_string() } else { format!("{step}: {error}") }

@@ -220,6 +220,8 @@ pub enum Cause {
     RegistryContentBroken,
     /// Another control host works on the device at the same time.
     AnotherControlHost,
+    /// Somebody else stopped a container that had just begun to run.
+    StoppedByAnother,
 }
 
 impl EngineErrorKind {

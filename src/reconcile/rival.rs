@@ -4,7 +4,7 @@
 //! change, told as what they are. What is done about it is [`ControlMemory`](crate::plan::ControlMemory)'s.
 
 use crate::apply::{DeviceRun, Outcome};
-use crate::engine::{Cause, EngineErrorKind};
+use crate::engine::{Cause, EngineError, EngineErrorKind};
 use crate::model::{Observation, ObservedContainer, label};
 use crate::plan::{DeviceMemory, DevicePlan, Purpose, carries_our_labels};
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub(super) fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<
     let mut crossed_by = None;
     for outcome in run.outcomes.values_mut() {
         if let Outcome::Failed { error, .. } = outcome
-            && let Some(rival) = seen.rival(error.kind)
+            && let Some(rival) = seen.rival(error)
         {
             error.kind = EngineErrorKind::Conflict;
             error.cause = Some(Cause::AnotherControlHost);
@@ -67,13 +67,19 @@ pub(super) fn is_crossed(outcome: &Outcome) -> bool {
 impl Between<'_> {
     /// The control host that may have crossed a work that failed so, if there are signs of one: what it made in the meantime, or
     /// took away. Whatever is wrong with an image, or with a line, is nobody's doing.
-    fn rival(&self, failed: EngineErrorKind) -> Option<String> {
+    fn rival(&self, error: &EngineError) -> Option<String> {
+        let failed = error.kind;
+        let was_stopped = error.cause == Some(Cause::StoppedByAnother);
         let (before, after) = (ids(self.before), ids(self.after));
         let is_new = |container: &&ObservedContainer| !before.contains(container.id.as_str());
         let is_gone = |container: &&ObservedContainer| !after.contains(container.id.as_str());
         let new = || self.anothers(self.after).into_iter().find(is_new);
         let gone = || self.anothers(self.before).into_iter().find(is_gone);
         let by_what_is_there = match failed {
+            // It may not have come to making its own, or what it made was there before.
+            EngineErrorKind::Conflict if was_stopped => {
+                new().or_else(gone).or_else(|| self.anothers(self.after).into_iter().next())
+            }
             EngineErrorKind::Conflict | EngineErrorKind::Refused => new(),
             EngineErrorKind::NotFound => new().or_else(gone),
             EngineErrorKind::Unreachable
@@ -83,7 +89,8 @@ impl Between<'_> {
         };
         let by = by_what_is_there.and_then(|container| container.labels.get(label::CONTROL));
         // What it made may be gone again: who was met there before is met again.
-        let again = || self.met_before.filter(|_| failed == EngineErrorKind::NotFound);
+        let again =
+            || self.met_before.filter(|_| failed == EngineErrorKind::NotFound || was_stopped);
         by.map(String::as_str).or_else(again).map(str::to_owned)
     }
 

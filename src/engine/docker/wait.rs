@@ -6,7 +6,7 @@
 use super::Docker;
 use super::failure::tidied;
 use super::wire::Inspected;
-use crate::engine::{EngineError, EngineErrorKind, SecretValues};
+use crate::engine::{Cause, EngineError, EngineErrorKind, SecretValues};
 use crate::plan::module_in;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
@@ -47,27 +47,29 @@ impl Docker {
     ) -> Result<(), EngineError> {
         let Limits { steady, deadline, may_end } = limits;
         let begun = Instant::now();
-        let mut first: Option<(u64, String)> = None;
+        let mut first: Option<FirstLook> = None;
         let mut pause = FIRST_LOOK;
         loop {
-            let Some(seen) = self.inspect(container).await? else {
-                let words = format!("{container} is gone");
-                return Err(EngineError::new(EngineErrorKind::NotFound, words));
+            let seen = self.inspect(container).await?;
+            let Some(seen) = seen.filter(|seen| seen.state.status != "removing") else {
+                let name = first.as_ref().map_or(container, |first| first.name.as_str());
+                let words = format!("{name} was removed by somebody else while it was tried");
+                return Err(EngineError::new(EngineErrorKind::Conflict, words)
+                    .because(Cause::StoppedByAnother));
             };
-            if seen.state.status == "removing" {
-                let name = seen.name.trim_start_matches('/');
-                let words = format!("{name} is being removed by somebody else");
-                return Err(EngineError::new(EngineErrorKind::NotFound, words));
-            }
-            let (restarts, started) =
-                first.get_or_insert_with(|| (seen.restart_count, seen.state.started_at.clone()));
-            let began_again = seen.restart_count > *restarts || seen.state.started_at != *started;
+            let name = module_in(seen.name.trim_start_matches('/'));
+            let first = first.get_or_insert_with(|| FirstLook::at(&seen));
+            let began_again = first.began_again(&seen);
             let told = |text: &str| tidied(&secrets.masked(text));
             match judge(&seen, began_again, begun.elapsed() >= steady, may_end, &told) {
                 Verdict::Good => return Ok(()),
                 Verdict::Failed(words) => {
+                    if first.was_stopped(&seen) {
+                        let message = format!("{name} was stopped by somebody else: it {words}");
+                        return Err(EngineError::new(EngineErrorKind::Conflict, message)
+                            .because(Cause::StoppedByAnother));
+                    }
                     let lines = self.last_lines(container, secrets).await;
-                    let name = module_in(seen.name.trim_start_matches('/'));
                     let message = format!("{name} {words}{lines}");
                     return Err(EngineError::new(EngineErrorKind::ModuleFailed, message));
                 }
@@ -75,7 +77,6 @@ impl Docker {
             }
             let left = deadline.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                let name = module_in(seen.name.trim_start_matches('/'));
                 let health = seen.state.health.map_or_else(String::new, |health| {
                     format!(", its health is `{}`", health.status)
                 });
@@ -129,6 +130,37 @@ impl Docker {
             "" => String::new(),
             lines => format!("; its last words: {}", tidied(lines)),
         }
+    }
+}
+
+/// What a container was when the wait began.
+struct FirstLook {
+    name: String,
+    restarts: u64,
+    started_at: String,
+    policy: String,
+}
+
+impl FirstLook {
+    fn at(seen: &Inspected) -> Self {
+        Self {
+            name: module_in(seen.name.trim_start_matches('/')).to_owned(),
+            restarts: seen.restart_count,
+            started_at: seen.state.started_at.clone(),
+            policy: seen.host_config.restart_policy.name.clone(),
+        }
+    }
+
+    fn began_again(&self, seen: &Inspected) -> bool {
+        seen.restart_count > self.restarts || seen.state.started_at != self.started_at
+    }
+
+    /// Whoever stops a container for good takes its restart policy away first, as Hoist does: else its engine would start it
+    /// again. A container that ends by itself keeps its policy.
+    fn was_stopped(&self, seen: &Inspected) -> bool {
+        let is_none = |policy: &str| matches!(policy, "" | "no");
+        let is_down = matches!(seen.state.status.as_str(), "exited" | "stopped" | "dead");
+        is_down && is_none(&seen.host_config.restart_policy.name) && !is_none(&self.policy)
     }
 }
 
