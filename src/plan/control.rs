@@ -19,8 +19,10 @@ const OFTEN: usize = 3;
 pub struct ControlMemory {
     /// By module: the container that was made last, or that the last one was removed.
     pub made: BTreeMap<ModuleName, MadeLast>,
-    /// When that was found undone, or another one was met at work, in seconds since 1970: within the last day.
+    /// When that was found undone, in seconds since 1970: within the last day.
     pub undone: Vec<i64>,
+    /// When another one was met at work at the same moment, likewise.
+    pub crossed: Vec<i64>,
     /// Whose containers were there instead, the last time.
     pub by: Option<String>,
     /// Whether nothing is done any more until somebody says so.
@@ -42,17 +44,28 @@ impl ControlMemory {
         let mut after = self.clone();
         if input.consent.take_over {
             after.undone.clear();
+            after.crossed.clear();
             after.by = None;
             after.stopped = false;
             return after;
         }
-        after.undone.retain(|at| input.now.saturating_sub(*at) < FRESH);
+        for moments in [&mut after.undone, &mut after.crossed] {
+            moments.retain(|at| input.now.saturating_sub(*at) < FRESH);
+        }
         if let Some(rival) = self.undone_by(input) {
             after.undone.push(input.now);
             after.by = Some(rival);
         }
-        after.stopped |= after.undone.len() >= OFTEN;
+        after.stopped |= after.undone.len() + after.crossings(input.control) >= OFTEN;
         after
+    }
+
+    /// How much it counts that another one was met. Both meet at the same moments: if it counted the same for both, both would
+    /// stop, and nobody would look after the device. For the one whose id comes first it counts half, so that it goes on when
+    /// the other one has stopped, and stops too where that one never does.
+    fn crossings(&self, control: &str) -> usize {
+        let is_first = self.by.as_deref().is_some_and(|rival| control < rival);
+        self.crossed.len() / if is_first { 2 } else { 1 }
     }
 
     /// Why nothing is done, in words.
@@ -60,7 +73,7 @@ impl ControlMemory {
         let rival = self.by.as_deref().unwrap_or("?");
         self.stopped.then(|| {
             format!(
-                "another control host ({rival}) undid or crossed this one's work {OFTEN} times within a day, so nothing \
+                "another control host ({rival}) undid or crossed this one's work again and again within a day, so nothing \
                  is touched; stop the other one, then run `hoist apply --take-over --device {device}`"
             )
         })
@@ -85,5 +98,20 @@ impl ControlMemory {
             let is_gone = made.container.as_deref().is_none_or(|id| !there.contains(id));
             (is_fresh && is_gone).then(|| rival.clone())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crossing_counts_half_for_the_one_whose_id_comes_first() {
+        let counts = |control: &str, times: i64| {
+            let (by, crossed) = (Some("b".to_owned()), (0..times).collect());
+            ControlMemory { by, crossed, ..ControlMemory::default() }.crossings(control)
+        };
+        assert_eq!((counts("c", 2), counts("c", 3)), (2, OFTEN));
+        assert_eq!((counts("a", 3), counts("a", 5), counts("a", 6)), (1, 2, OFTEN));
     }
 }

@@ -274,7 +274,7 @@ impl DeviceMemory {
         checked.values_mut().for_each(&change);
         containers.values_mut().filter_map(|known| known.replaced_at.as_mut()).for_each(&change);
         control.made.values_mut().for_each(|made| change(&mut made.at));
-        control.undone.iter_mut().for_each(&change);
+        control.undone.iter_mut().chain(&mut control.crossed).for_each(&change);
         for module in modules.values_mut() {
             let ModuleMemory { starts, exits, failed, back_failed_at } = module;
             if starts.count > 0 {

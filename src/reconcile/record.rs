@@ -237,7 +237,8 @@ impl RunInput<'_> {
         let device = self.fleet.devices.get(&plan.device)?;
         let names = &names(self.fleet, device);
         let (control, known) = (self.store.control(), &plan.kept_memory.control);
-        let met_before = known.by.as_deref().filter(|_| !known.undone.is_empty());
+        let has_met = !known.undone.is_empty() || !known.crossed.is_empty();
+        let met_before = known.by.as_deref().filter(|_| has_met);
         explain_rivals(run, &Between { before, after, names, control, met_before })
     }
 

@@ -40,7 +40,7 @@ pub(super) fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<
     crossed_by
 }
 
-/// Remembers that works were crossed: it counts as one more time that this one's work was undone, and once.
+/// Remembers that works were crossed, and once.
 pub(super) fn learn_crossing(
     plan: &DevicePlan,
     run: &DeviceRun,
@@ -49,7 +49,7 @@ pub(super) fn learn_crossing(
     at: i64,
 ) {
     let Some(rival) = rival else { return };
-    memory.control.undone.push(at);
+    memory.control.crossed.push(at);
     memory.control.by = Some(rival);
     for work in plan.works.iter().filter(|work| run.outcomes.get(&work.id).is_some_and(is_crossed))
     {

@@ -132,8 +132,11 @@ impl Store {
             };
             memory.control.made.insert(module(name)?, made);
         }
-        let undone = control["undone"].as_array().into_iter().flatten();
-        memory.control.undone = undone.filter_map(Json::as_i64).collect();
+        let moments = |key: &str| {
+            control[key].as_array().into_iter().flatten().filter_map(Json::as_i64).collect()
+        };
+        memory.control.undone = moments("undone");
+        memory.control.crossed = moments("crossed");
         memory.control.by = text(&control["by"]);
         memory.control.stopped = control["stopped"] == true;
         Ok(memory)
@@ -222,14 +225,15 @@ fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
 }
 
 fn control_text(control: &ControlMemory) -> String {
-    let ControlMemory { made, undone, by, stopped } = control;
+    let ControlMemory { made, undone, crossed, by, stopped } = control;
     let made: serde_json::Map<String, Json> = made
         .iter()
         .map(|(name, MadeLast { container, at })| {
             (name.to_string(), json!({"container": container, "at": at}))
         })
         .collect();
-    json!({"made": made, "undone": undone, "by": by, "stopped": stopped}).to_string()
+    json!({"made": made, "undone": undone, "crossed": crossed, "by": by, "stopped": stopped})
+        .to_string()
 }
 
 fn remember_module(
@@ -394,6 +398,7 @@ mod tests {
                     })
                     .into(),
                 undone: vec![1, 2],
+                crossed: vec![3],
                 by: Some("0011".to_owned()),
                 stopped: true,
             },

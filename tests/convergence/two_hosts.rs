@@ -20,12 +20,39 @@ fn crossed(house: &mut House, second: &mut House, image: &str) -> Vec<String> {
     run.outcomes.values().filter_map(Outcome::failure).collect()
 }
 
+/// Two control hosts that know the same device: the one whose id comes first, and the other one.
+fn two_houses() -> (House, House) {
+    let mut one = House::new();
+    one.apply(0);
+    let mut two = one.beside();
+    two.apply(0);
+    let is_first = one.store().control() < two.store().control();
+    if is_first { (one, two) } else { (two, one) }
+}
+
+/// Else both would leave the device alone.
+#[test]
+fn of_two_that_cross_each_other_the_first_goes_on_when_the_other_one_has_stopped() {
+    let (mut first, mut second) = two_houses();
+    let has_stopped = |house: &House| house.words("d1").1.contains("undid or crossed");
+    for image in ["2", "3", "4"] {
+        assert!(!crossed(&mut first, &mut second, image).is_empty());
+        first.apply(5);
+        assert_eq!(first.words("d1").0, 200, "{image}: {:?}", first.words("d1"));
+    }
+    for image in ["5", "6", "7"] {
+        assert!(!crossed(&mut second, &mut first, image).is_empty());
+        second.apply(5);
+    }
+    assert!(has_stopped(&second), "{:?}", second.words("d1"));
+    first.write("deployments/base.toml", &base("8"));
+    first.apply(60);
+    assert_eq!(first.words("d1").0, 200);
+}
+
 #[test]
 fn work_that_another_control_host_crosses_is_told_so_and_stops_after_the_third_time() {
-    let mut house = House::new();
-    house.apply(0);
-    let mut second = house.beside();
-    second.apply(0);
+    let (mut second, mut house) = two_houses();
     let by = second.store().control().to_owned();
     for image in ["2", "3", "4"] {
         let failures = crossed(&mut house, &mut second, image);

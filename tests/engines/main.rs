@@ -14,3 +14,4 @@ mod site;
 #[expect(dead_code, reason = "shared by several tests, none of which uses all of it")]
 mod testbed;
 mod twins;
+mod two_hosts;

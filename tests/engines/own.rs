@@ -1,4 +1,4 @@
-//! What is Hoist's and what is not: taking over, other engines, other fleets, other control hosts, leaving.
+//! What is Hoist's and what is not: taking over, other engines, other fleets, leaving.
 
 use crate::site::{OBEDIENT, Said, Site};
 use serde_json::{Value as Json, json};
@@ -317,93 +317,6 @@ fn two_fleets_on_one_engine_live_in_peace() {
     one.apply().expect(0);
     assert_eq!(one.containers(1).len(), 2);
     assert_eq!(inspect(&one, 1, "app")["Id"], before);
-}
-
-#[test]
-fn two_control_hosts_stop_undoing_each_other() {
-    let Some(site) = Site::new(1) else { return };
-    let (one, two) = (good("test/app:1"), good("test/app:2"));
-    let second = ["apply", "--worktree", "--yes", "--state", "../second-state"];
-    let mut codes = Vec::new();
-    for _ in 0..4 {
-        site.write("deployments/base.toml", &one);
-        codes.push(site.apply().code);
-        site.write("deployments/base.toml", &two);
-        codes.push(site.hoist(&second).code);
-    }
-    // Each finds its work undone in its second, third and fourth run.
-    assert_eq!(codes, [0, 0, 0, 0, 0, 0, 5, 0]);
-    assert_eq!(site.containers(1)["app"], "running test/app:2");
-    site.write("deployments/base.toml", &one);
-    let said = site.apply().expect(5);
-    assert!(said.stdout.contains("hoist apply --take-over --device d1"), "{}", said.stdout);
-    assert_eq!(site.device_status("d1")["status"]["code"], 409);
-    site.hoist(&["apply", "--worktree", "--yes", "--take-over", "--device", "d1"]).expect(0);
-    assert_eq!(site.containers(1)["app"], "running test/app:1");
-    site.apply().expect(0);
-}
-
-/// What is stopped while it is in its probation did not fail: another control host is told of as such, and so is anybody else.
-#[test]
-fn who_stops_a_container_in_its_probation_makes_no_failure_of_the_change() {
-    let Some(site) = Site::new(1) else { return };
-    // Another number is another container.
-    let numbered = |number: u32, more: &str| {
-        let more = format!("command = {OBEDIENT}\nenv = {{ NUMBER = \"{number}\" }}\n{more}");
-        base("test/app:1", &more)
-    };
-    let second = ["apply", "--worktree", "--yes", "--state", "../second-state"];
-    let begin_trying = |number: u32| {
-        let long = "probation = \"20s\"\nstop-timeout = \"1s\"";
-        site.write("deployments/base.toml", &numbered(number, long));
-        let mut run = site.apply_on_signal(&[]);
-        run.go();
-        let begun = std::time::Instant::now();
-        while site.containers(1).get("hoist-new-app").is_none_or(|c| !c.starts_with("running")) {
-            assert!(begun.elapsed().as_secs() < 30, "it never began");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        std::thread::sleep(std::time::Duration::from_millis(600));
-        run
-    };
-    let status = || {
-        let status = site.device_status("d1")["status"].clone();
-        (status["code"].as_u64(), status["description"].to_string())
-    };
-    site.write("deployments/base.toml", &good("test/app:2"));
-    site.apply().expect(0);
-    let run = begin_trying(1);
-    site.write("deployments/base.toml", &good("test/app:2"));
-    site.hoist(&second).expect(0);
-    assert_eq!(run.exit_code(), Some(5));
-    let (code, words) = status();
-    assert_eq!(code, Some(409), "{words}");
-    assert!(words.contains("app was removed by somebody else while it was tried"), "{words}");
-    assert_eq!(site.containers(1)["app"], "running test/app:2");
-
-    // The other one makes what it wants there itself.
-    let run = begin_trying(2);
-    site.write("deployments/base.toml", &numbered(3, ""));
-    site.hoist(&second).expect(0);
-    assert_eq!(run.exit_code(), Some(5));
-    let (code, words) = status();
-    assert_eq!(code, Some(409), "{words}");
-    assert!(words.contains("works on this device at the same time: app was"), "{words}");
-
-    // Nobody else is there: somebody by hand.
-    site.forget_state();
-    site.apply().expect(0);
-    let run = begin_trying(4);
-    let no = json!({"RestartPolicy": {"Name": "no"}});
-    assert_eq!(
-        site.engines[0].raw("POST", "/containers/hoist-new-app/update", Some(&no)).status,
-        200
-    );
-    assert_eq!(site.engines[0].raw("POST", "/containers/hoist-new-app/stop?t=1", None).status, 204);
-    assert_eq!(run.exit_code(), Some(5));
-    let (code, words) = status();
-    assert_eq!(code, Some(409), "{words}");
-    assert!(words.contains("app was stopped by somebody else: it ended with code 0"), "{words}");
 }
 
 #[test]
