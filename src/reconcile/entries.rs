@@ -5,7 +5,10 @@
 
 use crate::apply::{DeviceRun, Outcome};
 use crate::plan::{Block, DevicePlan, DeviceState, Purpose};
-use crate::store::{HistoryEntry, StoredDevice};
+use crate::store::{HistoryEntry, StatusSince, StoredDevice};
+
+/// So the words of a device that somebody paused begin.
+const PAUSED: &str = "paused by ";
 
 /// What was tried, and what became of it. `blank` says who and when.
 pub(super) fn entries_of_works(
@@ -43,37 +46,92 @@ pub(super) fn entries_of_works(
         .collect()
 }
 
-/// Why nothing was even tried, where that is news: modules that are blocked, a device that is held.
+/// Why nothing was even tried, where that is news: modules that are blocked, a device that is held; and where that is over.
 pub(super) fn news_of_trouble(
     blank: &HistoryEntry,
     plan: &DevicePlan,
+    run: &DeviceRun,
     before: Option<&StoredDevice>,
 ) -> Vec<HistoryEntry> {
+    let not_done = |words: &str| HistoryEntry {
+        action: "leave alone".to_owned(),
+        outcome: format!("not done: {words}"),
+        ..blank.clone()
+    };
     if let DeviceState::Held { code, words } = &plan.state {
         let is_known =
             before.is_some_and(|d| (d.status.code, &d.status.description) == (*code, words));
-        let entry = HistoryEntry {
-            action: "leave alone".to_owned(),
-            outcome: format!("not done: {words}"),
-            ..blank.clone()
-        };
-        return Some(entry).filter(|_| !is_known).into_iter().collect();
+        return Some(not_done(words)).filter(|_| !is_known).into_iter().collect();
     }
-    let news = plan.blocked.iter().filter_map(|(name, block)| {
+    let status = before.map(|d| d.status.description.as_str());
+    let held = plan.held.as_deref().filter(|words| is_new(status, words));
+    let blocked = plan.blocked.iter().filter_map(|(name, block)| {
         // That stands there since it failed, and says another time at each try.
         if matches!(block, Block::FailedBefore(_)) {
             return None;
         }
         let words = block.to_string();
-        let known = before.and_then(|d| d.modules.get(name)).map(|module| &module.description);
-        (known != Some(&words)).then(|| HistoryEntry {
+        let known = before.and_then(|d| d.modules.get(name)).map(|m| m.description.as_str());
+        is_new(known, &words).then(|| HistoryEntry {
             action: "block".to_owned(),
             module: Some(name.clone()),
-            outcome: format!("not done: {words}"),
-            ..blank.clone()
+            ..not_done(&words)
         })
     });
-    news.collect()
+    let news = held.map(not_done).into_iter().chain(blocked);
+    news.chain(ends_of_trouble(blank, plan, run, before)).collect()
+}
+
+/// Whether something else was known before. What was known may say more, of what goes on meanwhile.
+fn is_new(known: Option<&str>, words: &str) -> bool {
+    known.is_none_or(|known| !known.starts_with(words))
+}
+
+/// What stood in the way before, and does no more.
+fn ends_of_trouble(
+    blank: &HistoryEntry,
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    before: Option<&StoredDevice>,
+) -> Vec<HistoryEntry> {
+    let Some(before) = before.filter(|_| plan.state == DeviceState::Observed) else {
+        return Vec::new();
+    };
+    let over = |action: &str, words: &str| HistoryEntry {
+        action: action.to_owned(),
+        reason: format!("no longer: {words}"),
+        outcome: "done".to_owned(),
+        ..blank.clone()
+    };
+    let was_held = is_held(before) && plan.held.is_none();
+    let device = was_held.then(|| over("go on", &before.status.description));
+    let modules = before.modules.iter().filter_map(|(name, standing)| {
+        let outcomes = plan.works.iter().filter_map(|work| match &work.purpose {
+            Purpose::Module { name: of, .. } if of == name => run.outcomes.get(&work.id),
+            _ => None,
+        });
+        let is_well = outcomes
+            .into_iter()
+            .all(|outcome| matches!(outcome, Outcome::Passed { .. } | Outcome::NotNeeded));
+        let is_over = was_blocked(standing.code) && !plan.blocked.contains_key(name) && is_well;
+        is_over.then(|| HistoryEntry {
+            module: Some(name.clone()),
+            ..over("unblock", &standing.description)
+        })
+    });
+    device.into_iter().chain(modules).collect()
+}
+
+/// Whether a device as a whole was left alone, and not because somebody paused it: that is told as an order.
+fn is_held(before: &StoredDevice) -> bool {
+    let StatusSince { code, description, since: _ } = &before.status;
+    let is_by_a_module = before.modules.values().any(|module| module.code == *code);
+    was_blocked(*code) && !is_by_a_module && !description.starts_with(PAUSED)
+}
+
+/// The codes of what stands in the way from outside. Of what the engine refused and of images the next work tells.
+fn was_blocked(code: u16) -> bool {
+    matches!(code, 400 | 409)
 }
 
 /// Why a work was skipped: what failed first, of what.

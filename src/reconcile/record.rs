@@ -459,7 +459,7 @@ impl RunInput<'_> {
             outcome: String::new(),
         };
         let mut entries = entries_of_works(&blank, plan, run);
-        entries.extend(news_of_trouble(&blank, plan, before));
+        entries.extend(news_of_trouble(&blank, plan, run, before));
         entries
     }
 }

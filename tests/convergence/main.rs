@@ -8,6 +8,7 @@ mod counts;
 mod kept_up;
 mod passes;
 mod seeds;
+mod told;
 mod two_hosts;
 mod world;
 

@@ -1,0 +1,89 @@
+//! What stands in the way is told once in the history, and its end too.
+
+use crate::passes::House;
+use hoist::store::HistoryFilter;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// What the history says of a device, without what was done there.
+fn trouble(house: &House) -> Vec<String> {
+    let entries = house.store().history(&HistoryFilter::default()).unwrap();
+    let of_d1 = entries
+        .into_iter()
+        .filter(|entry| entry.device.as_ref().is_some_and(|d| d.as_str() == "d1"));
+    let words =
+        of_d1.filter(|entry| !["create", "replace", "start"].contains(&entry.action.as_str()));
+    words
+        .map(|entry| {
+            let module = entry.module.map_or(String::new(), |module| format!(" {module}"));
+            format!("{}{module}: {}, {}", entry.action, entry.reason, entry.outcome)
+        })
+        .collect()
+}
+
+#[test]
+fn a_block_is_told_once_and_so_is_its_end() {
+    let mut house = House::new();
+    house.control("d1").load_image("theirs:1", &BTreeMap::new()).unwrap();
+    house.control("d1").run_foreign("web", &json!({"Image": "theirs:1"})).unwrap();
+    house.apply(0);
+    house.apply(60);
+    house.apply(60);
+    let told = trouble(&house);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("block web: , not done: container web ("), "{told:?}");
+
+    house.control("d1").remove("web").unwrap();
+    house.apply(60);
+    house.apply(60);
+    let told = trouble(&house);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].starts_with("unblock web: no longer: container web ("), "{told:?}");
+}
+
+/// What it has goes on, and is down at times: that makes no other block of it.
+#[test]
+fn a_block_of_a_module_that_is_down_is_one_block() {
+    let mut house = House::new();
+    house.write("deployments/base.toml", "target = \"*\"\n[modules.web]\nimage = \"web:1\"\n");
+    house.apply(0);
+    let body = json!({"Image": "theirs:1", "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}});
+    house.control("d1").load_image("theirs:1", &BTreeMap::new()).unwrap();
+    house.control("d1").run_foreign("theirs", &body).unwrap();
+    house.write(
+        "deployments/base.toml",
+        "target = \"*\"\n[modules.web]\nimage = \"web:1\"\nports = [\"8080:80\"]\n",
+    );
+    for _ in 0..6 {
+        // It may be down already, and wait.
+        let _ = house.control("d1").kill("web", 3);
+        house.apply(20);
+    }
+    let told = trouble(&house);
+    assert_eq!(told.iter().filter(|told| told.starts_with("block web")).count(), 1, "{told:#?}");
+}
+
+#[test]
+fn a_device_that_is_held_is_told_of_and_so_is_that_it_goes_on() {
+    let mut house = House::new();
+    house.write(
+        "deployments/layer.toml",
+        "kind = \"layered\"\npriority = 5\ntarget = \"properties.reported.model = '4000x'\"\n\
+         [modules.extra]\nimage = \"extra:1\"\nenv = { ZONE = \"${device.tags.zone}\" }\n",
+    );
+    house.apply(0);
+    let json = br#"{"device": {"model": "4000x"}}"#;
+    house.control("d1").write_file("web", "/run/hoist/out/reported.json", json).unwrap();
+    for later in [61, 700, 60] {
+        house.apply(later);
+    }
+    let held = "its manifest can't be filled: extra.env.ZONE: the device has no tag `zone`";
+    assert_eq!(trouble(&house), [format!("leave alone: , not done: {held}")]);
+    house.write("devices/d1.toml", "[tags]\na = 1\nzone = \"south\"\n");
+    house.apply(60);
+    house.apply(60);
+    assert_eq!(
+        trouble(&house)[1..],
+        [format!("go on: no longer: {held}; what it had stays in force, done")]
+    );
+}
