@@ -412,8 +412,9 @@ pub(super) fn tripped(guards: &[GuardVerdict]) -> Vec<String> {
     let lines = guards.iter().filter(|guard| guard.exceeded).map(|guard| {
         let plain = guard.name.strip_prefix("max-").unwrap_or(guard.name);
         format!(
-            "guard {}: {} of at most {}; a commit with the trailer `Hoist-Allow: {plain}={}` lets it through",
-            guard.name, guard.actual, guard.limit, guard.actual
+            "{}; a commit with the trailer `Hoist-Allow: {plain}={}` lets it through",
+            guard.words(),
+            guard.actual
         )
     });
     lines.collect()

@@ -16,6 +16,8 @@ pub struct GuardVerdict {
     pub exceeded: bool,
     /// The limit without the commits, where only they let the change through: who reads it must see that.
     pub lifted_from: Option<u64>,
+    /// Whether the fleet says less, and the limit is the least that there is.
+    pub is_least: bool,
 }
 
 impl GuardVerdict {
@@ -26,7 +28,17 @@ impl GuardVerdict {
         let limit = own.max(lifted.unwrap_or(0));
         let exceeded = actual > limit;
         let lifted_from = (actual > own && !exceeded).then_some(own);
-        Self { name, limit, actual, exceeded, lifted_from }
+        Self { name, limit, actual, exceeded, lifted_from, is_least: false }
+    }
+
+    /// What it says of the change, in words.
+    pub fn words(&self) -> String {
+        let Self { name, limit, actual, exceeded: _, lifted_from: _, is_least } = self;
+        let least = if *is_least { ", and that is never less" } else { "" };
+        match *name {
+            "allow-empty" => format!("guard {name}: no device, or no deployment, would be left"),
+            _ => format!("guard {name}: {actual} of at most {limit}{least}"),
+        }
     }
 }
 
@@ -39,11 +51,14 @@ pub fn judge_numbers(
     removed: u64,
     allowances: &[Allowance],
 ) -> Vec<GuardVerdict> {
-    let of_devices = |g: &&Guards| limit_of(g.max_devices_disrupted, devices).max(NEVER_BELOW);
-    let limit = guards.iter().map(of_devices).min().unwrap_or(0);
+    let of_devices = |g: &&Guards| limit_of(g.max_devices_disrupted, devices);
+    let said = guards.iter().map(of_devices).min();
+    let limit = said.map_or(0, |said| said.max(NEVER_BELOW));
+    let disrupted = GuardVerdict::new("max-devices-disrupted", limit, disrupted, allowances);
+    let is_least = said.is_some_and(|said| said < NEVER_BELOW) && disrupted.limit == NEVER_BELOW;
     let modules = guards.iter().map(|g| g.max_modules_removed).min().unwrap_or(0);
     vec![
-        GuardVerdict::new("max-devices-disrupted", limit, disrupted, allowances),
+        GuardVerdict { is_least, ..disrupted },
         GuardVerdict::new("max-modules-removed", modules, removed, allowances),
     ]
 }
@@ -176,7 +191,22 @@ fn words(amount: Amount) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, GuardVerdict};
+    use super::{Allowance, GuardVerdict, judge_numbers};
+    use crate::fleet::{Amount, Guards};
+
+    /// Six of six devices may not be disrupted where a quarter may; five may, and who reads that must know why.
+    #[test]
+    fn the_least_limit_says_that_it_is_one() {
+        let quarter = Guards { max_devices_disrupted: Amount::Share(25_00), ..Guards::default() };
+        let says = |devices, disrupted| {
+            let verdict = &judge_numbers(&[&quarter], devices, disrupted, 0, &[])[0];
+            (verdict.exceeded, verdict.words())
+        };
+        let words = |words: &str| format!("guard max-devices-disrupted: {words}");
+        assert_eq!(says(6, 6), (true, words("6 of at most 5, and that is never less")));
+        assert!(!says(6, 5).0);
+        assert_eq!(says(40, 11), (true, words("11 of at most 10")));
+    }
 
     #[test]
     fn what_only_a_trailer_lets_through_is_said() {

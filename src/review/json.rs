@@ -79,7 +79,7 @@ pub fn warning_json(diagnostic: &Diagnostic) -> Json {
 }
 
 fn guard_json(guard: &GuardVerdict) -> Json {
-    let GuardVerdict { name, limit, actual, exceeded, lifted_from } = guard;
+    let GuardVerdict { name, limit, actual, exceeded, lifted_from, is_least: _ } = guard;
     let mut json = json!({"name": name, "limit": limit, "actual": actual, "exceeded": exceeded});
     if let Some(own) = lifted_from {
         json["lifted_from"] = Json::from(*own);

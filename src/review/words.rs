@@ -281,13 +281,8 @@ pub(super) fn is_renamed(change: &ModuleChange) -> bool {
 
 /// A guard that asks for consent, and what gives it.
 pub(super) fn guard(guard: &GuardVerdict) -> (String, String) {
-    let GuardVerdict { name, limit, actual, .. } = guard;
-    let plain = name.strip_prefix("max-").unwrap_or(name);
-    let said = match *name {
-        "allow-empty" => format!("guard {name}: no device, or no deployment, would be left"),
-        _ => format!("guard {name}: {actual} of at most {limit}"),
-    };
-    (said, format!("Hoist-Allow: {plain}={actual}"))
+    let plain = guard.name.strip_prefix("max-").unwrap_or(guard.name);
+    (guard.words(), format!("Hoist-Allow: {plain}={}", guard.actual))
 }
 
 /// A guard that would ask for consent, had a commit not given it.

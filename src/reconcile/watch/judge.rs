@@ -143,12 +143,10 @@ fn allowances(folder: &Path, base: &LetThrough, candidate: &Loaded) -> Vec<Allow
 
 fn in_words(verdicts: &[GuardVerdict]) -> Judgement {
     let mut judgement = Judgement::default();
-    for GuardVerdict { name, limit, actual, exceeded, lifted_from: _ } in verdicts {
-        if *exceeded {
-            judgement.reasons.push(format!("guard {name}: {actual} of at most {limit}"));
-            let plain = name.strip_prefix("max-").unwrap_or(name);
-            judgement.numbers.insert(plain.to_owned(), *actual);
-        }
+    for verdict in verdicts.iter().filter(|verdict| verdict.exceeded) {
+        judgement.reasons.push(verdict.words());
+        let plain = verdict.name.strip_prefix("max-").unwrap_or(verdict.name);
+        judgement.numbers.insert(plain.to_owned(), verdict.actual);
     }
     judgement
 }
