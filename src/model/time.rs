@@ -34,11 +34,15 @@ impl Timestamp {
 
     /// How long ago it was, in the largest unit that fits.
     pub fn ago(self, now: Self) -> String {
-        match now.seconds.saturating_sub(self.seconds).max(0) {
-            s @ 0..60 => format!("{s} s ago"),
-            s @ 60..3600 => format!("{} min ago", s / 60),
-            s @ 3600..86400 => format!("{} h ago", s / 3600),
-            s => format!("{} d ago", s / 86400),
+        let past = now.seconds.saturating_sub(self.seconds);
+        // Somebody's clock was ahead then: that is no moment of just now.
+        let side = if past < -60 { "ahead" } else { "ago" };
+        let size = if past < -60 { past.saturating_neg() } else { past.max(0) };
+        match size {
+            s @ ..60 => format!("{s} s {side}"),
+            s @ 60..3600 => format!("{} min {side}", s / 60),
+            s @ 3600..86400 => format!("{} h {side}", s / 3600),
+            s => format!("{} d {side}", s / 86400),
         }
     }
 
@@ -75,6 +79,7 @@ mod tests {
         ] {
             assert_eq!(at(0).ago(at(seconds)), words);
         }
-        assert_eq!(at(9).ago(at(0)), "0 s ago", "a clock that was set back");
+        assert_eq!(at(9).ago(at(0)), "0 s ago", "clocks differ a little");
+        assert_eq!(at(86_400).ago(at(0)), "1 d ahead", "a clock that was set back");
     }
 }

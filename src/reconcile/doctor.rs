@@ -6,7 +6,7 @@
 
 use super::gate::Gate;
 use super::help::help_of;
-use crate::engine::{EngineError, EngineHealth};
+use crate::engine::{EngineError, EngineErrorKind, EngineHealth};
 use crate::model::{Device, EngineAddress, EngineReport, Timestamp};
 use crate::plan::{Block, DevicePlan, DeviceState};
 use crate::store::StoredDevice;
@@ -148,7 +148,14 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
 }
 
 fn not_reached(error: &EngineError) -> Finding {
-    let help = error.cause.and_then(help_of).map(str::to_owned);
+    let help = match (error.kind, error.cause) {
+        (_, Some(cause)) => help_of(cause),
+        (EngineErrorKind::TimedOut, None) => Some(
+            "it takes connections and says nothing: look at that machine's load and disk, or restart dockerd there",
+        ),
+        _ => None,
+    };
+    let help = help.map(str::to_owned);
     Finding::bad("answer", error.message.as_str(), help)
 }
 
@@ -216,6 +223,13 @@ mod tests {
         let findings = modules(&plan, None);
         let help = findings[0].help.clone().unwrap();
         assert!(help.contains("apply --retry") && !help.contains("logs"), "{help}");
+    }
+
+    #[test]
+    fn of_an_engine_that_hangs_it_is_said_what_helps() {
+        let hangs = EngineError::new(EngineErrorKind::TimedOut, "no end within 20s");
+        let help = not_reached(&hangs).help.unwrap();
+        assert!(help.contains("restart dockerd"), "{help}");
     }
 
     #[test]

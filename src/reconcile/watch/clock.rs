@@ -23,12 +23,14 @@ pub(super) struct Clock {
     began: Instant,
     /// The wall's clock at the beginning, moved along with every jump.
     wall: Timestamp,
+    /// By how many seconds it was moved along.
+    moved: i64,
 }
 
 impl Clock {
     pub(super) fn start(now: Wall) -> Self {
         let wall = now();
-        Self { now, began: Instant::now(), wall }
+        Self { now, began: Instant::now(), wall, moved: 0 }
     }
 
     /// Milliseconds since the daemon began.
@@ -46,6 +48,11 @@ impl Clock {
         (self.now)()
     }
 
+    /// How far the wall's clock has jumped in all, in seconds, as far as that was asked.
+    pub(super) fn moved(&self) -> i64 {
+        self.moved
+    }
+
     /// How far the wall's clock jumped since this was asked last, in seconds, if it did.
     pub(super) fn take_jump(&mut self) -> Option<i64> {
         let elapsed = i64::try_from(self.began.elapsed().as_secs()).unwrap_or(i64::MAX);
@@ -54,6 +61,7 @@ impl Clock {
             return None;
         }
         self.wall.seconds = self.wall.seconds.saturating_add(off);
+        self.moved = self.moved.saturating_add(off);
         Some(off)
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Job {
     pub(super) restarts: Vec<RestartWish>,
     pub(super) paces: Arc<Paces>,
     pub(super) now: Timestamp,
+    /// How far the clock had jumped by then.
+    pub(super) moved: i64,
 }
 
 /// What came of it.
@@ -59,6 +61,8 @@ pub(super) struct Looked {
     /// What is known of it now, and what is remembered, if that is new.
     pub(super) known: Result<Option<(StoredDevice, Option<DeviceMemory>)>, StoreError>,
     pub(super) ended: Ended,
+    /// How far the clock had jumped when it began: its moments are by that clock.
+    pub(super) moved: i64,
     /// Its engine, if it answered, and the names of the fleet whose events concern it.
     pub(super) engine: Option<(Arc<dyn Engine>, Vec<String>)>,
 }
@@ -85,6 +89,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
         restarts,
         paces,
         now,
+        moved,
     } = job;
     let only = BTreeSet::from([device.clone()]);
     let before: StoredDevices = stored.into_iter().map(|stored| (device.clone(), stored)).collect();
@@ -148,7 +153,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
         Ok(None) => (Ok(None), Ended::Again),
         Err(error) => (Err(error), Ended::Again),
     };
-    Looked { device, intended, known, ended, engine }
+    Looked { device, intended, known, ended, moved, engine }
 }
 
 /// When the device is looked at next, by how it stands.

@@ -17,7 +17,7 @@ impl Daemon {
     /// # Errors
     /// The store can't be read or written.
     pub(super) fn take_jump(&mut self, seconds: i64) -> Result<(), StoreError> {
-        let (now, moment) = (self.clock.now(), self.clock.moment());
+        let now = self.clock.now();
         tracing::warn!(seconds, "the clock of this machine jumped");
         self.memories.values_mut().for_each(|memory| shift_memory(memory, seconds, now));
         for stored in Arc::make_mut(&mut self.devices).values_mut() {
@@ -30,13 +30,27 @@ impl Daemon {
         trouble.iter_mut().for_each(since);
         self.trouble.iter_mut().for_each(since);
         self.held.iter_mut().for_each(|held| shift(&mut held.since, seconds));
-        // What is seen of them now began by the clock as it was.
-        let under_way = self.under_way.iter();
-        under_way.for_each(|device| self.schedule.wake(device, moment));
         self.is_news = true;
         // A pause that was over may hold again, and the other way round.
         self.read_orders()?;
         self.write_moments()
+    }
+
+    /// The same for what came of a look that began when the clock had jumped that far.
+    pub(super) fn move_along(
+        &self,
+        moved: i64,
+        stored: &mut StoredDevice,
+        memory: Option<&mut DeviceMemory>,
+    ) {
+        let since = self.clock.moved().saturating_sub(moved);
+        if since == 0 {
+            return;
+        }
+        shift_device(stored, since);
+        if let Some(memory) = memory {
+            shift_memory(memory, since, self.clock.now());
+        }
     }
 
     /// For who reads the store beside the daemon, and for the next one.

@@ -74,12 +74,16 @@ impl Daemon {
             restarts,
             paces: Arc::clone(&self.paces),
             now: self.clock.now(),
+            moved: self.clock.moved(),
         })))
     }
 
     /// Takes in what came of a look.
     pub(super) fn take_looked(&mut self, looked: Looked) {
-        let Looked { device, intended, known, ended, engine } = looked;
+        let Looked { device, intended, mut known, ended, moved, engine } = looked;
+        if let Ok(Some((stored, memory))) = &mut known {
+            self.move_along(moved, stored, memory.as_mut());
+        }
         let moment = self.clock.moment();
         self.is_news = true;
         let mut ended = ended;
@@ -100,9 +104,7 @@ impl Daemon {
                     self.settles = Some(self.settles.map_or(at, |settles| settles.min(at)));
                 }
                 Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
-                if let Some(mut memory) = memory {
-                    // The clock may have been set back while it was looked at.
-                    memory.forget_after(self.clock.now().seconds);
+                if let Some(memory) = memory {
                     self.memories.insert(device.clone(), memory);
                 }
                 if is_outdated && let Some(memory) = self.memories.get_mut(&device) {

@@ -34,13 +34,27 @@ pub(super) async fn history(Extract(state): Extract<Arc<State>>) -> Html<String>
 
 /// The newest so many, of entries that come oldest first.
 pub(super) fn list(entries: &[HistoryEntry], now: Timestamp, most: usize) -> Markup {
-    let mut all = episodes(entries);
-    all.sort_by_key(|episode| episode.ended);
+    let all = by_their_end(episodes(entries), now);
     html! {
         @if all.is_empty() { p class="quiet" { "Nothing was done yet." } } @else {
             ol class="episodes" { @for one in all.iter().rev().take(most) { (episode(one, now)) } }
         }
     }
+}
+
+/// The last one last. What was written down by a clock that was ahead stays where it was written down, and not above all that
+/// comes until then.
+fn by_their_end(episodes: Vec<Episode>, now: Timestamp) -> Vec<Episode> {
+    let mut last = Timestamp { seconds: i64::MIN };
+    let place = |episode: Episode| {
+        let is_ahead = episode.ended > now;
+        let at = if is_ahead { last } else { episode.ended };
+        last = last.max(at);
+        (at, episode)
+    };
+    let mut placed: Vec<_> = episodes.into_iter().map(place).collect();
+    placed.sort_by_key(|(at, _)| *at);
+    placed.into_iter().map(|(_, episode)| episode).collect()
 }
 
 fn episode(episode: &Episode, now: Timestamp) -> Markup {
@@ -89,5 +103,33 @@ fn one_change(change: &Change) -> Markup {
             @if !reason.is_empty() { span class="words" { ": " (reason) } }
             @if !is_done { span class="words" { " – " (outcome) } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_clock_that_was_ahead_wrote_down_does_not_stay_on_top() {
+        let at = |seconds: i64| {
+            let ended = Timestamp { seconds };
+            let (devices, changes) = (Vec::new(), Vec::new());
+            Episode {
+                began: ended,
+                ended,
+                who: "ada".to_owned(),
+                devices,
+                from: None,
+                to: None,
+                changes,
+            }
+        };
+        let order = |now: i64| {
+            let placed = by_their_end([10, 5, 900, 20].map(at).into(), Timestamp { seconds: now });
+            placed.into_iter().map(|episode| episode.ended.seconds).collect::<Vec<_>>()
+        };
+        assert_eq!(order(30), [5, 10, 900, 20]);
+        assert_eq!(order(900), [5, 10, 20, 900]);
     }
 }
