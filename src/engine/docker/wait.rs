@@ -52,10 +52,19 @@ impl Docker {
         loop {
             let seen = self.inspect(container).await?;
             let Some(seen) = seen.filter(|seen| seen.state.status != "removing") else {
-                let name = first.as_ref().map_or(container, |first| first.name.as_str());
-                let words = format!("{name} was removed by somebody else while it was tried");
-                return Err(EngineError::new(EngineErrorKind::Conflict, words)
-                    .because(Cause::StoppedByAnother));
+                // What was there when the wait began, somebody else took away.
+                return Err(match &first {
+                    Some(FirstLook { name, .. }) => {
+                        let words =
+                            format!("{name} was removed by somebody else while it was tried");
+                        EngineError::new(EngineErrorKind::Conflict, words)
+                            .because(Cause::StoppedByAnother)
+                    }
+                    None => {
+                        let words = format!("{container} is gone");
+                        EngineError::new(EngineErrorKind::NotFound, words)
+                    }
+                });
             };
             let name = module_in(seen.name.trim_start_matches('/'));
             let first = first.get_or_insert_with(|| FirstLook::at(&seen));
