@@ -6,8 +6,8 @@
 use super::job::Shared;
 use crate::engine::Wanted;
 use crate::fleet::Fleet;
-use crate::model::{DeviceId, label};
-use crate::plan::carries_our_labels;
+use crate::model::{DeviceId, ObservedContainer, label};
+use crate::plan::{carries_our_labels, new_name};
 use crate::reconcile::survey::names;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 pub(super) enum Found {
     /// Nothing of ours.
     Nothing,
-    /// Containers of these revisions.
-    Revisions(BTreeSet<String>),
+    /// Containers of these revisions; and whether a change from one to another had not ended.
+    Revisions(BTreeSet<String>, bool),
     /// It does not answer; why, in words.
     NoAnswer(String),
 }
@@ -42,7 +42,18 @@ async fn revisions_on(shared: &Shared, fleet: &Fleet, id: &DeviceId) -> Result<F
     let observation = engine.observe(&Wanted::list_only()).await.map_err(|error| error.message)?;
     let (fleets, devices) = names(fleet, device);
     let ours = observation.containers.iter().filter(|c| carries_our_labels(c, &fleets, &devices));
-    let revisions: BTreeSet<String> =
-        ours.filter_map(|container| container.labels.get(label::REVISION).cloned()).collect();
-    Ok(if revisions.is_empty() { Found::Nothing } else { Found::Revisions(revisions) })
+    let ours: Vec<_> = ours.collect();
+    let is_new = |container: &&ObservedContainer| {
+        let module = container.labels.get(label::MODULE);
+        module.is_some_and(|module| container.name == new_name(module))
+    };
+    let is_between = ours.iter().any(is_new);
+    let revisions: BTreeSet<String> = ours
+        .iter()
+        .filter_map(|container| container.labels.get(label::REVISION).cloned())
+        .collect();
+    Ok(match revisions.is_empty() {
+        true => Found::Nothing,
+        false => Found::Revisions(revisions, is_between),
+    })
 }

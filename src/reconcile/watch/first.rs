@@ -44,8 +44,9 @@ pub(super) async fn with_what_runs(
         let mut devices = BTreeMap::clone(&devices);
         let mut read: BTreeMap<String, Option<Loaded>> = BTreeMap::new();
         for (id, found) in found {
-            let Found::Revisions(revisions) = found else { continue };
-            let Some(newest) = newest_of(remote.folder(), &revisions, &head.revision.id) else {
+            let Found::Revisions(revisions, is_between) = found else { continue };
+            let head = &head.revision.id;
+            let Some(newest) = newest_of(remote.folder(), &revisions, is_between, head) else {
                 continue;
             };
             let loaded = read
@@ -67,15 +68,25 @@ pub(super) async fn with_what_runs(
     input
 }
 
-/// Of these revisions the newest that the history of `head` has. Blocking.
+/// Of these revisions the newest that the history of `head` has; of a device between two of them the one before: nobody knows
+/// whether it was on its way there or back. Blocking.
 pub(super) fn newest_of(
     folder: &std::path::Path,
     revisions: &std::collections::BTreeSet<String>,
+    is_between: bool,
     head: &str,
 ) -> Option<String> {
     let repository = Repository::open(folder).ok()?;
     let comes_before = |one: &str, other: &str| repository.is_in_history(one, other);
-    let known: Vec<&String> = revisions.iter().filter(|id| comes_before(id, head)).collect();
-    let is_newest = |id: &&&String| known.iter().all(|other| comes_before(other, id));
-    known.iter().find(is_newest).map(|id| (*id).clone())
+    let mut known: Vec<&String> = revisions.iter().filter(|id| comes_before(id, head)).collect();
+    let newest = |of: &[&String]| {
+        let is_newest = |id: &&&String| of.iter().all(|other| comes_before(other, id));
+        of.iter().find(is_newest).map(|id| (*id).clone())
+    };
+    let last = newest(&known)?;
+    if !is_between || known.len() == 1 {
+        return Some(last);
+    }
+    known.retain(|id| **id != last);
+    newest(&known)
 }

@@ -199,7 +199,7 @@ impl Daemon {
                 self.fresh.insert(device.clone());
                 (Ended::After(Duration::ZERO), None)
             }
-            Found::Revisions(revisions) => match newest {
+            Found::Revisions(revisions, _) => match newest {
                 Some(loaded) => {
                     self.found_other(&loaded);
                     stored.in_force = in_force(&loaded, device);

@@ -312,9 +312,9 @@ impl Loop {
                     let find = async move {
                         let (device, found) = discover(shared, fleet, device).await;
                         let newest = match &found {
-                            Found::Revisions(revisions) => {
-                                let revisions = revisions.clone();
-                                let read = move || finder.newest_of(&revisions);
+                            Found::Revisions(revisions, is_between) => {
+                                let (revisions, is_between) = (revisions.clone(), *is_between);
+                                let read = move || finder.newest_of(&revisions, is_between);
                                 tokio::task::spawn_blocking(read).await.ok().flatten()
                             }
                             Found::Nothing | Found::NoAnswer(_) => None,

@@ -98,9 +98,13 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    /// Of these revisions the newest that the branch's history has and that can be read. Blocking.
-    pub(super) fn newest_of(&self, revisions: &BTreeSet<String>) -> Option<Arc<Loaded>> {
-        let newest = newest_of(self.remote.folder(), revisions, &self.head)?;
+    /// The same as [`newest_of`], where it can be read. Blocking.
+    pub(super) fn newest_of(
+        &self,
+        revisions: &BTreeSet<String>,
+        is_between: bool,
+    ) -> Option<Arc<Loaded>> {
+        let newest = newest_of(self.remote.folder(), revisions, is_between, &self.head)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |id: &String| {
             let former = Some(self.accepted.as_ref());
@@ -330,11 +334,21 @@ mod tests {
             known: Mutex::default(),
         };
         let found = |revisions: &[&String]| {
-            finder.newest_of(&revisions.iter().map(|id| (*id).clone()).collect())
+            finder.newest_of(&revisions.iter().map(|id| (*id).clone()).collect(), false)
         };
         let one = found(&[&ids[0], &ids[1], &"0".repeat(40)]).unwrap();
         assert_eq!(one.revision.id, ids[1], "the newest that the history has");
         assert!(Arc::ptr_eq(&one, &found(&[&ids[1]]).unwrap()), "read once for all devices");
         assert!(found(&[&"0".repeat(40)]).is_none());
+        let between = |revisions: &[&String]| {
+            let revisions = revisions.iter().map(|id| (*id).clone()).collect();
+            finder.newest_of(&revisions, true).unwrap().revision.id.clone()
+        };
+        assert_eq!(
+            between(&[&ids[0], &ids[1]]),
+            ids[0],
+            "where it was on its way is not where it is"
+        );
+        assert_eq!(between(&[&ids[1]]), ids[1]);
     }
 }
