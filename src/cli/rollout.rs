@@ -66,19 +66,24 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Err(Failure::new("there is no rollout")
             .help("`[rollout]` in fleet.toml makes one of every commit that changes devices"));
     };
-    // What makes no sense is said here and now, not by the daemon in its log.
+    // What makes no sense is said here and now, not by the daemon in its log; after what was told before.
+    for before in store.rollout_orders()? {
+        if let Some(order) = Order::parse(&before.order) {
+            let _ = rollout.obey(order, "");
+        }
+    }
     rollout.obey(order, "").map_err(|error| {
         Failure::new(format!("`{}` makes no sense now: {error}", order.as_str()))
     })?;
-    if !store.has_daemon()? {
-        return Err(Failure::new("no daemon works on this store, so no rollout goes on")
-            .help("`hoist watch` takes it up where it was"));
-    }
     let reason = told.reason.clone();
     let order = order.as_str().to_owned();
     let told = RolloutOrder { id: 0, order: order.clone(), who: who(), reason, at: now() };
     store.order_rollout(&told)?;
-    print(&format!("{order}: told; `hoist rollout status` says how it stands\n"));
+    let what_next = match store.has_daemon()? {
+        true => "`hoist rollout status` says how it stands",
+        false => "no daemon works on this store: `hoist watch` does it first of all",
+    };
+    print(&format!("{order}: told; {what_next}\n"));
     Ok(Exit::Done)
 }
 
@@ -92,7 +97,7 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
     let rollout = kept_rollout(&store)?;
     let is_watched = store.has_daemon().unwrap_or(true);
     let standing = rollout.as_ref().map(|rollout| match is_watched {
-        true => rollout.standing(),
+        true => rollout.standing_at(now()),
         false => rollout.standing_left_alone(),
     });
     match format {
@@ -104,6 +109,7 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
             (Some(rollout), Some(standing)) => {
                 print(&lines(standing));
                 print(&failures(rollout));
+                print(&told(&store.rollout_orders()?));
             }
             _ => {
                 let held = store.fleet_state(fleet_key::HELD)?.is_some();
@@ -139,6 +145,15 @@ pub(super) fn lines(standing: &Standing) -> String {
         ));
     }
     out
+}
+
+/// What people told and no daemon has done yet.
+fn told(orders: &[RolloutOrder]) -> String {
+    let line = |told: &RolloutOrder| {
+        let RolloutOrder { order, who, reason, at, id: _ } = told;
+        format!("  told and not done yet: {order}, {at} by {}: {}\n", visible(who), visible(reason))
+    };
+    orders.iter().map(line).collect()
 }
 
 fn failures(rollout: &Rollout) -> String {

@@ -13,9 +13,10 @@ use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Facts};
 use crate::reconcile::{
     Beside, FleetStatus, LabelGroup, StatusInput, devices_in, elsewhere, fleet_status, held_facts,
-    label_groups, live_facts, paused_devices, stale_after,
+    kept_rollout, label_groups, live_facts, paused_devices, stale_after,
 };
 use crate::resolve::{Resolution, check, resolve};
+use crate::rollout::Rollout;
 use crate::source::Repository;
 use crate::store::{Scope, Store, StoredDevices, fleet_key};
 use serde_json::Value as Json;
@@ -163,6 +164,8 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     };
     let kept = kept_deployments(&opened.fleet, arguments)?;
     let revision = opened.revision.as_ref().map_or(&opened.name, |revision| &revision.id);
+    let rollout = kept_rollout(&store)?;
+    let returning = rollout.as_ref().map(Rollout::returning).unwrap_or_default();
     let left = store.assignments()?.into_values().map(|a| (a.device, a.revision)).collect();
     let input = StatusInput {
         fleet: &opened.fleet,
@@ -170,6 +173,7 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
         revision,
         stored: &stored,
         elsewhere: &elsewhere(left, &beside.pins, &opened.fleet, &stored),
+        returning: &returning,
         only: only.as_ref(),
         stale_after: stale_by(&store)?,
         now,

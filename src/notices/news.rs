@@ -6,6 +6,7 @@
 use super::told::Told;
 use crate::config::NewsKind;
 use crate::model::{DeviceId, Timestamp};
+use crate::plan::without_moment;
 use crate::reconcile::Snapshot;
 use crate::rollout::Standing;
 use crate::store::{OrderKind, Scope, StoredDevice};
@@ -247,7 +248,10 @@ fn of_devices(told: &Told, seen: &Seen<'_>) -> Vec<News> {
     let (mut well, mut away, mut back) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (id, stored) in here(seen) {
         let stands = stands(id, stored, seen);
-        let cause = || (stored.status.code, common_cause(id, &stored.status.description));
+        let cause = || {
+            let words = without_moment(&stored.status.description);
+            (stored.status.code, common_cause(id, &words))
+        };
         match stands {
             Stands::Failing if !told.failing.contains(id) => {
                 failing.entry(cause()).or_default().insert(id.clone());

@@ -97,6 +97,18 @@ fn one_message_a_cause_and_a_recovery_that_lasts() {
     assert_eq!(told, Told::default());
 }
 
+/// The moment of the next try is another on each device.
+#[test]
+fn devices_that_wait_for_different_moments_fail_for_one_cause() {
+    let mut told = Told::default();
+    let failing = lifts(&[
+        ("lift-01", 500, "web: not tried again before 20:01:48 UTC: web ends with code 1", 100),
+        ("lift-02", 500, "web: not tried again before 20:01:55 UTC: web ends with code 1", 101),
+    ]);
+    let words = "*lifts*: 2 devices fail\n> 500: web: web ends with code 1\nlift-01, lift-02";
+    assert_eq!(told_at(&mut told, &failing, 101), [words]);
+}
+
 #[test]
 fn the_end_of_a_rollout_is_told_once_each_time() {
     let rollout = |state: &'static str| Standing {

@@ -187,11 +187,16 @@ pub struct FailedChange {
     pub code: u16,
     /// Why, in words.
     pub reason: String,
+    /// Whether it is not tried again before somebody says so: it made a rollout fail. Not kept, as the rollout is.
+    pub given_up: bool,
 }
 
 impl FailedChange {
     /// The moment before which it is not tried again: a minute, doubling to an hour.
     pub fn not_before(&self) -> i64 {
+        if self.given_up {
+            return i64::MAX;
+        }
         self.at.saturating_add(pause(self.count, FIRST_RETRY, LAST_RETRY))
     }
 
@@ -204,7 +209,7 @@ impl FailedChange {
         reason: String,
     ) -> Self {
         let count = former.filter(|f| f.spec == *spec).map_or(0, |f| f.count).saturating_add(1);
-        Self { spec: spec.clone(), at, count, code, reason }
+        Self { spec: spec.clone(), at, count, code, reason, given_up: false }
     }
 }
 
@@ -232,6 +237,13 @@ impl DeviceMemory {
             module.starts = Starts::default();
             module.failed = None;
             module.back_failed_at = None;
+        }
+    }
+
+    /// Whether what failed waits for somebody's word, and not for a moment.
+    pub fn give_up(&mut self, given_up: bool) {
+        for failed in self.modules.values_mut().filter_map(|module| module.failed.as_mut()) {
+            failed.given_up = given_up;
         }
     }
 
@@ -319,7 +331,8 @@ mod tests {
     fn a_clock_that_is_set_back_makes_no_pause_longer() {
         let reason = String::new();
         let spec = Hash::of_texts("spec", []);
-        let failed = FailedChange { spec, at: 1_000_000, count: 1, code: 500, reason };
+        let failed =
+            FailedChange { spec, at: 1_000_000, count: 1, code: 500, reason, given_up: false };
         let tried = ModuleMemory {
             starts: Starts { count: 3, last: 1_000_000 },
             failed: Some(failed),
@@ -367,6 +380,8 @@ mod tests {
             pauses.push(failed.not_before());
         }
         assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        failed.given_up = true;
+        assert_eq!(failed.not_before(), i64::MAX, "somebody has to say so");
         assert_eq!(FailedChange::after(Some(&failed), &other, 0, 500, String::new()).count, 1);
     }
 }

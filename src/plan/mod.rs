@@ -403,6 +403,20 @@ impl Block {
     }
 }
 
+/// What is said of a change that failed, and with [`BEFORE`] a moment.
+const NOT_AGAIN: &str = "not tried again";
+const BEFORE: &str = " before ";
+
+/// Words of a block that are the same on all devices with the same trouble: the moment in them is another on each.
+pub fn without_moment(words: &str) -> String {
+    let after = |text: &str| -> Option<String> {
+        let (before, rest) = text.split_once(&format!("{NOT_AGAIN}{BEFORE}"))?;
+        let (_, rest) = rest.split_once(" UTC: ")?;
+        Some(format!("{before}{rest}"))
+    };
+    after(words).unwrap_or_else(|| words.to_owned())
+}
+
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -443,9 +457,16 @@ impl fmt::Display for Block {
             Self::NoImage(image) => {
                 write!(f, "the engine lacks image {image}, and image-pull-policy is never")
             }
+            Self::FailedBefore(failed) if failed.given_up => {
+                write!(
+                    f,
+                    "{NOT_AGAIN} until `hoist rollout retry`, or it changes: {}",
+                    failed.reason
+                )
+            }
             Self::FailedBefore(failed) => {
                 let until = Timestamp { seconds: failed.not_before() };
-                write!(f, "not tried again before {}: {}", until.clock(), failed.reason)
+                write!(f, "{NOT_AGAIN}{BEFORE}{}: {}", until.clock(), failed.reason)
             }
         }
     }

@@ -138,10 +138,13 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
     if plan.state == DeviceState::Observed && findings.is_empty() {
         findings.push(match plan.works.len() {
             0 => Finding::good("modules", "all run as they should"),
-            n => Finding {
-                help: apply(),
-                ..Finding::note("modules", format!("{n} things differ from what they should be"))
-            },
+            n => {
+                let words = match n {
+                    1 => "one thing differs from what it should be".to_owned(),
+                    n => format!("{n} things differ from what they should be"),
+                };
+                Finding { help: apply(), ..Finding::note("modules", words) }
+            }
         });
     }
     findings
@@ -217,7 +220,7 @@ mod tests {
         let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
         let spec = Hash::of_texts("a specification", []);
         let reason = "it ended with code 3".to_owned();
-        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason };
+        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason, given_up: false };
         let web = ModuleName::parse("web").unwrap();
         plan.blocked.insert(web, Block::FailedBefore(failed));
         let findings = modules(&plan, None);

@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub pins: Vec<Pin>,
     /// Devices that a rollout leaves at another revision than the accepted one, and which.
     pub left: Elsewhere,
+    /// Devices that it moved back and that have not arrived.
+    pub returning: BTreeSet<DeviceId>,
     /// The devices that are looked after; others are another control host's.
     pub watches: Scope,
     /// After how many seconds without contact a device is stale.
@@ -174,6 +176,7 @@ impl Snapshot {
                 revision,
                 stored: &self.devices,
                 elsewhere: &elsewhere(left, &self.pins, fleet, &self.devices),
+                returning: &self.returning,
                 only: only.as_ref(),
                 stale_after: self.stale_after,
                 now: self.at,

@@ -144,6 +144,8 @@ pub struct StatusInput<'a> {
     pub only: Option<&'a BTreeSet<DeviceId>>,
     /// Devices that a rollout or a pin leaves at another revision than that, and which.
     pub elsewhere: &'a Elsewhere,
+    /// Of these, devices that a rollout moved back and that have not arrived.
+    pub returning: &'a BTreeSet<DeviceId>,
     /// After how many seconds without contact a device is stale; `None` where nobody promised to look.
     pub stale_after: Option<i64>,
     /// The moment.
@@ -175,8 +177,11 @@ impl<'a> StatusInput<'a> {
     fn missing<'s>(&'s self, stored: &StoredDevice, lacks: &BTreeSet<DeviceId>) -> Option<&'s str> {
         match self.elsewhere.get(&stored.device) {
             Some(revision) => {
+                // Of a device that fell silent on its way nobody has seen what it got of it.
+                let is_on_its_way = self.returning.contains(&stored.device);
                 let in_force = stored.in_force.as_ref()?;
-                (in_force.revision == self.revision).then_some(revision.as_str())
+                let is_missing = is_on_its_way || in_force.revision == self.revision;
+                is_missing.then_some(revision.as_str())
             }
             None => lacks.contains(&stored.device).then_some(self.revision),
         }

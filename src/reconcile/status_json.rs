@@ -43,7 +43,7 @@ impl Beside {
             unsigned: unsigned(store)?,
             rollout: kept_rollout(store)?.map(|rollout| match store.has_daemon() {
                 Ok(false) => rollout.standing_left_alone(),
-                _ => rollout.standing(),
+                _ => rollout.standing_at(now),
             }),
             pauses: store.pauses(now)?,
             pins: store.pins(now)?,

@@ -88,6 +88,22 @@ impl Mark {
 }
 
 impl Rollout {
+    /// Whether a device failed, and does not try again what failed before it changes or somebody says so.
+    pub fn is_given_up(&self, device: &DeviceId) -> bool {
+        self.members.get(device).is_some_and(|member| {
+            matches!(member.place, Place::Failed { .. })
+                && !member.again
+                && self.is_marked(device, member)
+        })
+    }
+
+    /// Devices that were moved back and have not arrived.
+    pub fn returning(&self) -> BTreeSet<DeviceId> {
+        let is_returning = |member: &Member| matches!(member.place, Place::Back { arrived: false });
+        let members = self.members.iter().filter(|(_, member)| is_returning(member));
+        members.map(|(device, _)| device.clone()).collect()
+    }
+
     /// What failed, and keeps somebody of this rollout from it; other marks are of what nobody wants just now.
     pub fn marks_that_count(&self) -> Vec<&Mark> {
         if self.marks.is_empty() {

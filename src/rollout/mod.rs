@@ -16,6 +16,7 @@ mod begin;
 mod member;
 mod orders;
 mod rules;
+mod seen;
 mod shares;
 mod step;
 mod words;
@@ -27,8 +28,8 @@ pub use begin::{Candidate, Plan, TakesPart};
 pub use member::{Mark, Member, Place};
 pub use orders::{Order, OrderError};
 pub use rules::{DEFAULT_MAX_UNAVAILABLE, DEFAULT_SOAK, DEFAULT_TIMEOUT, Rules};
+pub use seen::{Contact, Decision, Report, Seen};
 pub use shares::phases_of;
-pub use step::{Decision, Report, Seen};
 pub use words::{PhaseStanding, Standing};
 
 use crate::model::{DeviceId, Timestamp};

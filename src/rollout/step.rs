@@ -1,6 +1,6 @@
 //! One step: what was seen and how much time passed, to decisions.
 
-use super::{Mark, Member, Place, Rollout, Stage, Wait};
+use super::{Contact, Decision, Mark, Member, Place, Report, Rollout, Seen, Stage, Wait};
 use crate::model::{DeviceId, OnFailure};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,53 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const LONGEST_STEP: u64 = 60_000;
 /// So many devices are named in words.
 const NAMED: usize = 3;
-
-/// What is seen of a device now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Whether its engine answers.
-    pub reachable: bool,
-    /// Why nothing is to be done on it: somebody paused or pinned it.
-    pub held: Option<String>,
-    /// What it says of the revision that it should be at now, if that was asked after it was moved there.
-    pub report: Option<Report>,
-    /// Whether all of its modules were seen at work since it was moved last, whichever revision they are of.
-    pub works: bool,
-}
-
-/// How a device is at the revision that it should be at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// As that wants it.
-    Good,
-    /// Failed; why.
-    Bad(String),
-    /// Not there yet; why.
-    OnTheWay(String),
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// The device goes to the new revision.
-    Admit(DeviceId),
-    /// The device tries again what failed there.
-    Again(DeviceId),
-    /// The device goes back.
-    Back(DeviceId),
-    /// The device is looked at now: its phase passes only if it is still good.
-    Look(DeviceId),
-    /// A device failed; why.
-    Failed(DeviceId, String),
-    /// A phase has opened, by name.
-    Opened(String),
-    /// A phase has passed, by name, with how many that succeeded.
-    Passed(String, usize),
-    /// The rollout stops; why.
-    Stopped(String),
-    /// It is over: devices that were away are let in when they come back.
-    Done,
-}
 
 /// What counts of a phase.
 #[derive(Default)]
@@ -68,7 +21,9 @@ struct Tally {
     pardoned: usize,
     /// Could be let in now.
     ready: Vec<DeviceId>,
-    away: usize,
+    away: Vec<DeviceId>,
+    /// Asked whether they answer, and silent; since when, in words.
+    silent: Vec<(DeviceId, String)>,
     held: Vec<(DeviceId, String)>,
     marked: Vec<DeviceId>,
     /// What one that is on its way says of that.
@@ -293,7 +248,8 @@ impl Rollout {
         decisions.push(Decision::Done);
     }
 
-    /// Lets in whoever may: of the open phase and of those before it, as many as may be away from their work at once.
+    /// Lets in whoever may: of the open phase and of those before it, as many as may be away from their work at once. Who has
+    /// not answered lately is asked first: what hangs is no canary.
     fn let_in(&mut self, seen: &BTreeMap<DeviceId, Seen>, decisions: &mut Vec<Decision>) {
         for index in 0..self.phases.len().min(self.open + 1) {
             let tally = self.tally(index, seen);
@@ -305,6 +261,10 @@ impl Rollout {
             let more = allowed.saturating_sub(unavailable.len());
             for device in away.into_iter().chain(at_work.into_iter().take(more)) {
                 let Some(member) = self.members.get_mut(&device) else { continue };
+                if seen.get(&device).is_none_or(|seen| seen.contact != Contact::Lately) {
+                    decisions.push(Decision::Ask(device));
+                    continue;
+                }
                 let is_again = std::mem::take(&mut member.again);
                 (member.between, member.pardoned) = (false, false);
                 member.place = Place::Admitted { without: 0 };
@@ -356,8 +316,13 @@ impl Rollout {
                 }
                 Place::Waiting | Place::Failed { .. } => match &seen.held {
                     Some(words) => tally.held.push((device.clone(), words.clone())),
-                    None if seen.reachable => tally.ready.push(device.clone()),
-                    None => tally.away += 1,
+                    None if !seen.reachable => tally.away.push(device.clone()),
+                    None => match &seen.contact {
+                        Contact::Asked(words) => {
+                            tally.silent.push((device.clone(), words.clone()));
+                        }
+                        Contact::Lately | Contact::Before => tally.ready.push(device.clone()),
+                    },
                 },
             }
         }
@@ -400,7 +365,10 @@ impl Rollout {
         if tally.good < need || !tally.ready.is_empty() {
             self.wait = wait_of(tally, need);
             let is_on_the_way = |m: &Member| matches!(m.place, Place::Admitted { .. });
-            if !tally.ready.is_empty() && !self.members.values().any(is_on_the_way) {
+            // Where nobody is out of order, those that could be let in are being asked.
+            let is_full =
+                !self.members.values().any(is_on_the_way) && !self.unavailable(seen).is_empty();
+            if !tally.ready.is_empty() && is_full {
                 self.wait = self.full(index, tally, seen);
             }
             let phase = &mut self.phases[index];
@@ -460,8 +428,16 @@ fn wait_of(tally: &Tally, need: usize) -> Wait {
         return Wait::Reports { missing, of, because: tally.late.clone() };
     }
     let mut because = Vec::new();
-    if tally.away > 0 {
-        because.push(format!("{} of {} do not answer", tally.away, tally.all));
+    if !tally.away.is_empty() {
+        let (count, names) = (tally.away.len(), named(&tally.away));
+        because.push(format!("{count} of {} do not answer ({names})", tally.all));
+    }
+    if let Some((device, words)) = tally.silent.first() {
+        let count = tally.silent.len();
+        because.push(format!(
+            "{count} of {} were asked and are silent ({device}: {words})",
+            tally.all
+        ));
     }
     if let Some((device, words)) = tally.held.first() {
         because.push(format!("{} held ({device}: {words})", tally.held.len()));

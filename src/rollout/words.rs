@@ -60,10 +60,28 @@ impl Rollout {
         }
     }
 
+    /// The same at a later moment, as far as time alone makes a difference.
+    pub fn standing_at(&self, now: Timestamp) -> Standing {
+        let standing = self.standing();
+        let (Stage::Running, Wait::Soak { left }) = (&self.stage, &self.wait) else {
+            return standing;
+        };
+        let passed = now.seconds.saturating_sub(self.at.seconds).saturating_mul(1000);
+        let left = left.saturating_sub(u64::try_from(passed).unwrap_or(0));
+        let at = Timestamp { seconds: self.at.seconds.max(now.seconds) };
+        Standing { reason: self.soaks(left, at) + &self.who_is_withheld(), ..standing }
+    }
+
+    fn soaks(&self, left: u64, at: Timestamp) -> String {
+        let seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
+        let until = Timestamp { seconds: at.seconds.saturating_add(seconds) };
+        format!("{} soaks until {until} ({} more)", self.open_phase(), in_words(left))
+    }
+
     /// The same where no daemon works on it: no moment is said at which anything would happen.
     pub fn standing_left_alone(&self) -> Standing {
         let standing = self.standing();
-        if !self.counts_time() {
+        if !self.counts_time() && !matches!(self.wait, Wait::Back { .. }) {
             return standing;
         }
         let reason = match (&self.stage, &self.wait) {
@@ -175,11 +193,7 @@ impl Rollout {
             (Stage::Running, Wait::CutOff) => {
                 format!("{phase} waits: no engine answers, so that no time counts")
             }
-            (Stage::Running, Wait::Soak { left }) => {
-                let seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
-                let until = Timestamp { seconds: self.at.seconds.saturating_add(seconds) };
-                format!("{phase} soaks until {until} ({} more)", in_words(*left))
-            }
+            (Stage::Running, Wait::Soak { left }) => self.soaks(*left, self.at),
             (Stage::Running, Wait::TooFew { have, need, because }) => {
                 format!("{phase} waits: {have} have succeeded, {need} are needed; {because}")
             }

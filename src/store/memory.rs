@@ -159,7 +159,7 @@ impl Store {
         let moments = serde_json::from_str(&exits)
             .map_err(|error| self.damaged(format!("a list of moments is no JSON: {error}")))?;
         let failed = failed.map(|(spec, at, count, code, reason)| {
-            Ok(FailedChange { spec: self.hash(&spec)?, at, count, code, reason })
+            Ok(FailedChange { spec: self.hash(&spec)?, at, count, code, reason, given_up: false })
         });
         let tried = ModuleMemory {
             starts,
@@ -356,6 +356,7 @@ mod tests {
                 count: 3,
                 code: 500,
                 reason: "it ended with code 3".to_owned(),
+                given_up: false,
             }),
             back_failed_at: Some(1_767_600_002),
         }

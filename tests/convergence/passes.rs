@@ -167,6 +167,7 @@ impl House {
             revision: "r",
             stored: &stored,
             elsewhere: &Elsewhere::new(),
+            returning: &std::collections::BTreeSet::new(),
             only: None,
             stale_after,
             now,

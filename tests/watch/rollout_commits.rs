@@ -224,7 +224,14 @@ fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
         let here = of_web.filter(|e| e.device.as_ref().is_some_and(|d| d.as_str() == device));
         here.filter(|entry| entry.outcome.contains("Range of CPUs")).count()
     };
+    // Nor does the device itself try it again, be it that somebody wants it looked at.
     let before = tries("canary-1");
+    crate::by_hand::done(&place, &["poke", "canary-1"]);
+    let words = "web: not tried again until `hoist rollout retry`, or it changes: ";
+    place.until("it says so", || {
+        place.device("canary-1").is_some_and(|stored| stored.status.description.starts_with(words))
+    });
+    assert_eq!(tries("canary-1"), before);
     assert!(order(&place, "retry").0);
     place.until("it was tried again", || tries("canary-1") > before && state(&place) == "halted");
     assert!(SHOPS.iter().all(|shop| tries(shop) == 0));

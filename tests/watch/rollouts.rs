@@ -174,9 +174,22 @@ fn people_pause_promote_abort_and_retry() {
     let nothing_goes_on = "no daemon works on this store: nothing goes on until `hoist watch` does";
     assert!(!order(&place, "status").1.contains(nothing_goes_on));
     assert_eq!(daemon.stop(), 0);
-    let (done, words) = order(&place, "abort");
-    assert!(!done && words.contains("no daemon"), "{words}");
     assert!(order(&place, "status").1.contains(nothing_goes_on));
+    // What is told meanwhile is kept for the next one, as a pause of devices is.
+    let (done, words) = order(&place, "abort");
+    assert!(
+        done && words.contains("no daemon works on this store: `hoist watch` does it"),
+        "{words}"
+    );
+    let shown = order(&place, "status").1;
+    assert!(shown.contains("  told and not done yet: abort, "), "{shown}");
+    let (done, words) = order(&place, "pause");
+    assert!(!done && words.contains("it has gone back already"), "after what was told: {words}");
+    let _daemon = place.watch(&[]);
+    place.until("it is done first of all", || {
+        state(&place) == "rolled back" && all_have(&place, &ALL, "web:1")
+    });
+    assert!(!order(&place, "status").1.contains("not done yet"));
 }
 
 #[test]

@@ -47,6 +47,7 @@ impl Daemon {
         tracing::error!(%device, "a look at it broke down: {FAULT}; it is looked at again after a pause");
         self.is_news = true;
         self.progress.outdated.remove(device);
+        self.progress.asked.remove(device);
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
         self.shared.gate.close(device);
         self.schedule.ended(device, Ended::Again, self.clock.moment());

@@ -286,6 +286,7 @@ impl Daemon {
             pauses: self.orders.pauses.clone(),
             pins: self.orders.pins.clone(),
             left: self.behind.values().map(|a| (a.device.clone(), a.revision.clone())).collect(),
+            returning: self.rollout.as_ref().map(Rollout::returning).unwrap_or_default(),
             watches: self.settings.watches(),
             stale_after: Some(stale_after(self.settings.resync.as_secs())),
             devices: Arc::clone(&self.devices),

@@ -62,8 +62,10 @@ impl Daemon {
             Arc::make_mut(stored).in_force = Some(former.clone());
         }
         let restarts = self.restarts.remove(&device).unwrap_or_default();
+        let mut memory = self.memories.get(&device).cloned().unwrap_or_default();
+        memory.give_up(self.is_given_up(&device));
         Some(Task::Look(Box::new(Job {
-            memory: self.memories.get(&device).cloned().unwrap_or_default(),
+            memory,
             paused: self.orders.pause_of(&device, &self.against(&accepted)),
             device,
             loaded,
@@ -88,9 +90,10 @@ impl Daemon {
         self.is_news = true;
         let mut ended = ended;
         let is_outdated = self.progress.outdated.remove(&device);
+        self.progress.asked.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
-                self.progress.answered.insert(device.clone());
+                self.progress.answered.insert(device.clone(), moment);
                 self.progress.broken.remove(&device);
                 if !is_outdated {
                     self.progress.reported.insert(device.clone(), intended);
@@ -252,10 +255,18 @@ impl Daemon {
 
     /// Somebody wants a device to be looked at now.
     pub(super) fn poke(&mut self, device: &DeviceId) {
-        if let Some(memory) = self.memories.get_mut(device) {
+        let is_given_up = self.is_given_up(device);
+        if let Some(memory) = self.memories.get_mut(device)
+            && !is_given_up
+        {
             memory.end_pauses();
         }
         self.schedule.wake(device, self.clock.moment());
+    }
+
+    /// Whether what failed on a device made a rollout fail, which tries it nowhere again by itself.
+    fn is_given_up(&self, device: &DeviceId) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| rollout.is_given_up(device))
     }
 }
 

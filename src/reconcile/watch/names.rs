@@ -6,13 +6,14 @@
 
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
+use super::schedule::Moment;
 use super::shape::Shape;
 use crate::model::DeviceId;
 use crate::plan::DeviceMemory;
 use crate::reconcile::renamed::{Renamed, follow_names, renamed};
 use crate::rollout::Rollout;
 use crate::store::{Assignment, HistoryEntry, InForce, StoreError, StoredDevices};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// New ids, as they are written down.
@@ -28,7 +29,7 @@ struct Kept {
     devices: Arc<StoredDevices>,
     memories: BTreeMap<DeviceId, DeviceMemory>,
     rollout: Option<Rollout>,
-    answered: BTreeSet<DeviceId>,
+    answered: BTreeMap<DeviceId, Moment>,
     broken: BTreeMap<DeviceId, String>,
     formers: BTreeMap<DeviceId, InForce>,
     behind: BTreeMap<DeviceId, Assignment>,
@@ -143,8 +144,8 @@ impl Daemon {
             if let Some(words) = self.progress.broken.remove(former) {
                 self.progress.broken.insert(device.clone(), words);
             }
-            if self.progress.answered.remove(former) {
-                self.progress.answered.insert(device.clone());
+            if let Some(moment) = self.progress.answered.remove(former) {
+                self.progress.answered.insert(device.clone(), moment);
             }
             if let Some(in_force) = self.progress.formers.remove(former) {
                 self.progress.formers.insert(device.clone(), in_force);

@@ -5,12 +5,17 @@
 
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
+use super::schedule::Moment;
 use crate::model::{DeviceId, Manifest, ModuleName, module_hashes};
-use crate::rollout::{Member, Place, Report, Seen};
+use crate::rollout::{Contact, Member, Place, Report, Seen};
 use crate::store::{ModuleStanding, StoredDevice};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+/// Who answered so many milliseconds ago answers still.
+const LATELY: Moment = 10_000;
+/// Who is asked and has not answered after so many is silent.
+const PATIENCE: Moment = 5_000;
 /// The engine does not answer.
 const UNREACHABLE: u16 = 406;
 /// What is on it is of no revision that is known: nothing is done on it.
@@ -45,13 +50,14 @@ impl Daemon {
         let seen = |device: &DeviceId| {
             let stored = self.devices.get(device);
             let broken = self.progress.broken.get(device);
-            let answered = self.progress.answered.contains(device) || self.was_good(device);
+            let answered = self.progress.answered.contains_key(device) || self.was_good(device);
             let pin =
                 self.orders.pin_of(device, &against).map(|pin| format!("pinned by {}", pin.who));
             Seen {
                 // Its engine is not what does not answer, and time counts.
                 reachable: broken.is_some()
                     || answered && stored.is_some_and(|stored| stored.status.code != UNREACHABLE),
+                contact: self.contact(device, stored.map(AsRef::as_ref)),
                 held: pin
                     .or_else(|| self.orders.pause_of(device, &against))
                     .or_else(|| unfillable(accepted, device))
@@ -70,6 +76,37 @@ impl Daemon {
             }
         };
         accepted.fleet.devices.keys().map(|device| (device.clone(), seen(device))).collect()
+    }
+
+    /// How sure it is that a device answers still.
+    fn contact(&self, device: &DeviceId, stored: Option<&StoredDevice>) -> Contact {
+        let moment = self.clock.moment();
+        let is_past = |at: &Moment, limit: Moment| moment >= at.saturating_add(limit);
+        if self.progress.answered.get(device).is_some_and(|at| !is_past(at, LATELY)) {
+            return Contact::Lately;
+        }
+        if !self.progress.asked.get(device).is_some_and(|at| is_past(at, PATIENCE)) {
+            return Contact::Before;
+        }
+        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = stored.and_then(|stored| stored.last_contact);
+        Contact::Asked(match (running.get(device), last) {
+            (Some(step), _) => format!("at work: {step}"),
+            (None, Some(last)) => format!("no answer since {last}"),
+            (None, None) => "it never answered".to_owned(),
+        })
+    }
+
+    /// Asks a device whether it answers: a look that is under way tells.
+    pub(super) fn ask(&mut self, device: DeviceId) {
+        let moment = self.clock.moment();
+        if self.progress.asked.contains_key(&device) {
+            return;
+        }
+        if !self.schedule.is_looked_at(&device) {
+            self.schedule.wake(&device, moment);
+        }
+        self.progress.asked.insert(device, moment);
     }
 
     /// Whether a device that this daemon has not looked at yet was good when the one before ended: until the look says

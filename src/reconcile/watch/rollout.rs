@@ -29,8 +29,10 @@ const BETWEEN_WRITES: Moment = 15_000;
 pub(super) struct Progress {
     /// Devices that were looked at since the daemon began or they were moved, and as what.
     pub(super) reported: BTreeMap<DeviceId, String>,
-    /// Devices whose engine answered the last look, since the daemon began.
-    pub(super) answered: BTreeSet<DeviceId>,
+    /// Devices that were looked at since the daemon began, and when the last look ended.
+    pub(super) answered: BTreeMap<DeviceId, Moment>,
+    /// Devices that are asked whether they answer, and since when.
+    pub(super) asked: BTreeMap<DeviceId, Moment>,
     /// Devices whose last look broke down by a fault of Hoist, and what is said of that.
     pub(super) broken: BTreeMap<DeviceId, String>,
     /// Devices whose look under way began before they were moved: what it says is none of a new try.
@@ -55,6 +57,7 @@ struct Decided {
     caught_up: Vec<DeviceId>,
     formers: Vec<(DeviceId, InForce)>,
     looks: Vec<DeviceId>,
+    asks: Vec<DeviceId>,
     again: Vec<DeviceId>,
     history: Vec<HistoryEntry>,
 }
@@ -66,6 +69,8 @@ impl Daemon {
     /// The store can't be read.
     pub(super) fn take_up_rollout(&mut self) -> Result<(), StoreError> {
         self.progress.formers = self.shared.store.former_manifests()?;
+        // What people told while no daemon was there comes before the first step.
+        self.progress.orders_again = Some(0);
         let kept = self.shared.store.kept_rollout()?;
         self.rollout = match read_kept(&kept) {
             Ok(rollout) => rollout,
@@ -198,9 +203,9 @@ impl Daemon {
         let moment = self.clock.moment();
         let mut next = next;
         let (obeyed, told) = told.unzip();
-        let Decided { behind, caught_up, formers, looks, again, history } =
+        let Decided { behind, caught_up, formers, looks, asks, again, history } =
             self.decided(&mut next, decisions, told);
-        let changes_much = !decisions.is_empty()
+        let changes_much = decisions.len() > asks.len()
             || obeyed.is_some()
             || self.rollout.as_ref().is_none_or(|former| says_something_else(former, &next));
         let is_old = self.progress.last_write.is_none_or(|last| moment >= last + BETWEEN_WRITES);
@@ -240,6 +245,9 @@ impl Daemon {
             }
             self.progress.reported.remove(device);
             self.schedule.wake(device, moment);
+        }
+        for device in asks {
+            self.ask(device);
         }
         self.progress.has_news |= !moved.is_empty() || !again.is_empty();
         for entry in &history {
@@ -282,6 +290,7 @@ impl Daemon {
                 }
                 Decision::Again(device) => decided.again.push(device.clone()),
                 Decision::Look(device) => decided.looks.push(device.clone()),
+                Decision::Ask(device) => decided.asks.push(device.clone()),
                 Decision::Done
                 | Decision::Failed(..)
                 | Decision::Opened(_)
@@ -320,7 +329,7 @@ impl Daemon {
                 outcome: "failed".to_owned(),
                 ..self.entry(Some(device), "rollout", to, words)
             },
-            Decision::Look(_) => return None,
+            Decision::Look(_) | Decision::Ask(_) => return None,
             Decision::Opened(phase) => self.entry(None, "open phase", to, phase),
             Decision::Passed(phase, good) => {
                 self.entry(None, "pass phase", to, &format!("{phase}: {good} succeeded"))

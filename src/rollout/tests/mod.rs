@@ -80,7 +80,13 @@ fn begin_with(
 }
 
 fn all_good(devices: usize) -> BTreeMap<DeviceId, Seen> {
-    let seen = Seen { reachable: true, held: None, report: Some(Report::Good), works: true };
+    let seen = Seen {
+        reachable: true,
+        contact: Contact::Lately,
+        held: None,
+        report: Some(Report::Good),
+        works: true,
+    };
     (0..devices).map(|n| (id(n), seen.clone())).collect()
 }
 
@@ -130,6 +136,54 @@ fn canaries_go_first_and_soak_before_the_rest() {
     }
     assert_eq!(rollout.stage, Stage::Done);
     assert_eq!(rollout.phases.iter().filter(|phase| phase.opened).count(), 3);
+}
+
+#[test]
+fn who_has_not_answered_lately_is_asked_and_let_in_only_then() {
+    let mut rollout = begin(&declared(settings(), &[]), 3, 1);
+    let mut seen = all_good(3);
+    let mut hears = |rollout: &mut Rollout, contact: Contact| {
+        seen.values_mut().for_each(|seen| (seen.contact, seen.report) = (contact.clone(), None));
+        rollout.step(&seen, 200)
+    };
+    let asked = hears(&mut rollout, Contact::Before);
+    assert_eq!(asked, [Decision::Opened("canary".to_owned()), Decision::Ask(id(0))]);
+    assert_eq!(state(&rollout), ("running", "1 of 1 of canary not reported yet".to_owned()));
+    let silent = Contact::Asked("no answer since noon".to_owned());
+    assert!(hears(&mut rollout, silent).is_empty(), "what hangs is not let in");
+    let words = "canary waits: 1 of 1 were asked and are silent (d000: no answer since noon)";
+    assert_eq!(state(&rollout), ("waiting", words.to_owned()));
+    let answered = hears(&mut rollout, Contact::Lately);
+    assert_eq!(answered, [Decision::Admit(id(0))]);
+}
+
+/// What is kept is not written at every step: whoever reads it knows how late it is.
+#[test]
+fn a_soak_gets_shorter_for_whoever_looks_later() {
+    let mut rollout = begin(&declared(settings(), &[]), 2, 1);
+    rollout.step(&all_good(2), 0);
+    rollout.step(&all_good(2), 0);
+    let reason = |seconds: i64| rollout.standing_at(Timestamp { seconds }).reason;
+    assert_eq!(reason(0), "canary soaks until 1970-01-01T00:00:10Z (10s more)");
+    assert_eq!(reason(7), "canary soaks until 1970-01-01T00:00:10Z (3s more)");
+    assert_eq!(reason(12), "canary soaks until 1970-01-01T00:00:12Z (0s more)", "any moment now");
+    assert_eq!(reason(-5), "canary soaks until 1970-01-01T00:00:10Z (10s more)");
+}
+
+#[test]
+fn who_is_on_the_way_back_does_not_arrive_where_no_daemon_works() {
+    let mut rollout = begin(&declared(settings(), &[]), 2, 1);
+    rollout.step(&all_good(2), 0);
+    rollout.obey(Order::Abort, "abort by ada").expect("it makes sense");
+    rollout.step(&BTreeMap::from([(id(0), Seen::default())]), 0);
+    assert_eq!(rollout.returning(), BTreeSet::from([id(0)]));
+    let words = rollout.standing_left_alone().reason;
+    assert!(words.contains("1 on the way back; no daemon works on this store"), "{words}");
+    rollout.step(&all_good(2), 0);
+    assert_eq!(
+        (rollout.returning().len(), rollout.standing_left_alone().reason.as_str()),
+        (0, "abort by ada")
+    );
 }
 
 #[test]
@@ -216,7 +270,10 @@ fn a_phase_without_a_reachable_device_waits() {
     for _ in 0..100 {
         assert!(admitted(&rollout.step(&seen, 60_000)).is_empty());
     }
-    assert_eq!(state(&rollout), ("waiting", "canary waits: 1 of 1 do not answer".to_owned()));
+    assert_eq!(
+        state(&rollout),
+        ("waiting", "canary waits: 1 of 1 do not answer (d000)".to_owned())
+    );
     seen = all_good(4);
     seen.get_mut(&id(0)).unwrap().held = Some("paused by ada".to_owned());
     assert!(rollout.step(&seen, 60_000).is_empty());
@@ -387,8 +444,13 @@ fn what_is_down_by_our_doing_counts_until_it_works_again() {
     let mut rollout = begin(&declared(tolerant, &[]), 6, 3);
     let mut seen = all_good(6);
     rollout.step(&seen, 0);
-    *seen.get_mut(&id(0)).unwrap() =
-        Seen { reachable: true, held: None, report: bad("it ends"), works: false };
+    *seen.get_mut(&id(0)).unwrap() = Seen {
+        reachable: true,
+        contact: Contact::Lately,
+        held: None,
+        report: bad("it ends"),
+        works: false,
+    };
     assert!(admitted(&settle(&mut rollout, &seen)).is_empty());
     let words = "canary waits: 1 of at most 1 out of order by a change (max-unavailable): d000";
     assert_eq!(state(&rollout), ("waiting", words.to_owned()));
@@ -411,7 +473,8 @@ fn a_newer_commit_does_not_forget_who_is_down() {
     former.obey(Order::Promote, "by hand").unwrap();
     // Device 0 is good; device 1 is on its way when the next commit comes.
     former.step(&seen, 0);
-    let on_its_way = Seen { reachable: true, held: None, report: None, works: false };
+    let on_its_way =
+        Seen { reachable: true, contact: Contact::Lately, held: None, report: None, works: false };
     seen.insert(id(1), on_its_way);
     assert_eq!(former.disturbed_now(), BTreeSet::from([id(1)]));
     let mut next = begin_with(&one, 4, 1, "v4", Vec::new());
@@ -442,8 +505,13 @@ fn a_retry_forgets_nobody_who_is_on_the_way_back_and_tries_one_after_the_other()
     }
     assert_eq!(back(&rollout.step(&seen, 0)).len(), 3);
     for number in 0..3 {
-        *seen.get_mut(&id(number)).unwrap() =
-            Seen { reachable: true, held: None, report: None, works: number == 1 };
+        *seen.get_mut(&id(number)).unwrap() = Seen {
+            reachable: true,
+            contact: Contact::Lately,
+            held: None,
+            report: None,
+            works: number == 1,
+        };
     }
     rollout.step(&seen, 0);
     rollout.obey(Order::Retry, "by hand").unwrap();
@@ -494,7 +562,13 @@ fn who_was_let_pass_is_not_counted_for_a_commit_before() {
         withheld: BTreeSet::new(),
     });
     let mut seen = all_good(3);
-    let first = Seen { reachable: true, held: None, report: bad("it ends"), works: false };
+    let first = Seen {
+        reachable: true,
+        contact: Contact::Lately,
+        held: None,
+        report: bad("it ends"),
+        works: false,
+    };
     seen.insert(id(0), first);
     rollout.step(&seen, 0);
     assert!(rollout.members.values().all(|m| m.place == Place::Waiting || m.is_moved()));

@@ -15,6 +15,8 @@ enum Behaviour {
     Silent,
     Slow,
     Away,
+    /// It answered the last look, and answers nothing any more.
+    Hung,
 }
 
 /// What happens besides time.
@@ -38,6 +40,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
         1 => Just(Behaviour::Silent),
         2 => Just(Behaviour::Slow),
         1 => Just(Behaviour::Away),
+        1 => Just(Behaviour::Hung),
     ]
 }
 
@@ -64,7 +67,23 @@ struct Device {
     since: usize,
     /// Whether it fell silent.
     is_silent: bool,
+    /// Before which step it counts as one that has answered lately.
+    lately_before: usize,
+    /// Since which step it is asked whether it answers.
+    asked: Option<usize>,
+    /// Whether it hangs, and a look at it has failed for that.
+    has_failed_a_look: bool,
 }
+
+impl Device {
+    fn answers(&self) -> bool {
+        !matches!(self.behaviour, Behaviour::Away | Behaviour::Hung) && !self.is_silent
+    }
+}
+
+/// So many steps after it was asked a device is silent, and after so many a look at it has failed.
+const PATIENCE: usize = 2;
+const LOOK_FAILS: usize = 4;
 
 /// The devices and what a daemon knows, in small.
 struct World {
@@ -99,6 +118,9 @@ impl World {
             is_new: false,
             since: 0,
             is_silent: false,
+            lately_before: 0,
+            asked: None,
+            has_failed_a_look: false,
         };
         let devices: Vec<Device> = behaviours.iter().enumerate().map(device).collect();
         Self {
@@ -165,6 +187,9 @@ impl World {
                     is_new: true,
                     since: 0,
                     is_silent: false,
+                    lately_before: 0,
+                    asked: None,
+                    has_failed_a_look: false,
                 });
                 self.next_name += 1;
             }
@@ -262,7 +287,7 @@ impl World {
             let at = self.behind.get(&number).copied().unwrap_or(self.accepted);
             let device = &mut self.devices[number];
             let Some(wanted) = self.revisions[at].get(number).copied() else { continue };
-            let can = device.behaviour != Behaviour::Away && !device.is_silent;
+            let can = device.answers();
             if can && device.has != wanted {
                 // Who had nothing does no work that anybody would miss.
                 device.since = if device.is_new { 0 } else { step + 1 };
@@ -278,6 +303,14 @@ impl World {
                 Decision::Admit(device) => {
                     let number = self.number(device);
                     self.behind.remove(&number);
+                }
+                Decision::Ask(device) => {
+                    let number = self.number(device);
+                    let device = &mut self.devices[number];
+                    match device.answers() {
+                        true => (device.lately_before, device.asked) = (step + 2, None),
+                        false => device.asked = device.asked.or(Some(step)),
+                    }
                 }
                 Decision::Again(device) => {
                     let number = self.number(device);
@@ -301,9 +334,22 @@ impl World {
         !is_bad && !device.is_silent && (device.since == 0 || step >= device.since + needs)
     }
 
+    /// Whether it answered when it was looked at last.
     fn is_reachable(&self, number: usize) -> bool {
         let device = &self.devices[number];
-        device.behaviour != Behaviour::Away && !device.is_silent
+        match device.behaviour {
+            Behaviour::Hung => !device.has_failed_a_look,
+            _ => device.answers(),
+        }
+    }
+
+    fn contact(&self, number: usize, step: usize) -> Contact {
+        let device = &self.devices[number];
+        match device.asked {
+            _ if step < device.lately_before => Contact::Lately,
+            Some(at) if step >= at + PATIENCE => Contact::Asked("no answer".to_owned()),
+            _ => Contact::Before,
+        }
     }
 
     fn seen(&self, step: usize) -> BTreeMap<DeviceId, Seen> {
@@ -323,7 +369,9 @@ impl World {
                 (true, false) => None,
             };
             let reachable = self.is_reachable(number);
-            (device.id.clone(), Seen { reachable, held: None, report, works: reachable && works })
+            let contact = self.contact(number, step);
+            let works = reachable && works;
+            (device.id.clone(), Seen { reachable, contact, held: None, report, works })
         };
         (0..self.revisions[self.accepted].len()).map(seen).collect()
     }
@@ -356,6 +404,9 @@ impl World {
 
     /// One step, played; what it broke.
     fn step(&mut self, step: usize, passed: u64, limit: usize) -> Result<(), TestCaseError> {
+        for device in &mut self.devices {
+            device.has_failed_a_look |= device.asked.is_some_and(|at| step >= at + LOOK_FAILS);
+        }
         let seen = self.seen(step);
         let before = self.down(step);
         let Some(rollout) = &mut self.rollout else { return Ok(()) };
@@ -376,6 +427,8 @@ impl World {
                     let phase = rollout.members[device].phase.unwrap();
                     prop_assert!(phase <= rollout.open, "a later phase's device");
                     prop_assert!(seen[device].reachable);
+                    let answers = self.devices[self.number(device)].answers();
+                    prop_assert!(answers, "{device} hangs, and was let in");
                     let canaries = (0..self.revisions[self.accepted].len()).filter(|number| {
                         self.devices[*number].is_canary
                             && self.changes(*number)
@@ -445,7 +498,7 @@ impl World {
             |_: &DeviceId, member: &Member| matches!(member.place, Place::Failed { .. });
         let reasons = |because: &str| -> Result<(), TestCaseError> {
             prop_assert!(!because.is_empty(), "{standing:?}");
-            let away = because.contains("do not answer");
+            let away = because.contains("do not answer") || because.contains("are silent");
             let marked = because.contains("not tried again");
             prop_assert!(!away || waiting(&is_away), "{standing:?}");
             prop_assert!(!marked || waiting(&is_marked), "{standing:?}");
