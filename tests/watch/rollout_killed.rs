@@ -18,6 +18,11 @@ const BETWEEN: Duration = Duration::from_millis(300);
 const UNDER_WAY: usize = 5;
 /// So long a daemon is given to change anything: it may have to wait for a soak.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// A step takes so long where a kill is to meet the middle of many replaces.
+const PACE: Duration = Duration::from_millis(300);
+const KILLS_IN_THE_MIDDLE: usize = 3;
+/// So many down at a time are near enough to the limit for their count to say something of it.
+const MANY: usize = UNAVAILABLE * 3 / 4;
 /// A limit against hanging.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -55,8 +60,13 @@ fn have(controls: &[Control], newest: usize) -> usize {
     present(controls).filter(|(_, control)| runs(control) == Some(newest)).count()
 }
 
-/// Whether the rollout was under way.
-fn kill_and_count(place: &Place, daemon: Daemon, controls: &[Control], newest: usize) -> bool {
+/// Whether the rollout was under way, and how many devices were down or in a replace.
+fn kill_and_count(
+    place: &Place,
+    daemon: Daemon,
+    controls: &[Control],
+    newest: usize,
+) -> (bool, usize) {
     daemon.kill();
     let all: Vec<Option<usize>> = (0..DEVICES)
         .map(|number| if is_away(number) { Some(1) } else { runs(&controls[number]) })
@@ -64,7 +74,28 @@ fn kill_and_count(place: &Place, daemon: Daemon, controls: &[Control], newest: u
     assert_eq!(violation(place, &all, newest), None, "what the kill left behind");
     let down = unavailable(controls);
     assert!(down <= UNAVAILABLE, "{down} devices are down or in a replace");
-    have(controls, newest) > 0 && !is_done(place)
+    (have(controls, newest) > 0 && !is_done(place), down)
+}
+
+/// A replace takes time here, and what is killed is in the middle of many: else nobody would see how many there are at once.
+fn kill_in_the_middle(place: &Place, controls: &[Control], newest: usize) {
+    let set_pace = |pace: Duration| {
+        present(controls).for_each(|(_, control)| control.set_pace(pace).expect("simulated"));
+    };
+    set_pace(PACE);
+    let mut most = 0;
+    for _ in 0..KILLS_IN_THE_MIDDLE {
+        let before = have(controls, newest);
+        let daemon = place.watch(&[]);
+        let begun = Instant::now();
+        while have(controls, newest) == before || unavailable(controls) < MANY {
+            assert!(begun.elapsed() < LONGEST, "{MANY} replaces at once never came, {most} did");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        most = most.max(kill_and_count(place, daemon, controls, newest).1);
+    }
+    assert!(most >= MANY, "{most} at once say nothing of the limit");
+    set_pace(Duration::ZERO);
 }
 
 #[test]
@@ -92,7 +123,7 @@ fn a_process_that_is_killed_twenty_times_keeps_every_limit() {
     until("the first commit", &|| controls.iter().all(|control| runs(control) == Some(1)));
     daemon.kill();
     for (number, control) in controls.iter().enumerate() {
-        for tag in 2..=4 {
+        for tag in 2..=5 {
             if fails(number) {
                 control.behave(&format!("web:{tag}"), Behaviour::BadCommand).expect("simulated");
             }
@@ -119,10 +150,13 @@ fn a_process_that_is_killed_twenty_times_keeps_every_limit() {
             place.commit(&[("deployments/base.toml", &base(newest))]);
             std::thread::sleep(Duration::from_millis(300));
         }
-        under_way += usize::from(kill_and_count(&place, daemon, &controls, newest));
+        under_way += usize::from(kill_and_count(&place, daemon, &controls, newest).0);
     }
     assert_eq!(newest, 4);
     assert!(under_way >= UNDER_WAY, "{under_way} kills met a change under way");
+    newest += 1;
+    place.commit(&[("deployments/base.toml", &base(newest))]);
+    kill_in_the_middle(&place, &controls, newest);
     let daemon = place.watch(&[]);
     let has = |number: usize| {
         let wanted = if fails(number) { 1 } else { newest };

@@ -147,6 +147,14 @@ impl Control {
         self.engine.interference().delay = delay;
     }
 
+    /// Every step takes so long, in real time; also for whoever else opens the engine's file.
+    ///
+    /// # Errors
+    /// As [`Control::behave`].
+    pub fn set_pace(&self, pace: Duration) -> Result<(), EngineError> {
+        self.engine.change(|w| w.pace = u64::try_from(pace.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// All calls so far, with what they were about.
     pub fn calls(&self) -> Vec<(CallKind, String)> {
         self.engine.interference().calls.clone()

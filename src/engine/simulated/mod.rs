@@ -28,7 +28,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use world::World;
 
 /// An engine of which nothing is real.
@@ -118,8 +118,12 @@ impl Simulated {
         effect: impl FnOnce() -> Result<T, EngineError> + Send,
     ) -> Result<T, EngineError> {
         let (fault, delay) = self.interference().arrive(kind, subject.clone());
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        let pace = match kind {
+            CallKind::Step(_) => Duration::from_millis(self.look(|world| world.pace)?),
+            _ => Duration::ZERO,
+        };
+        if !(delay + pace).is_zero() {
+            tokio::time::sleep(delay + pace).await;
         }
         let device = &self.inner.device;
         let unreachable = |words: &str| {

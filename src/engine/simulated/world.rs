@@ -38,6 +38,9 @@ pub(super) struct World {
     /// Ports that the engine takes for published, and that nobody publishes.
     #[serde(default)]
     pub(super) leaked: BTreeSet<u16>,
+    /// Every step takes so long in real time, in milliseconds: a change has a middle then, also in another process.
+    #[serde(default)]
+    pub(super) pace: u64,
     /// What happened since it was last told.
     #[serde(skip)]
     pub(super) happened: Vec<EngineEvent>,
@@ -204,6 +207,7 @@ impl World {
             published: BTreeMap::new(),
             occupied: BTreeSet::new(),
             leaked: BTreeSet::new(),
+            pace: 0,
             happened: Vec::new(),
         }
     }
