@@ -67,13 +67,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             .help("`[rollout]` in fleet.toml makes one of every commit that changes devices"));
     };
     // What makes no sense is said here and now, not by the daemon in its log; after what was told before.
-    for before in store.rollout_orders()? {
+    let before = store.rollout_orders()?;
+    for before in &before {
         if let Some(order) = Order::parse(&before.order) {
             let _ = rollout.obey(order, "");
         }
     }
     rollout.obey(order, "").map_err(|error| {
-        Failure::new(format!("`{}` makes no sense now: {error}", order.as_str()))
+        let refused = Failure::new(format!("`{}` makes no sense now: {error}", order.as_str()));
+        match before.is_empty() {
+            true => refused,
+            false => refused
+                .help("`hoist rollout status` shows what was told before and is not done yet"),
+        }
     })?;
     let reason = told.reason.clone();
     let order = order.as_str().to_owned();

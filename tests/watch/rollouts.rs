@@ -185,6 +185,7 @@ fn people_pause_promote_abort_and_retry() {
     assert!(shown.contains("  told and not done yet: abort, "), "{shown}");
     let (done, words) = order(&place, "pause");
     assert!(!done && words.contains("it has gone back already"), "after what was told: {words}");
+    assert!(words.contains("shows what was told before and is not done yet"), "{words}");
     let _daemon = place.watch(&[]);
     place.until("it is done first of all", || {
         state(&place) == "rolled back" && all_have(&place, &ALL, "web:1")
