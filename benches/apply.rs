@@ -14,9 +14,11 @@ use hoist::engine::docker::Docker;
 use hoist::engine::simulated::Simulated;
 use hoist::engine::{Engine, Wanted};
 use hoist::fleet::{FileTree, Fleet};
-use hoist::model::{DeviceId, EngineAddress, Facts, Hash, Timestamp};
+use hoist::model::{DeviceId, EngineAddress, Hash, Timestamp};
 use hoist::plan::DeviceMemory;
-use hoist::reconcile::{Consents, Gate, RunInput, SurveyInput, Writes, run_and_record, survey};
+use hoist::reconcile::{
+    Consents, Gate, RunInput, SurveyInput, Writes, held_facts, run_and_record, survey,
+};
 use hoist::resolve::{Resolution, check};
 use hoist::review::fleet_digest;
 use hoist::source::read_folder;
@@ -395,6 +397,7 @@ async fn pass(
     (stored, memories): Known<'_>,
     now: Timestamp,
 ) {
+    let facts = held_facts(stored, now);
     let made = survey(&SurveyInput {
         fleet,
         resolution,
@@ -405,7 +408,7 @@ async fn pass(
         memories,
         control: store.control(),
         gate,
-        facts: &Facts::none(),
+        facts: &facts,
         resync: false,
         recorded: None,
         paused: &BTreeMap::new(),

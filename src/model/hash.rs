@@ -102,16 +102,60 @@ pub fn module_hashes(module: &Module, routes: &BTreeMap<RouteName, Route>) -> Mo
     }
 }
 
+/// A manifest with its hashes, which many compare by: they are worked out once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HashedManifest {
+    manifest: Manifest,
+    modules: BTreeMap<ModuleName, ModuleHashes>,
+    whole: Hash,
+}
+
+impl HashedManifest {
+    /// Works out the hashes of a manifest.
+    pub fn of(manifest: Manifest) -> Self {
+        let modules = hashes_of_modules(&manifest);
+        let whole = whole_hash(&manifest, &modules);
+        Self { manifest, modules, whole }
+    }
+
+    /// The hash over everything that it says, as [`manifest_hash`] has it.
+    pub fn hash(&self) -> &Hash {
+        &self.whole
+    }
+
+    /// Its modules, each with its hashes.
+    pub fn hashed_modules(&self) -> impl Iterator<Item = (&ModuleName, &Module, &ModuleHashes)> {
+        let modules = self.manifest.modules.iter().zip(self.modules.values());
+        modules.map(|((name, module), hashes)| (name, module, hashes))
+    }
+}
+
+impl std::ops::Deref for HashedManifest {
+    type Target = Manifest;
+
+    fn deref(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+fn hashes_of_modules(manifest: &Manifest) -> BTreeMap<ModuleName, ModuleHashes> {
+    let hashes = |module| module_hashes(module, &manifest.routes);
+    manifest.modules.iter().map(|(name, module)| (name.clone(), hashes(module))).collect()
+}
+
 /// One hash over everything that a manifest says: two are equal exactly when nothing differs.
 pub fn manifest_hash(manifest: &Manifest) -> Hash {
+    whole_hash(manifest, &hashes_of_modules(manifest))
+}
+
+fn whole_hash(manifest: &Manifest, hashes: &BTreeMap<ModuleName, ModuleHashes>) -> Hash {
     let Manifest { device, cohort: _, modules, routes } = manifest;
     let mut e = Encoder::new("hoist manifest");
     e.text(device.as_str());
     e.number(modules.len() as u64);
-    for (name, module) in modules {
+    for ((name, module), hashes) in modules.iter().zip(hashes.values()) {
         e.text(name.as_str());
-        let hashes = module_hashes(module, routes);
-        for hash in [hashes.spec, hashes.settings, hashes.twin] {
+        for hash in [&hashes.spec, &hashes.settings, &hashes.twin] {
             e.text(hash.as_str());
         }
         encode_unhashed(module, &mut e);

@@ -31,7 +31,9 @@ pub use deployment::{
 pub use device::{Device, Facts};
 pub use devices::Devices;
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
-pub use hash::{Hash, HashOfTexts, ModuleHashes, cohort_hash, manifest_hash, module_hashes};
+pub use hash::{
+    Hash, HashOfTexts, HashedManifest, ModuleHashes, cohort_hash, manifest_hash, module_hashes,
+};
 pub use manifest::{
     Cohort, Manifest, manifest_table, module_table, route_value, short_module_table,
 };

@@ -7,12 +7,12 @@ use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
 use super::works::Works;
 use super::{
-    Block, DeviceMemory, DevicePlan, DeviceState, KnownEngine, ModuleMemory, PlanAction,
-    PlanReason, Purpose, RememberedContainer, Step,
+    Block, ControlMemory, DeviceMemory, DevicePlan, DeviceState, KnownEngine, ModuleMemory,
+    PlanAction, PlanReason, Purpose, RememberedContainer, Step,
 };
 use crate::model::{
-    ContainerState, DeviceId, FleetName, Hash, ImageReference, Manifest, Module, ModuleName,
-    Observation, ObservedContainer, PullPolicy, SecretName, label,
+    ContainerState, DeviceId, FleetName, Hash, HashedManifest, ImageReference, Manifest, Module,
+    ModuleName, Observation, ObservedContainer, PullPolicy, SecretName, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct PlanInput<'a> {
     /// Its former ids.
     pub device_formerly: &'a [DeviceId],
     /// What is to be in force; `None` where nothing is known.
-    pub manifest: Option<Arc<Manifest>>,
+    pub manifest: Option<Arc<HashedManifest>>,
     /// Whether no deployment targets it, so that what it has stays in force.
     pub retained: bool,
     /// Whether the manifest is what was in force before, and not what the fleet's files say.
@@ -64,78 +64,116 @@ pub struct Consent {
     pub take_over: bool,
 }
 
-/// Plans one device.
+/// What the engine is asked besides its list, where the plan depends on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Whether it has these images: of modules for which a container will be made.
+    pub images: Vec<String>,
+    /// Which ids its networks have: a container that is down can be started only on the very networks that it was
+    /// made on.
+    pub network_ids: bool,
+}
+
+/// Plans one device by what is known.
 pub fn plan_device(input: &PlanInput<'_>) -> DevicePlan {
-    let mut plan = DevicePlan::idle(input.device.clone(), DeviceState::Observed);
-    plan.manifest.clone_from(&input.manifest);
-    plan.retained = input.retained;
-    plan.fingerprint = Some(fingerprint(input.observation));
-    plan.kept_memory = input.memory.clone();
-    if let Some(words) = super::whose_engine::why_not_touched(input) {
-        plan.state = DeviceState::Held { code: 409, words };
-        return plan;
-    }
-    let Some(manifest) = &input.manifest else { return plan };
-    let control = input.memory.control.after_looking(input);
-    if let Some(words) = control.why_stopped(input.device) {
-        plan.state = DeviceState::Held { code: 409, words };
-        plan.kept_memory.control = control;
-        return plan;
-    }
-    let sorted = Sorted::of(input);
-    let decided = decide_all(input, manifest, &sorted);
-    let mut works = Works::default();
-    let drafts = with_images(input, decided.drafts, &mut works);
-    plan.blocked = decided.blocked;
-    plan.specs = decided.specs;
-    let names = manifest.modules.keys().cloned().collect();
-    let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
-    plan.adopts = sorted.adopted(&drafts);
-    let networks = works.networks(input, &drafts);
-    let early = works.early_stops(&drafts, manifest, &sorted);
-    works.stages(&drafts, &networks, &sorted);
-    works.restarts(&early);
-    works.instead();
-    if plan.blocked.is_empty() {
-        works.removals(manifest, &sorted);
-        works.unused_networks(input, manifest);
-    } else {
-        plan.held_back = sorted.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
-    }
-    let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
-    plan.works = works.list;
-    plan.kept_memory = DeviceMemory {
-        containers: decided.kept,
-        networks: Some(known_networks(input).into_iter().collect()),
-        modules: decided.memories,
-        adopting: adoption::remembered(input, &plan),
-        control,
-        checked,
+    Begun::with(input).map_or_else(|idle| *idle, Begun::plan)
+}
+
+/// Plans one device, if what is known is enough for that.
+///
+/// # Errors
+/// What has to be asked before.
+pub fn plan_or_ask(input: &PlanInput<'_>) -> Result<DevicePlan, Questions> {
+    let begun = match Begun::with(input) {
+        Err(idle) => return Ok(*idle),
+        Ok(begun) => begun,
     };
-    plan.due = decided.due.into_iter().chain(due).min();
-    plan
+    let questions = begun.questions();
+    // Nearly every look at a device that is as it should be has nothing more to ask.
+    if questions == Questions::default() { Ok(begun.plan()) } else { Err(questions) }
 }
 
-/// Images of modules for which a container will be made; whether the engine has them is asked before the
-/// plan is made.
-pub fn images_wanted(input: &PlanInput<'_>) -> Vec<String> {
-    let Some(manifest) = &input.manifest else { return Vec::new() };
-    let decided = decide_all(input, manifest, &Sorted::of(input));
-    let images: BTreeSet<String> = decided
-        .drafts
-        .iter()
-        .filter(|draft| draft.decision.needs_image || may_need_another(input, draft))
-        .map(|draft| draft.module.image.clone())
-        .collect();
-    images.into_iter().collect()
+/// A device's plan in the making: what is to be done about each module is decided.
+struct Begun<'a> {
+    input: &'a PlanInput<'a>,
+    manifest: &'a HashedManifest,
+    plan: DevicePlan,
+    control: ControlMemory,
+    sorted: Sorted<'a>,
+    decided: DecidedAll<'a>,
 }
 
-/// Whether the ids of the engine's networks decide something: a container that is down can be started only
-/// on the very networks that it was made on.
-pub fn network_ids_wanted(input: &PlanInput<'_>) -> bool {
-    let Some(manifest) = &input.manifest else { return false };
-    let decided = decide_all(input, manifest, &Sorted::of(input));
-    decided.drafts.iter().any(|draft| may_need_another(input, draft))
+impl<'a> Begun<'a> {
+    /// Decides, or says why there is nothing to decide.
+    fn with(input: &'a PlanInput<'a>) -> Result<Self, Box<DevicePlan>> {
+        let mut plan = DevicePlan::idle(input.device.clone(), DeviceState::Observed);
+        plan.manifest.clone_from(&input.manifest);
+        plan.retained = input.retained;
+        plan.fingerprint = Some(fingerprint(input.observation));
+        if let Some(words) = super::whose_engine::why_not_touched(input) {
+            plan.state = DeviceState::Held { code: 409, words };
+            plan.kept_memory = input.memory.clone();
+            return Err(Box::new(plan));
+        }
+        let Some(manifest) = input.manifest.as_deref() else {
+            plan.kept_memory = input.memory.clone();
+            return Err(Box::new(plan));
+        };
+        let control = input.memory.control.after_looking(input);
+        if let Some(words) = control.why_stopped(input.device) {
+            plan.state = DeviceState::Held { code: 409, words };
+            plan.kept_memory = DeviceMemory { control, ..input.memory.clone() };
+            return Err(Box::new(plan));
+        }
+        let sorted = Sorted::of(input);
+        let decided = decide_all(input, manifest, &sorted);
+        Ok(Self { input, manifest, plan, control, sorted, decided })
+    }
+
+    fn questions(&self) -> Questions {
+        let Self { input, decided, .. } = self;
+        let drafts = || decided.drafts.iter();
+        let network_ids = drafts().any(|draft| may_need_another(input, draft));
+        let images: BTreeSet<&String> = drafts()
+            .filter(|draft| draft.decision.needs_image || may_need_another(input, draft))
+            .map(|draft| &draft.module.image)
+            .collect();
+        Questions { images: images.into_iter().cloned().collect(), network_ids }
+    }
+
+    fn plan(self) -> DevicePlan {
+        let Self { input, manifest, mut plan, control, sorted, decided } = self;
+        let mut works = Works::default();
+        let drafts = with_images(input, decided.drafts, &mut works);
+        plan.blocked = decided.blocked;
+        plan.specs = decided.specs;
+        let names = manifest.modules.keys().cloned().collect();
+        let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
+        plan.adopts = sorted.adopted(&drafts);
+        let networks = works.networks(input, &drafts);
+        let early = works.early_stops(&drafts, manifest, &sorted);
+        works.stages(&drafts, &networks, &sorted);
+        works.restarts(&early);
+        works.instead();
+        if plan.blocked.is_empty() {
+            works.removals(manifest, &sorted);
+            works.unused_networks(input, manifest);
+        } else {
+            plan.held_back = sorted.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
+        }
+        let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
+        plan.works = works.list;
+        plan.kept_memory = DeviceMemory {
+            containers: decided.kept,
+            networks: Some(known_networks(input).into_iter().collect()),
+            modules: decided.memories,
+            adopting: adoption::remembered(input, &plan),
+            control,
+            checked,
+        };
+        plan.due = decided.due.into_iter().chain(due).min();
+        plan
+    }
 }
 
 fn may_need_another(input: &PlanInput<'_>, draft: &Draft<'_>) -> bool {
@@ -250,7 +288,7 @@ struct DecidedAll<'a> {
 
 fn decide_all<'a>(
     input: &PlanInput<'_>,
-    manifest: &'a Manifest,
+    manifest: &'a HashedManifest,
     sorted: &Sorted<'_>,
 ) -> DecidedAll<'a> {
     let mut all = DecidedAll {
@@ -263,7 +301,7 @@ fn decide_all<'a>(
     };
     let none = Owned::default();
     let others_go = !sorted.unwanted(manifest).is_empty();
-    for (name, module) in &manifest.modules {
+    for (name, module, hashes) in manifest.hashed_modules() {
         let owned = sorted.ours.get(name.as_str()).unwrap_or(&none);
         let decided = decide(&ModuleInput {
             fleet: input.fleet,
@@ -275,7 +313,8 @@ fn decide_all<'a>(
             memory: input.memory,
             foreign: &sorted.foreign,
             doubtful: sorted.doubtful(input, name),
-            manifest,
+            routes: &manifest.routes,
+            hashes,
             name,
             module,
             owned,

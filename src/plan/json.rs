@@ -45,7 +45,7 @@ fn device_json(plan: &DevicePlan) -> Json {
         "reason": reason,
         "retained": retained,
         "held": held,
-        "manifest": manifest.as_ref().map(|m| crate::model::manifest_hash(m).to_string()),
+        "manifest": manifest.as_ref().map(|manifest| manifest.hash().to_string()),
         "fingerprint": fingerprint.as_ref().map(ToString::to_string),
         "blocked": blocked.iter().map(|(name, block)| json!({
             "module": name.as_str(), "code": block.code(), "reason": block.to_string(),

@@ -29,7 +29,7 @@ mod works;
 
 pub use adoption::TakenOver;
 pub use control::{ControlMemory, MadeLast};
-pub use device::{Consent, PlanInput, images_wanted, network_ids_wanted, plan_device};
+pub use device::{Consent, PlanInput, Questions, plan_device, plan_or_ask};
 pub use image_check::checked_at;
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
@@ -44,7 +44,7 @@ pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 pub use whose_engine::KnownEngine;
 
-use crate::model::{DeviceId, Hash, Manifest, ModuleName, Timestamp};
+use crate::model::{DeviceId, Hash, HashedManifest, ModuleName, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub struct DevicePlan {
     /// Whether anything can be done at all.
     pub state: DeviceState,
     /// What is to be in force; `None` where nothing is known.
-    pub manifest: Option<Arc<Manifest>>,
+    pub manifest: Option<Arc<HashedManifest>>,
     /// Whether no deployment targets it, so that what it has stays in force.
     pub retained: bool,
     /// What is to be done; each names only works before it.

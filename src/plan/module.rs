@@ -10,8 +10,8 @@ use super::{
     Starts, Step, Undo,
 };
 use crate::model::{
-    ContainerState, EnvValue, FleetName, Hash, Manifest, Module, ModuleHashes, ModuleName,
-    ObservedContainer, PullPolicy, SecretName, Status, label, module_hashes,
+    ContainerState, EnvValue, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer,
+    PullPolicy, Route, RouteName, SecretName, Status, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,8 @@ pub(super) struct ModuleInput<'a> {
     pub(super) foreign: &'a [&'a ObservedContainer],
     /// Those of them that bear this module's labels without their image bearing them.
     pub(super) doubtful: Vec<&'a ObservedContainer>,
-    pub(super) manifest: &'a Manifest,
+    pub(super) routes: &'a BTreeMap<RouteName, Route>,
+    pub(super) hashes: &'a ModuleHashes,
     pub(super) name: &'a ModuleName,
     pub(super) module: &'a Module,
     pub(super) owned: &'a Owned<'a>,
@@ -102,16 +103,14 @@ pub(super) struct Decided {
 
 /// Decides on one module.
 pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
-    let hashes = module_hashes(input.module, &input.manifest.routes);
-    let (spec, lacks) = match spec_label(input, &hashes) {
+    let (spec, lacks) = match spec_label(input) {
         Ok(spec) => (Some(spec), None),
         Err(block) => (None, Some(block)),
     };
     let memory = input.memory.modules.get(input.name).cloned().unwrap_or_default();
     let mut draft = Draft {
         input,
-        spec: spec.clone().unwrap_or_else(|| hashes.spec.clone()),
-        hashes,
+        spec: spec.clone().unwrap_or_else(|| input.hashes.spec.clone()),
         out: Decision::empty(),
         memory,
         block: None,
@@ -141,8 +140,8 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
 
 /// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
 /// value makes a new container though no text of it is anywhere.
-fn spec_label(input: &ModuleInput<'_>, hashes: &ModuleHashes) -> Result<Hash, Block> {
-    let mut texts = vec![hashes.spec.as_str().to_owned()];
+fn spec_label(input: &ModuleInput<'_>) -> Result<Hash, Block> {
+    let mut texts = vec![input.hashes.spec.as_str().to_owned()];
     for value in input.module.env.values() {
         if let EnvValue::Secret(name) = value {
             match input.secrets.get(name) {
@@ -157,7 +156,7 @@ fn spec_label(input: &ModuleInput<'_>, hashes: &ModuleHashes) -> Result<Hash, Bl
         }
     }
     if texts.len() == 1 {
-        return Ok(hashes.spec.clone());
+        return Ok(input.hashes.spec.clone());
     }
     Ok(Hash::of_texts("hoist spec with secrets", texts.iter().map(String::as_str)))
 }
@@ -184,7 +183,6 @@ impl Decision {
 /// A decision in the making.
 pub(super) struct Draft<'a> {
     pub(super) input: &'a ModuleInput<'a>,
-    pub(super) hashes: ModuleHashes,
     pub(super) spec: Hash,
     pub(super) out: Decision,
     pub(super) memory: ModuleMemory,
@@ -413,8 +411,8 @@ impl<'a> Draft<'a> {
 
     pub(super) fn as_remembered(&self, twin_version: u64) -> RememberedContainer {
         RememberedContainer {
-            settings: settings_to_remember(self.input.module, &self.hashes.settings),
-            twin: self.hashes.twin.clone(),
+            settings: settings_to_remember(self.input.module, &self.input.hashes.settings),
+            twin: self.input.hashes.twin.clone(),
             twin_version,
             replaced_at: None,
             policy: None,
@@ -435,19 +433,21 @@ impl<'a> Draft<'a> {
     fn kept(&self, current: Option<&ObservedContainer>) -> Vec<(String, RememberedContainer)> {
         let mut kept = Vec::new();
         let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
-        let mut keep = |container: &ObservedContainer, fresh: RememberedContainer| {
+        let mut keep = |container: &ObservedContainer, version, replaced_at| {
             if !touched.contains(&id(container)) && !self.removes(Some(container)) {
                 let known = self.input.memory.containers.get(&container.id).cloned();
-                kept.push((container.id.clone(), known.unwrap_or(fresh)));
+                let remembered = known.unwrap_or_else(|| RememberedContainer {
+                    replaced_at,
+                    ..self.as_remembered(version)
+                });
+                kept.push((container.id.clone(), remembered));
             }
         };
         if let Some(current) = current {
-            keep(current, self.as_remembered(self.twin_version(current)));
+            keep(current, self.twin_version(current), None);
         }
         if let Some(old) = self.input.owned.old {
-            let mut fresh = self.as_remembered(0);
-            fresh.replaced_at = Some(self.input.now);
-            keep(old, fresh);
+            keep(old, 0, Some(self.input.now));
         }
         kept
     }

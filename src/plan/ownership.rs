@@ -4,7 +4,7 @@
 //! if its labels are complete, for this fleet and device, and either the store knows its id, or its name is
 //! one that we give to that module and its image bears none of our labels.
 
-use crate::model::{ContainerState, Hash, Observation, ObservedContainer, label};
+use crate::model::{ContainerState, Hash, HashOfTexts, Observation, ObservedContainer, label};
 use crate::plan::DeviceMemory;
 use std::collections::BTreeMap;
 
@@ -73,7 +73,8 @@ pub(super) fn is_innocent(image_labels: &BTreeMap<String, String>) -> bool {
 /// What an observation looked like, as far as a plan depends on it. Health, and the moment between two
 /// restarts, are left out: they change by themselves.
 pub fn fingerprint(observation: &Observation) -> Hash {
-    let mut texts = Vec::new();
+    let mut hash = HashOfTexts::new("hoist observation");
+    let mut label = String::new();
     for container in &observation.containers {
         let ObservedContainer { id, name, image_id, labels, state, networks, .. } = container;
         let state = match state {
@@ -84,11 +85,15 @@ pub fn fingerprint(observation: &Observation) -> Hash {
             ContainerState::Removing => "removing",
             ContainerState::Unknown => "unknown",
         };
-        texts.extend([id.clone(), name.clone(), image_id.clone(), state.to_owned()]);
-        texts.extend(labels.iter().map(|(key, value)| format!("{key}={value}")));
-        texts.extend(networks.iter().cloned());
+        [id.as_str(), name, image_id, state].into_iter().for_each(|text| hash.add(text));
+        for (key, value) in labels {
+            label.clear();
+            label.extend([key, "=", value]);
+            hash.add(&label);
+        }
+        networks.iter().for_each(|name| hash.add(name));
     }
-    Hash::of_texts("hoist observation", texts.iter().map(String::as_str))
+    hash.finish()
 }
 
 #[cfg(test)]

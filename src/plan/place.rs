@@ -5,7 +5,7 @@
 
 use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
-use super::module::{Draft, id, is_up};
+use super::module::{Draft, ModuleInput, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
 use super::standing::judge;
@@ -179,8 +179,8 @@ impl Draft<'_> {
         known: Option<&ObservedContainer>,
     ) {
         let version = known.map_or(0, |container| self.twin_version(container)) + 1;
-        let Manifest { routes, .. } = self.input.manifest;
-        let entries = files(self.input.module, routes, version, &self.hashes.twin);
+        let ModuleInput { module, routes, hashes, .. } = self.input;
+        let entries = files(module, routes, version, &hashes.twin);
         self.out.steps.push(Step::WriteFiles { container: container.clone(), entries });
         self.remember(container.clone(), version);
     }

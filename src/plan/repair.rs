@@ -112,15 +112,15 @@ impl Draft<'_> {
             return memory || cpus || detail.restart_policy != wanted_policy(self.input.module);
         }
         let remembered = self.input.memory.containers.get(&current.id);
-        let wanted = settings_to_remember(self.input.module, &self.hashes.settings);
+        let wanted = settings_to_remember(self.input.module, &self.input.hashes.settings);
         remembered.is_some_and(|r| r.settings != wanted)
     }
 
     pub(super) fn twin_differs(&self, current: &ObservedContainer) -> bool {
         let remembered = self.input.memory.containers.get(&current.id);
-        let is_remembered = remembered.is_some_and(|r| r.twin == self.hashes.twin);
+        let is_remembered = remembered.is_some_and(|r| r.twin == self.input.hashes.twin);
         match current.detail.as_ref().map(|detail| &detail.twin) {
-            Some(TwinFile::Ours(seen)) if seen.hash == self.hashes.twin.as_str() => {
+            Some(TwinFile::Ours(seen)) if seen.hash == self.input.hashes.twin.as_str() => {
                 remembered.is_some() && !is_remembered
             }
             Some(TwinFile::Ours(_) | TwinFile::Foreign) => true,

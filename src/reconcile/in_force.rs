@@ -5,7 +5,7 @@
 //! that the device was brought to, by which it is known what was tried. Pure.
 
 use crate::fleet::decode_manifest;
-use crate::model::{Hash, Manifest, Module, ModuleName};
+use crate::model::{Hash, HashedManifest, Manifest, Module, ModuleName};
 use crate::store::InForce;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ pub(super) struct Running<'a> {
 
 /// What is in force.
 pub(super) fn in_force(
-    manifest: &Manifest,
+    manifest: &HashedManifest,
     running: &Running<'_>,
     former: Option<&InForce>,
     revision: &str,
@@ -31,9 +31,9 @@ pub(super) fn in_force(
         let spec = specs.get(name).map(Hash::as_str);
         spec.is_some() && bears.get(name).copied() == spec
     };
-    let brought_to = InForce::of(manifest, revision);
+    let brought_to = |there: &Manifest| InForce::of(there, manifest.hash().clone(), revision);
     if others.is_empty() && manifest.modules.keys().all(is_there) {
-        return brought_to;
+        return brought_to(manifest);
     }
     let former = former.and_then(|former| decode_manifest(&manifest.device, &former.manifest).ok());
     let had = former.map(|former| former.modules).unwrap_or_default();
@@ -46,11 +46,7 @@ pub(super) fn in_force(
     });
     let modules: BTreeMap<ModuleName, Module> =
         wanted.chain(others.iter().filter_map(stays)).collect();
-    if modules == manifest.modules {
-        return brought_to;
-    }
-    let there = InForce::of(&Manifest { modules, ..manifest.clone() }, revision);
-    InForce { manifest_hash: brought_to.manifest_hash, ..there }
+    brought_to(&Manifest { modules, ..Manifest::clone(manifest) })
 }
 
 #[cfg(test)]
@@ -58,12 +54,13 @@ mod tests {
     use super::*;
     use crate::model::DeviceId;
 
-    fn manifest(modules: &[(&str, &str)]) -> Manifest {
+    fn manifest(modules: &[(&str, &str)]) -> HashedManifest {
         let mut text = "base = \"base\"\n".to_owned();
         for (name, image) in modules {
             text.push_str(&format!("[modules.{name}]\nimage = \"{image}\"\n"));
         }
-        decode_manifest(&DeviceId::parse("till").unwrap(), &text).unwrap()
+        let manifest = decode_manifest(&DeviceId::parse("till").unwrap(), &text);
+        HashedManifest::of(manifest.unwrap())
     }
 
     fn name(text: &str) -> ModuleName {
@@ -84,10 +81,13 @@ mod tests {
             specs: &specs,
             others: others.iter().map(|module| name(module)).collect(),
         };
-        let former = former.map(|modules| InForce::of(&manifest(modules), "before"));
+        let former = former.map(|modules| {
+            let former = manifest(modules);
+            InForce::of(&former, former.hash().clone(), "before")
+        });
         let found = in_force(&wanted, &running, former.as_ref(), "now");
         assert_eq!(found.revision, "now");
-        assert_eq!(found.manifest_hash, InForce::of(&wanted, "now").manifest_hash);
+        assert_eq!(found.manifest_hash, *wanted.hash());
         let read = decode_manifest(&wanted.device, &found.manifest).expect("it can be read again");
         read.modules.values().map(|module| module.image.clone()).collect()
     }

@@ -10,8 +10,8 @@ use crate::diagnostic::{Place, Source};
 use crate::engine::{Engine, Wanted};
 use crate::fleet::Fleet;
 use crate::model::{
-    Cohort, DeploymentId, Device, DeviceId, EngineAddress, EngineReport, Manifest, Observation,
-    SecretName, Table, Timestamp, label,
+    Cohort, DeploymentId, Device, DeviceId, EngineAddress, EngineReport, HashedManifest, Manifest,
+    Observation, SecretName, Table, Timestamp, label,
 };
 use crate::plan::{
     Consent, DeviceMemory, DevicePlan, KnownEngine, PlanInput, Purpose, Step, plan_device,
@@ -104,7 +104,7 @@ pub async fn survey_leaving(
     let words = |error: crate::engine::EngineError| error.message;
     let engine = gate.open(device)?;
     let report = engine.facts().await.map_err(words)?;
-    let manifest = Arc::new(empty_manifest(device));
+    let manifest = Arc::new(HashedManifest::of(empty_manifest(device)));
     let details = details_wanted(fleet, device, Some(&manifest), memory, None);
     let networks_of = Some(fleet.name.as_str());
     let wanted = Wanted { details: &details, networks_of, ..Wanted::list_only() };

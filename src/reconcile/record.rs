@@ -24,6 +24,7 @@ use crate::store::{
     StoredDevice, StoredDevices,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -148,31 +149,26 @@ impl RunInput<'_> {
             return self.not_begun(plan);
         }
         let begun = Instant::now();
-        let (run, memory, observation, crossed_by) = if plan.works.is_empty() {
-            (DeviceRun::default(), plan.kept_memory.clone(), seen.observation.clone(), None)
+        let (run, memory, observation, at) = if plan.works.is_empty() {
+            let (memory, observation) =
+                (plan.kept_memory.clone(), Cow::Borrowed(&seen.observation));
+            (DeviceRun::default(), memory, observation, self.later(begun))
         } else {
-            self.run(plan, seen).await?
-        };
-        let at = self.later(begun);
-        let mut memory = memory;
-        if !plan.works.is_empty() {
+            let (run, mut memory, observation, crossed_by) = self.run(plan, seen).await?;
+            let at = self.later(begun);
             learn(plan, &run, &observation, &mut memory, at);
-            learn_made(
-                plan,
-                &run,
-                &self.ours(plan, &observation),
-                self.store.control(),
-                &mut memory,
-                at,
-            );
+            let ours = self.ours(plan, &observation);
+            learn_made(plan, &run, &ours, self.store.control(), &mut memory, at);
             learn_crossing(plan, &run, crossed_by, &mut memory, at.seconds);
-        }
+            (run, memory, Cow::Owned(observation), at)
+        };
         let ours = self.ours(plan, &observation);
-        let former = self.before.get(&plan.device).map(|d| d.modules.clone()).unwrap_or_default();
+        let none = BTreeMap::new();
+        let former = self.before.get(&plan.device).map_or(&none, |d| &d.modules);
         let reports = match plan.state {
             DeviceState::Observed => {
                 let secrets = &seen.secrets.values;
-                read_reports(seen.engine.as_ref(), &ours, &former, secrets, at.seconds).await
+                read_reports(seen.engine.as_ref(), &ours, former, secrets, at.seconds).await
             }
             DeviceState::Pending(_) | DeviceState::Paused(_) | DeviceState::Held { .. } => {
                 BTreeMap::new()
@@ -346,19 +342,15 @@ impl RunInput<'_> {
         Ok(stored)
     }
 
-    /// The moments since which its status and its facts are as they are stay; and whether it is to be written.
+    /// The moment since which its status is as it is stays; and whether it is to be written.
     fn against_before(&self, mut stored: StoredDevice) -> (StoredDevice, bool) {
         let Some(former) = self.before.get(&stored.device) else { return (stored, true) };
         if former.status.code == stored.status.code {
             stored.status.since = former.status.since;
         }
-        if let (Some(facts), Some(known)) = (&mut stored.facts, &former.facts)
-            && facts.reported == known.reported
-        {
-            facts.since = known.since;
-        }
-        let seen_then = StoredDevice { last_contact: former.last_contact, ..stored.clone() };
-        let is_news = matches!(self.writes, Writes::All) || **former != seen_then;
+        let seen = std::mem::replace(&mut stored.last_contact, former.last_contact);
+        let is_news = matches!(self.writes, Writes::All) || **former != stored;
+        stored.last_contact = seen;
         (stored, is_news)
     }
 

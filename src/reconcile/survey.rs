@@ -5,13 +5,12 @@ use crate::diagnostic::{Code, Level};
 use crate::engine::{Engine, EngineError, Wanted};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{
-    ContainerState, Device, DeviceId, EngineReport, Facts, Hash, Manifest, Observation,
-    ObservedContainer, Timestamp, label, module_hashes,
+    ContainerState, Device, DeviceId, EngineReport, Facts, Hash, HashedManifest, Manifest,
+    Observation, ObservedContainer, Timestamp, label,
 };
 use crate::plan::{
-    Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput,
-    carries_our_labels, images_wanted, network_ids_wanted, plan_device, port_conflict,
-    settings_to_remember,
+    Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput, Questions,
+    carries_our_labels, plan_device, plan_or_ask, port_conflict, settings_to_remember,
 };
 use crate::resolve::Resolution;
 use crate::store::StoredDevices;
@@ -160,8 +159,8 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
         }
         Ok((report, observation)) => {
             let reported = input.facts.reported(device);
-            let secrets =
-                input.gate.secrets(input.fleet, device, &reported, manifest.as_deref()).await;
+            let wanted = manifest.as_deref().map(|manifest| &**manifest);
+            let secrets = input.gate.secrets(input.fleet, device, &reported, wanted).await;
             let stored = input.stored.get(&device.id);
             let mut plan_input = PlanInput {
                 fleet: &input.fleet.name,
@@ -186,24 +185,21 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
                 consent: input.consents.of(&device.id),
                 now: input.now.seconds,
             };
-            let images = images_wanted(&plan_input);
-            let network_ids = network_ids_wanted(&plan_input);
-            // Nearly every look of a device that is as it should be ends here, with nothing more to ask.
-            let more = if images.is_empty() && !network_ids {
-                None
-            } else {
-                let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
-                match engine.observe(&wanted).await {
-                    Err(error) => return (idle(DeviceState::Pending(error.message)), None),
-                    Ok(Observation { images, network_ids, .. }) => {
-                        Some(Observation { images, network_ids, ..observation.clone() })
-                    }
+            let (plan, more) = match plan_or_ask(&plan_input) {
+                Ok(plan) => (plan, None),
+                Err(Questions { images, network_ids }) => {
+                    let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
+                    let Observation { images, network_ids, .. } =
+                        match engine.observe(&wanted).await {
+                            Ok(answers) => answers,
+                            Err(error) => return (idle(DeviceState::Pending(error.message)), None),
+                        };
+                    let more = Observation { images, network_ids, ..observation.clone() };
+                    plan_input.observation = &more;
+                    (plan_device(&plan_input), Some(more))
                 }
             };
-            if let Some(more) = &more {
-                plan_input.observation = more;
-            }
-            let plan = DevicePlan { held, ..plan_device(&plan_input) };
+            let plan = DevicePlan { held, ..plan };
             let observation = more.unwrap_or(observation);
             (plan, Some(Seen { engine, report, observation, secrets }))
         }
@@ -213,7 +209,7 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
 /// What should be in force.
 struct WantedManifest {
     /// `None` where nothing is known.
-    manifest: Option<Arc<Manifest>>,
+    manifest: Option<Arc<HashedManifest>>,
     /// Whether no base targets it, so that it is the last one it had.
     retained: bool,
     /// Why it is the last one it had, although one is wanted that can't be made.
@@ -231,7 +227,7 @@ fn wanted_manifest(input: &SurveyInput<'_>, device: &Device) -> Result<WantedMan
         let decoded = stored.map(|stored| decode_manifest(&device.id, &stored.manifest));
         match decoded {
             None => Ok(None),
-            Some(Ok(manifest)) => Ok(Some(Arc::new(manifest))),
+            Some(Ok(manifest)) => Ok(Some(Arc::new(HashedManifest::of(manifest)))),
             Some(Err(_)) => Err("the manifest that it had can't be read from the store".to_owned()),
         }
     };
@@ -245,7 +241,7 @@ fn wanted_manifest(input: &SurveyInput<'_>, device: &Device) -> Result<WantedMan
     match input.resolution.manifest(input.fleet, &device.id) {
         Some(Ok(manifest)) => match conflict(input.fleet, &manifest) {
             None => {
-                let manifest = Some(Arc::new(manifest));
+                let manifest = Some(Arc::new(HashedManifest::of(manifest)));
                 Ok(WantedManifest { manifest, retained: false, held: None })
             }
             Some(words) => held(words),
@@ -274,7 +270,7 @@ async fn observe(
     input: &SurveyInput<'_>,
     device: &Device,
     engine: &dyn Engine,
-    manifest: Option<&Arc<Manifest>>,
+    manifest: Option<&Arc<HashedManifest>>,
     memory: &DeviceMemory,
 ) -> Result<(EngineReport, Observation), EngineError> {
     let last_seen = input.stored.get(&device.id).and_then(|stored| stored.last_contact);
@@ -316,18 +312,19 @@ pub(super) fn names(fleet: &Fleet, device: &Device) -> (Vec<String>, Vec<String>
 pub(super) fn details_wanted(
     fleet: &Fleet,
     device: &Device,
-    manifest: Option<&Manifest>,
+    manifest: Option<&HashedManifest>,
     memory: &DeviceMemory,
     since: Option<i64>,
 ) -> impl Fn(&ObservedContainer) -> bool + Send + Sync + use<> {
     let (fleets, devices) = names(fleet, device);
     let settings: BTreeMap<String, Hash> = manifest
         .map(|manifest| {
-            let hash = |module| {
-                let hashes = module_hashes(module, &manifest.routes);
-                settings_to_remember(module, &hashes.settings)
-            };
-            manifest.modules.iter().map(|(name, m)| (name.to_string(), hash(m))).collect()
+            let modules = manifest.hashed_modules();
+            modules
+                .map(|(name, module, hashes)| {
+                    (name.to_string(), settings_to_remember(module, &hashes.settings))
+                })
+                .collect()
         })
         .unwrap_or_default();
     let has_manifest = manifest.is_some();

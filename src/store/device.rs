@@ -179,12 +179,12 @@ impl Store {
             }
         };
         let facts = match (row.facts, row.facts_since) {
-            (Some(text), Some(seconds)) => Some(ReportedFacts {
+            (Some(text), Some(seconds)) => Some(Arc::new(ReportedFacts {
                 reported: serde_json::from_str(&text)
                     .map_err(|error| self.damaged(format!("facts are no JSON: {error}")))?,
                 since: Timestamp { seconds },
                 held: self.held_facts(row.facts_held.as_deref())?,
-            }),
+            })),
             _ => None,
         };
         Ok(StoredDevice {
@@ -361,7 +361,7 @@ pub(super) fn record(transaction: &Connection, device: &StoredDevice) -> rusqlit
             last_contact.map(|moment| moment.seconds),
             facts.as_ref().map(|facts| facts.reported.to_string()),
             facts.as_ref().map(|facts| facts.since.seconds),
-            facts.as_ref().map(held_text),
+            facts.as_deref().map(held_text),
             departed.map(|moment| moment.seconds),
             engine.map(|(address, _)| address),
             engine.and_then(|(_, tls)| tls.as_ref()),
@@ -498,7 +498,7 @@ mod tests {
                 },
             )]
             .into(),
-            facts: Some(ReportedFacts {
+            facts: Some(Arc::new(ReportedFacts {
                 reported: serde_json::json!({"os": "linux", "cpus": 4}),
                 since: Timestamp { seconds: at },
                 held: [(
@@ -510,7 +510,7 @@ mod tests {
                     },
                 )]
                 .into(),
-            }),
+            })),
             departed: None,
         }
     }
@@ -575,7 +575,8 @@ mod tests {
         store.record_device(&device("a", 20)).unwrap();
         assert_eq!(since(), (10, Some(10)));
         let mut changed = device("a", 30);
-        changed.facts.as_mut().unwrap().reported = serde_json::json!({"os": "other"});
+        Arc::make_mut(changed.facts.as_mut().unwrap()).reported =
+            serde_json::json!({"os": "other"});
         store.record_device(&changed).unwrap();
         assert_eq!(since(), (10, Some(30)));
         changed.status =

@@ -1,7 +1,7 @@
 //! What is recorded of a device, as plain data.
 
 use crate::fleet::print_manifest;
-use crate::model::{DeploymentId, DeviceId, Hash, Manifest, ModuleName, Timestamp, manifest_hash};
+use crate::model::{DeploymentId, DeviceId, Hash, Manifest, ModuleName, Timestamp};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,17 +29,17 @@ pub struct StoredDevice {
     /// Its modules as they were last seen.
     pub modules: BTreeMap<ModuleName, ModuleStanding>,
     /// What it reports; `None` if it never did.
-    pub facts: Option<ReportedFacts>,
+    pub facts: Option<Arc<ReportedFacts>>,
     /// Since when no file of the fleet has it, if none has; it is listed for 30 days.
     pub departed: Option<Timestamp>,
 }
 
 impl InForce {
-    /// A manifest that came with a revision.
-    pub fn of(manifest: &Manifest, revision: &str) -> Self {
+    /// A manifest that came with a revision, and the hash of the one that the device was brought to.
+    pub fn of(manifest: &Manifest, brought_to: Hash, revision: &str) -> Self {
         Self {
             revision: revision.to_owned(),
-            manifest_hash: manifest_hash(manifest),
+            manifest_hash: brought_to,
             manifest: print_manifest(manifest, &format!("{} @ {revision}", manifest.device)),
             base: manifest.cohort.base.clone(),
             layers: manifest.cohort.layers.clone(),
@@ -138,7 +138,7 @@ pub struct ModuleReport {
 }
 
 /// What a device reports, and since when it reports exactly that.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportedFacts {
     /// The reported properties.
     pub reported: Json,
@@ -149,7 +149,7 @@ pub struct ReportedFacts {
 }
 
 /// One reported fact, with the moment since which it is what it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldFact {
     /// As it was seen last; `None` if it is not reported any more.
     pub value: Option<Json>,

@@ -5,11 +5,11 @@ use crate::block_on;
 use crate::world::{Cut, World, manifest};
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::engine::{Engine as _, SecretValues};
-use hoist::model::Manifest;
+use hoist::model::HashedManifest;
 use hoist::plan::{ContainerRef, DevicePlan, Purpose, Step, StepKind, work_line};
 use std::sync::Arc;
 
-pub(crate) fn web(image: &str, more: &str) -> Arc<Manifest> {
+pub(crate) fn web(image: &str, more: &str) -> Arc<HashedManifest> {
     manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n{more}\n"))
 }
 
@@ -352,7 +352,7 @@ fn a_network_made_anew_under_a_container_that_is_down_is_met_by_a_replace() {
     });
 }
 
-fn two(first: &str, second: &str) -> Arc<Manifest> {
+fn two(first: &str, second: &str) -> Arc<HashedManifest> {
     manifest(&format!(
         "target = \"*\"\n[modules.aa]\nimage = \"aa:1\"\nports = [\"{first}:80\"]\nstartup-order = 2\n\
          [modules.bb]\nimage = \"bb:1\"\nports = [\"{second}:80\"]\nstartup-order = 1\n"

@@ -160,7 +160,7 @@ fn what_is_down_is_started_again_whatever_is_in_its_successors_way() {
     });
 }
 
-fn two(web: (&str, &str), other: (&str, &str), more: &str) -> Arc<Manifest> {
+fn two(web: (&str, &str), other: (&str, &str), more: &str) -> Arc<HashedManifest> {
     let ((web, web_port), (other, other_port)) = (web, other);
     manifest(&format!(
         "target = \"*\"\n[modules.web]\nimage = \"{web}\"\nports = [\"{web_port}:80\"]\n\

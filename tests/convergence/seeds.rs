@@ -7,7 +7,8 @@ use crate::block_on;
 use crate::world::{Cut, World, manifest};
 use hoist::engine::simulated::Behaviour;
 use hoist::model::{
-    ContainerState, Manifest, Observation, ObservedContainer, RestartPolicy, Status, label,
+    ContainerState, HashedManifest, Manifest, Observation, ObservedContainer, RestartPolicy,
+    Status, label,
 };
 use hoist::plan::{Purpose, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ impl Wish {
         }
     }
 
-    fn manifest(&self) -> (Arc<Manifest>, String) {
+    fn manifest(&self) -> (Arc<HashedManifest>, String) {
         let mut text = "target = \"*\"\n".to_owned();
         for module in self.0.values().flatten() {
             text.push_str(module);

@@ -8,12 +8,12 @@ use hoist::engine::{
 };
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
-    ContainerState, DeviceId, EngineReport, Facts, Hash, Manifest, Observation, ObservedContainer,
-    SecretName, label,
+    ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation,
+    ObservedContainer, SecretName, label,
 };
 use hoist::plan::{
-    DeviceMemory, DevicePlan, PlanInput, Purpose, Step, StepOutput, carries_our_labels,
-    images_wanted, network_ids_wanted, plan_device, settings_to_remember,
+    DeviceMemory, DevicePlan, PlanInput, Purpose, Questions, Step, StepOutput, carries_our_labels,
+    plan_device, plan_or_ask, settings_to_remember,
 };
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ impl Pass {
 }
 
 /// The manifest of device `d1` that a deployment file gives.
-pub(crate) fn manifest(deployment: &str) -> Arc<Manifest> {
+pub(crate) fn manifest(deployment: &str) -> Arc<HashedManifest> {
     let tree = FileTree::from_texts([
         ("fleet.toml", "name = \"f\"\n"),
         ("devices/d1.toml", "engine = \"unix:///run/d1.sock\"\n[tags]\na = 1\n"),
@@ -68,7 +68,7 @@ pub(crate) fn manifest(deployment: &str) -> Arc<Manifest> {
     let fleet = loaded.fleet.unwrap();
     let resolution = resolve(&fleet, &Facts::none());
     let device = DeviceId::parse("d1").unwrap();
-    Arc::new(resolution.manifest(&fleet, &device).unwrap().unwrap())
+    Arc::new(HashedManifest::of(resolution.manifest(&fleet, &device).unwrap().unwrap()))
 }
 
 impl World {
@@ -112,17 +112,16 @@ impl World {
         self.engine.observe(&wanted).await
     }
 
-    pub(crate) async fn plan(&self, manifest: &Arc<Manifest>) -> DevicePlan {
+    pub(crate) async fn plan(&self, manifest: &Arc<HashedManifest>) -> DevicePlan {
         self.try_plan(manifest).await.unwrap()
     }
 
-    async fn try_plan(&self, manifest: &Arc<Manifest>) -> Result<DevicePlan, EngineError> {
+    async fn try_plan(&self, manifest: &Arc<HashedManifest>) -> Result<DevicePlan, EngineError> {
         let fleet = hoist::model::FleetName::parse("f").unwrap();
         let mut known = self.memory.clone();
         // As a survey does: what is to change in place, and what goes, is looked at.
         known.containers.retain(|_, remembered| {
-            manifest.modules.values().any(|module| {
-                let hashes = hoist::model::module_hashes(module, &manifest.routes);
+            manifest.hashed_modules().any(|(_, module, hashes)| {
                 settings_to_remember(module, &hashes.settings) == remembered.settings
             })
         });
@@ -147,28 +146,30 @@ impl World {
             consent: Default::default(),
             now: self.now(),
         };
-        let images = images_wanted(&input);
-        let network_ids = network_ids_wanted(&input);
+        let Questions { images, network_ids } = match plan_or_ask(&input) {
+            Ok(plan) => return Ok(plan),
+            Err(questions) => questions,
+        };
         let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
         let seen = self.engine.observe(&wanted).await?;
-        let with_images = Observation {
+        let with_answers = Observation {
             images: seen.images,
             network_ids: seen.network_ids,
             ..observation.clone()
         };
-        input.observation = &with_images;
+        input.observation = &with_answers;
         Ok(plan_device(&input))
     }
 
     /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
-    pub(crate) async fn pass(&mut self, manifest: &Arc<Manifest>, cut: Option<Cut>) -> Pass {
+    pub(crate) async fn pass(&mut self, manifest: &Arc<HashedManifest>, cut: Option<Cut>) -> Pass {
         self.try_pass(manifest, cut).await.unwrap()
     }
 
     /// One pass, as far as the engine lets it.
     pub(crate) async fn try_pass(
         &mut self,
-        manifest: &Arc<Manifest>,
+        manifest: &Arc<HashedManifest>,
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
         let plan = self.try_plan(manifest).await?;

@@ -7,7 +7,7 @@ use hoist::apply::run_device;
 use hoist::engine::docker::Docker;
 use hoist::engine::{Engine, SecretValues, Wanted};
 use hoist::fleet::{FileTree, load};
-use hoist::model::{DeviceId, EngineAddress, Facts, FleetName, Manifest, Observation};
+use hoist::model::{DeviceId, EngineAddress, Facts, FleetName, HashedManifest, Observation};
 use hoist::plan::{DeviceMemory, DevicePlan, PlanInput, plan_device};
 use hoist::resolve::resolve;
 use hoist::store::Store;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 const WRITES: u64 = 1000;
 
-fn manifest(n: u64) -> Arc<Manifest> {
+fn manifest(n: u64) -> Arc<HashedManifest> {
     let text = format!(
         "target = \"*\"\n[modules.reader]\nimage = \"test/bare:1\"\nuser = \"1000:1000\"\nread-only = true\n\
          image-pull-policy = \"never\"\nprobation = \"1ms\"\ncap-drop = [\"ALL\"]\n\
@@ -35,10 +35,15 @@ fn manifest(n: u64) -> Arc<Manifest> {
     ]);
     let fleet = load(&tree).fleet.unwrap();
     let device = DeviceId::parse("d1").unwrap();
-    Arc::new(resolve(&fleet, &Facts::none()).manifest(&fleet, &device).unwrap().unwrap())
+    let manifest = resolve(&fleet, &Facts::none()).manifest(&fleet, &device);
+    Arc::new(HashedManifest::of(manifest.unwrap().unwrap()))
 }
 
-fn plan(manifest: Arc<Manifest>, observation: &Observation, memory: &DeviceMemory) -> DevicePlan {
+fn plan(
+    manifest: Arc<HashedManifest>,
+    observation: &Observation,
+    memory: &DeviceMemory,
+) -> DevicePlan {
     plan_device(&PlanInput {
         fleet: &FleetName::parse("f").unwrap(),
         fleet_formerly: &[],

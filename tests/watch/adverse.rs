@@ -162,7 +162,7 @@ fn age(place: &Place, device: &str, seconds: i64) {
             report.looked_at -= seconds;
         }
     }
-    if let Some(facts) = &mut stored.facts {
+    if let Some(facts) = stored.facts.as_mut().map(std::sync::Arc::make_mut) {
         facts.since.seconds -= seconds;
         facts.held.values_mut().for_each(|held| held.since.seconds -= seconds);
     }

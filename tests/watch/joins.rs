@@ -16,7 +16,7 @@ fn will_have_held(place: &Place, device: &str) {
     let store = place.store_to_write();
     let known = store.load_devices().expect("readable").remove(device).expect("recorded");
     let mut stored = Arc::unwrap_or_clone(known);
-    let facts = stored.facts.as_mut().expect("it was seen");
+    let facts = Arc::make_mut(stored.facts.as_mut().expect("it was seen"));
     let since = hoist::model::Timestamp { seconds: Place::now().seconds - 600 + 3 };
     facts.held.values_mut().for_each(|held| held.since = since);
     store.record_device(&stored).expect("written");

@@ -214,7 +214,8 @@ struct OfLoaded<'l> {
 /// What a device has at a revision that was found on it.
 pub(super) fn in_force(loaded: &Loaded, device: &DeviceId) -> Option<InForce> {
     let manifest = loaded.resolution.manifest(&loaded.fleet, device)?.ok()?;
-    Some(InForce::of(&manifest, &loaded.revision.id))
+    let hash = manifest_hash(&manifest);
+    Some(InForce::of(&manifest, hash, &loaded.revision.id))
 }
 
 fn is_reached_alike(one: &Device, other: &Device) -> bool {
