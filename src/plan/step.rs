@@ -1,7 +1,9 @@
 //! Steps: one engine call or one wait each, with everything it needs, safe to repeat.
 
+use super::ownership::module_in;
 use crate::model::{Duration, ImageReference, SecretName};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,9 +36,17 @@ impl ContainerRef {
 impl fmt::Display for ContainerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) | Self::Made { name, .. } => f.write_str(name),
+            Self::Name(name) | Self::Made { name, .. } => f.write_str(&in_words(name)),
             Self::Id(id) => f.write_str(id.get(..12).unwrap_or(id)),
         }
+    }
+}
+
+/// A container's name for words: the module's, and beside it the one that it has only for a while.
+fn in_words(name: &str) -> Cow<'_, str> {
+    match module_in(name) {
+        module if module == name => Cow::Borrowed(name),
+        module => Cow::Owned(format!("{module} (as {name})")),
     }
 }
 
@@ -303,7 +313,7 @@ impl fmt::Display for Step {
             Self::Pull { image, .. } => write!(f, "pull {image}"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
-            Self::Create { name, .. } => write!(f, "create {name}"),
+            Self::Create { name, .. } => write!(f, "create {}", in_words(name)),
             Self::Connect { container, network, .. } => {
                 write!(f, "connect {container} to {network}")
             }

@@ -55,7 +55,7 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
                 "image = \"test/app:1\"\ncommand = {OBEDIENT}\nports = [\"127.0.0.1:18321:80\"]"
             ),
             409,
-            vec!["could not start hoist-new-app: ", "address already in use"],
+            vec!["could not start app (as hoist-new-app): ", "address already in use"],
         ),
         (
             "has an option that is refused",
@@ -77,7 +77,7 @@ fn failures() -> Vec<(&'static str, String, u16, Vec<&'static str>)> {
             "has a command that is not there",
             format!("image = \"test/app:1\"\ncommand = [\"/no/such/program\"]\n{port}"),
             422,
-            vec!["could not start hoist-new-app: ", "no such file"],
+            vec!["could not start app (as hoist-new-app): ", "no such file"],
         ),
     ]
 }

@@ -57,7 +57,7 @@ impl Docker {
                     deadline: deadline.to_std(),
                     may_end: *may_end,
                 };
-                self.wait_running(container.as_str(), limits, secrets).await?;
+                self.wait_running(container, limits, secrets).await?;
                 return Ok(StepOutput::Done);
             }
             Step::Rename { container, name } => return self.rename(step, container, name).await,

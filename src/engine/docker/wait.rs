@@ -7,7 +7,7 @@ use super::Docker;
 use super::failure::tidied;
 use super::wire::Inspected;
 use crate::engine::{Cause, EngineError, EngineErrorKind, SecretValues};
-use crate::plan::module_in;
+use crate::plan::{ContainerRef, module_in};
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
@@ -41,10 +41,11 @@ impl Docker {
     /// Until it has run for `steady` without ending, or is healthy if it has a check.
     pub(super) async fn wait_running(
         &self,
-        container: &str,
+        waited_for: &ContainerRef,
         limits: Limits,
         secrets: &SecretValues,
     ) -> Result<(), EngineError> {
+        let container = waited_for.as_str();
         let Limits { steady, deadline, may_end } = limits;
         let begun = Instant::now();
         let mut first: Option<FirstLook> = None;
@@ -61,7 +62,7 @@ impl Docker {
                             .because(Cause::StoppedByAnother)
                     }
                     None => {
-                        let words = format!("{container} is gone");
+                        let words = format!("{waited_for} is gone");
                         EngineError::new(EngineErrorKind::NotFound, words)
                     }
                 });
