@@ -1,26 +1,42 @@
 //! How fast devices are brought along, and whether they still are.
 //!
-//! Whoever asked for a run may call it off: what is half done is then finished or taken back, and nothing
-//! new begins. And pulls may take turns, where devices share a line.
+//! Whoever asked for a run may call it off: what is half done is then finished or taken back, nothing new begins, and
+//! nobody waits for a module any longer. And pulls may take turns, where devices share a line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 /// Tells all devices of a run that it is called off.
 #[derive(Debug, Clone, Default)]
-pub struct CallOff(Arc<AtomicBool>);
+pub struct CallOff(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    is_on: AtomicBool,
+    news: Notify,
+}
 
 impl CallOff {
     /// Calls the run off.
     pub fn now(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_on.store(true, Ordering::SeqCst);
+        self.0.news.notify_waiters();
     }
 
     /// Whether it is called off.
     pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_on.load(Ordering::SeqCst)
+    }
+
+    /// Ends when it is called off.
+    pub(super) async fn told(&self) {
+        // Whoever calls it off after the look wakes this up, as it listens before.
+        let news = self.0.news.notified();
+        if !self.is_on() {
+            news.await;
+        }
     }
 }
 

@@ -103,7 +103,12 @@ async fn run_work(
         }
         events(Event::StepBegins { work: work.id, step });
         let span = tracing::info_span!("step", action = ?step.kind());
-        let result = engine.execute(&names.resolved(step), secrets).instrument(span.clone()).await;
+        let resolved = names.resolved(step);
+        let done = engine.execute(&resolved, secrets).instrument(span.clone());
+        let Some(result) = unless_broken_off(work, number, pace, done).await else {
+            let undo_failed = undo(engine, work, number, secrets, pace, names).await;
+            return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
+        };
         span.in_scope(|| log_end(step, &result));
         events(Event::StepEnded { work: work.id, step, result: result.as_ref().map(|_| ()) });
         match result {
@@ -135,6 +140,28 @@ fn may_end_before(work: &Work, number: usize) -> bool {
     let can_be_taken_back =
         work.undo.iter().any(|undo| undo.since <= number && number < undo.until);
     !is_a_way_back && (number == 0 || can_be_taken_back)
+}
+
+/// What becomes of a step; `None` where it only waits for a module and the run is called off meanwhile. No engine has begun
+/// anything then: it is taken back at once, or, where nothing comes after it, the next run sees what came of it.
+async fn unless_broken_off<T>(
+    work: &Work,
+    number: usize,
+    pace: &Pace,
+    done: impl Future<Output = T>,
+) -> Option<T> {
+    let is_a_way_back = matches!(work.when, When::AnyFailed(_));
+    let is_last = number + 1 == work.steps.len() && !is_a_way_back;
+    let may_end = matches!(work.steps[number], Step::WaitRunning { .. })
+        && (is_last || may_end_before(work, number));
+    if !may_end {
+        return Some(done.await);
+    }
+    tokio::select! {
+        biased;
+        done = done => Some(done),
+        () = pace.call_off.told() => None,
+    }
 }
 
 fn log_end(step: &Step, result: &Result<StepOutput, EngineError>) {

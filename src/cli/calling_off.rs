@@ -22,6 +22,8 @@ struct Running {
     words: String,
     /// How long it may take, as far as that can be said.
     limit: Option<Duration>,
+    /// Whether it only waits for a module, which a run that is called off does no longer.
+    is_wait: bool,
 }
 
 impl CallingOff {
@@ -52,6 +54,7 @@ impl CallingOff {
                 work: *work,
                 words: step.to_string(),
                 limit: limit(step),
+                is_wait: matches!(step, Step::WaitRunning { .. }),
             }),
             Event::StepEnded { work, .. } => {
                 running.retain(|step| (&step.device, step.work) != (device, *work));
@@ -64,9 +67,11 @@ impl CallingOff {
     fn words(&self) -> String {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let once_more = "Ctrl-C once more leaves at once";
-        // The one without a limit, or with the longest.
-        let last = running.iter().max_by_key(|step| step.limit.map_or(u64::MAX, |l| l.millis));
-        let Some(Running { device, words, .. }) = last else {
+        // Of those that are finished the one without a limit, or with the longest.
+        let last = running
+            .iter()
+            .max_by_key(|step| (!step.is_wait, step.limit.map_or(u64::MAX, |limit| limit.millis)));
+        let Some(Running { device, words, is_wait, .. }) = last else {
             return format!("called off: nothing new begins; {once_more}");
         };
         let more = match running.len() - 1 {
@@ -74,18 +79,21 @@ impl CallingOff {
             1 => ", and 1 more step".to_owned(),
             n => format!(", and {n} more steps"),
         };
+        let first = match is_wait {
+            true => "modules are not waited for any longer",
+            false => "what is in progress is finished first",
+        };
         format!(
-            "called off: nothing new begins; what is in progress is finished first, and what is then half done is \
-             taken back ({device}: {}{more}); {once_more}",
+            "called off: nothing new begins; {first}, and what is then half done is taken back ({device}: {}{more}); \
+             {once_more}",
             visible(words)
         )
     }
 }
 
-/// How long a step that waits may take; its words say so too. Others take as long as the engine needs.
+/// How long a step may take; its words say so too. Others take as long as the engine needs.
 fn limit(step: &Step) -> Option<Duration> {
     match step {
-        Step::WaitRunning { deadline, .. } => Some(*deadline),
         Step::Stop { timeout, .. } => *timeout,
         Step::Pull { .. } => None,
         _ => Some(Duration::default()),
@@ -117,6 +125,8 @@ mod tests {
             calling_off.take(&device, &Event::StepBegins { work, step });
         }
         calling_off.take(&device, &Event::StepEnded { work: 2, step: &start, result: Ok(()) });
-        insta::assert_snapshot!(calling_off.words(), @"called off: nothing new begins; what is in progress is finished first, and what is then half done is taken back (till-1: wait until hoist-new-web has run 1m (at most 2m10s), and 1 more step); Ctrl-C once more leaves at once");
+        insta::assert_snapshot!(calling_off.words(), @"called off: nothing new begins; what is in progress is finished first, and what is then half done is taken back (till-1: start web (as hoist-new-web), and 1 more step); Ctrl-C once more leaves at once");
+        calling_off.take(&device, &Event::StepEnded { work: 0, step: &start, result: Ok(()) });
+        insta::assert_snapshot!(calling_off.words(), @"called off: nothing new begins; modules are not waited for any longer, and what is then half done is taken back (till-1: wait until web (as hoist-new-web) has run 1m (at most 2m10s)); Ctrl-C once more leaves at once");
     }
 }

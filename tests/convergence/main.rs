@@ -12,11 +12,13 @@ mod told;
 mod two_hosts;
 mod world;
 
-use hoist::apply::Outcome;
+use hoist::apply::{Outcome, Pace, run_device};
+use hoist::engine::SecretValues;
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::plan::{ContainerRef, Step, StepKind};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 use world::{Cut, World, manifest};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -141,9 +143,41 @@ fn a_run_that_is_called_off_leaves_no_module_half_done() {
     });
 }
 
+/// Nobody waits for the end of a probation of which nothing depends any more: a replacement is taken back at once, and what
+/// was made anew is looked at by the next run.
+#[test]
+fn a_run_that_is_called_off_waits_for_no_module() {
+    let of =
+        |image: &str| manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n"));
+    block_on(async {
+        for (had, left) in [(Some("web:1"), "web running web:1"), (None, "web running web:2")] {
+            let mut world = World::new();
+            if let Some(had) = had {
+                world.pass(&of(had), None).await;
+            }
+            let (second, pace) = (of("web:2"), Pace::default());
+            let plan = world.plan(&second).await;
+            world.control().fault_next(CallKind::Step(StepKind::Wait), Fault::Hang);
+            let called_off = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                pace.call_off.now();
+            };
+            let secrets = SecretValues::default();
+            let run = run_device(&world.engine, &plan, &secrets, &pace, &|_| {});
+            let both = async { tokio::join!(run, called_off).0 };
+            let run = tokio::time::timeout(Duration::from_secs(20), both).await.expect("an end");
+            assert!(run.was_called_off() && !run.has_failures(), "{:?}", run.outcomes);
+            assert_eq!(world.containers().await, [left]);
+            world.pass(&second, None).await;
+            assert!(world.plan(&second).await.works.is_empty());
+            assert_eq!(world.containers().await, ["web running web:2"]);
+        }
+    });
+}
+
 async fn cut_and_mend(
-    from: Option<&Arc<hoist::model::Manifest>>,
-    to: &Arc<hoist::model::Manifest>,
+    from: Option<&Arc<hoist::model::HashedManifest>>,
+    to: &Arc<hoist::model::HashedManifest>,
     cut: Cut,
     forget: bool,
 ) {
@@ -446,6 +480,6 @@ fn what_could_not_be_taken_back_is_said_once() {
             _ => None,
         });
         let first = undone.unwrap().remove(0);
-        insta::assert_snapshot!(first, @"could not remove hoist-new-web: the engine is not reached (simulated engine of d1)");
+        insta::assert_snapshot!(first, @"could not remove web (as hoist-new-web): the engine is not reached (simulated engine of d1)");
     });
 }
