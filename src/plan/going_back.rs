@@ -5,11 +5,11 @@
 //! where it was left.
 
 use super::memory::FailedChange;
-use super::module::{Decision, Draft, id, is_up, stop_policy};
+use super::module::{Decided, Decision, Draft, Owned, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
 use super::standing::{Repair, judge};
-use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
-use crate::model::{ContainerState, ObservedContainer, Status, label};
+use super::{Block, ContainerRef, PlanAction, PlanReason, RememberedContainer, Step};
+use crate::model::{ContainerState, Hash, ObservedContainer, Status, label};
 
 /// The code of a module that failed after it had come up.
 const FAILED: u16 = 500;
@@ -104,6 +104,34 @@ impl<'a> Draft<'a> {
         self.wait_until(not_before);
         self.block = Some(block);
         self.hold_up(current);
+    }
+
+    /// Somebody else has the module's name: the one of its containers that would get it is kept up under the name that
+    /// it has.
+    pub(super) fn keep_up_aside(
+        mut self,
+        block: Block,
+        spec: Option<Hash>,
+    ) -> Result<Decided, Block> {
+        let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
+        let failed = new.filter(|new| old.is_some() && self.has_failed(new));
+        let new = new.filter(|_| failed.is_none());
+        let there = new.or(*old).or(renamed.first().copied());
+        let Some(there) = there.filter(|there| !self.is_adopted(there)) else { return Err(block) };
+        if let Some(failed) = failed {
+            self.tidy(failed, PlanReason::LeftBehind);
+        }
+        self.memory.notice(there, self.input.now);
+        let block = Block::NameTaken { by: Box::new(block), ours: there.name.clone() };
+        self.keep_up(there, block, None);
+        let known = renamed.iter().filter_map(|other| {
+            let known = self.input.memory.containers.get(&other.id)?;
+            Some((other.id.clone(), known.clone()))
+        });
+        let known: Vec<(String, RememberedContainer)> = known.collect();
+        let mut decided = self.decided(Some(there), spec);
+        decided.kept.extend(known);
+        Ok(decided)
     }
 
     /// The same as what is done instead of a replacement that can't begin, if it is anything.

@@ -360,6 +360,13 @@ pub enum Block {
         /// The fleet and device that its labels name, if they do.
         owner: Option<(String, String)>,
     },
+    /// The same, while a container of ours waits for that name under another one.
+    NameTaken {
+        /// Why it can't have the name.
+        by: Box<Self>,
+        /// The name that ours has.
+        ours: String,
+    },
     /// A container bears the module's labels, but neither its name nor the store says that it is ours: it
     /// may be the module's own, renamed, so a second one is not made beside it.
     Doubtful {
@@ -394,6 +401,7 @@ impl Block {
     /// Its status code.
     pub fn code(&self) -> u16 {
         match self {
+            Self::NameTaken { by, .. } => by.code(),
             Self::ForeignName { .. } | Self::Doubtful { .. } | Self::ForeignPort { .. } => 409,
             Self::PortOfModule { .. } => 400,
             Self::NoSecret(_) => 422,
@@ -438,6 +446,9 @@ impl fmt::Display for Block {
                         "container {name} ({id}) is not Hoist's and has the name; only `hoist adopt` touches it"
                     ),
                 }
+            }
+            Self::NameTaken { by, ours } => {
+                write!(f, "{by}; the module's own is kept up as {ours} until the name is free")
             }
             Self::Doubtful { name, id } => write!(
                 f,

@@ -116,10 +116,14 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         block: None,
         due: None,
     };
-    if input.owned.current.is_none() {
+    if input.owned.current.is_none()
+        && let Err(foreign) = draft.refuse_foreign_name(&[input.name.as_str()])
+    {
         // Nothing can be put in place, also not what is half done.
-        let foreign = draft.refuse_foreign_name(&[input.name.as_str()]);
-        foreign.map_err(|foreign| lacks.clone().unwrap_or(foreign))?;
+        return match draft.keep_up_aside(foreign, spec) {
+            Err(foreign) => Err(lacks.unwrap_or(foreign)),
+            kept => kept,
+        };
     }
     let current = draft.settle_names();
     match (current, lacks) {
@@ -191,7 +195,11 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn decided(self, current: Option<&ObservedContainer>, spec: Option<Hash>) -> Decided {
+    pub(super) fn decided(
+        self,
+        current: Option<&ObservedContainer>,
+        spec: Option<Hash>,
+    ) -> Decided {
         let kept = self.kept(current);
         let Self { out, memory, block, due, .. } = self;
         let decision = (!out.steps.is_empty()).then_some(out);
@@ -279,7 +287,7 @@ impl<'a> Draft<'a> {
         Some(current)
     }
 
-    fn has_failed(&self, new: &ObservedContainer) -> bool {
+    pub(super) fn has_failed(&self, new: &ObservedContainer) -> bool {
         let ended = match new.state {
             ContainerState::Restarting | ContainerState::Created | ContainerState::Dead => true,
             ContainerState::Exited(code) => code != 0,

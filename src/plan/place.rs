@@ -10,10 +10,12 @@ use super::networks::{Networking, networking};
 use super::ports::published;
 use super::standing::judge;
 use super::twin::files;
-use super::{Block, ContainerRef, PlanAction, PlanReason, Step, Undo, new_name, old_name};
+use super::{
+    Block, ContainerRef, PlanAction, PlanReason, Step, StepKind, Undo, new_name, old_name,
+};
 use crate::model::{
-    ContainerState, Duration, ENGINE_FILES, Manifest, Module, ObservedContainer, PullPolicy,
-    RestartPolicy, Status, Value, label,
+    ContainerState, Duration, ENGINE_FILES, Module, ObservedContainer, PullPolicy, RestartPolicy,
+    Status, Value, label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -197,7 +199,10 @@ impl Draft<'_> {
     }
 
     pub(super) fn undo(&mut self, since: usize, until: usize, step: Step) {
-        let needs = (0..self.out.undo.len()).collect();
+        // A name that can't be given back, as somebody has it now, keeps nothing down.
+        let all = self.out.undo.iter().enumerate();
+        let needs = all.filter(|(_, undo)| undo.step.kind() != StepKind::Rename);
+        let needs = needs.map(|(number, _)| number).collect();
         self.out.undo.push(Undo { since, until, needs, step });
     }
 

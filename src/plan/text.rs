@@ -118,7 +118,8 @@ fn device_text(device: &DevicePlan, steps: bool) -> String {
 
 /// One work on one line: sign, subject, action, reasons.
 pub fn work_line(work: &Work) -> String {
-    let reasons: Vec<String> = work.reasons.iter().map(ToString::to_string).collect();
+    let mut reasons: Vec<String> = work.reasons.iter().map(ToString::to_string).collect();
+    reasons.dedup();
     let because =
         if reasons.is_empty() { String::new() } else { format!("   ({})", reasons.join(", ")) };
     let only_if = match &work.when {

@@ -6,7 +6,8 @@
 use crate::apply::{DeviceRun, Outcome};
 use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
 use crate::plan::{
-    Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, Purpose, Verdict, judge,
+    Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, PlanAction, Purpose, Verdict,
+    Work, judge,
 };
 use crate::store::{ModuleReport, ModuleStanding};
 use std::collections::BTreeMap;
@@ -98,11 +99,21 @@ fn trouble(
     // What it has goes on, and where it does not, that is said too.
     let is_down = container.is_some_and(|c| c.state != ContainerState::Running);
     let is_amiss = is_down && verdict.code != 200 || container.is_some() && verdict.code >= 400;
-    let amiss = (block.is_some() && is_amiss).then(|| (verdict.code, verdict.words.clone()));
+    let is_about_another = block.is_some() || could_not_be_replaced(name, views.plan, views.run);
+    let amiss = (is_about_another && is_amiss).then(|| (verdict.code, verdict.words.clone()));
     Some(match failures.next().or(amiss) {
         None => (code, words),
         Some((other, more)) => (worse(code, other), format!("{words}; what it has: {more}")),
     })
+}
+
+/// Whether what failed is the replacement of what it has.
+fn could_not_be_replaced(name: &ModuleName, plan: &DevicePlan, run: &DeviceRun) -> bool {
+    let replacement = Purpose::Module { name: name.clone(), action: PlanAction::Replace };
+    let is_undone = |work: &Work| {
+        matches!(run.outcomes.get(&work.id), Some(Outcome::Failed { .. } | Outcome::Skipped { .. }))
+    };
+    plan.works.iter().any(|work| work.purpose == replacement && is_undone(work))
 }
 
 /// The one that speaks for both.

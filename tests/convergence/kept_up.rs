@@ -4,10 +4,10 @@ use crate::back::{lines, policy, web};
 use crate::block_on;
 use crate::passes::House;
 use crate::world::{Cut, World, manifest};
-use hoist::apply::{Outcome, Pace, run_device};
+use hoist::apply::{Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault};
 use hoist::engine::{Engine as _, SecretValues};
-use hoist::model::{Hash, Manifest, SecretName};
+use hoist::model::{Hash, HashedManifest, SecretName};
 use hoist::plan::{Block, ContainerRef, DevicePlan, Step, StepKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn taking_back_outlives_a_connection_that_breaks() {
             if is_back {
                 assert_eq!(failed.left_over(), None);
             } else {
-                insta::assert_snapshot!(failed.left_over().unwrap(), @"not taken back, which the next run does: could not remove hoist-new-web: the connection broke (simulated engine of d1) (and 2 more steps)");
+                insta::assert_snapshot!(failed.left_over().unwrap(), @"not taken back, which the next run does: could not remove web (as hoist-new-web): the connection broke (simulated engine of d1) (and 2 more steps)");
                 assert!(failed.failure_and_left_over().unwrap().contains("; not taken back"));
                 world.pass(&second, None).await;
             }
@@ -168,6 +168,84 @@ fn two(web: (&str, &str), other: (&str, &str), more: &str) -> Arc<HashedManifest
     ))
 }
 
+/// A stranger takes the module's own name between the two renames at a replacement's end.
+#[test]
+fn what_worked_runs_on_where_a_stranger_takes_its_name_while_it_is_put_aside() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&web("web:1", ""), None).await;
+        let second = web("web:2", "");
+        let (plan, control) = (world.plan(&second).await, world.control());
+        let meets = |event: Event<'_>| {
+            if let Event::StepBegins { step: Step::Rename { name, .. }, .. } = event
+                && name == "web"
+            {
+                run_foreign(&control, "web", "9000");
+            }
+        };
+        let (pace, secrets) = (Pace::default(), SecretValues::default());
+        let run = run_device(&world.engine, &plan, &secrets, &pace, &meets).await;
+        let failed = run.outcomes.values().find_map(Outcome::failure_and_left_over).unwrap();
+        insta::assert_snapshot!(failed, @r#"could not rename web (as hoist-new-web) to web: Error when allocating new name: Conflict. The container name "/web" is already in use by container "0b8665194f2b"; not taken back, which the next run does: could not rename 756a813fc9ec to web: Error when allocating new name: Conflict. The container name "/web" is already in use by container "0b8665194f2b""#);
+        let both = ["hoist-old-web running web:1", "web running x:1"];
+        assert_eq!(world.containers().await, both);
+        assert_eq!(control.restart_policy("hoist-old-web").unwrap(), "always");
+
+        // As long as the name is taken it stays where it is, and is kept up there.
+        let quiet = world.pass(&second, None).await.plan;
+        assert!(quiet.works.is_empty(), "{:#?}", quiet.works);
+        insta::assert_snapshot!(blocks(&quiet)[0].1, @"container web (0b8665194f2b) is not Hoist's and has the name; only `hoist adopt` touches it; the module's own is kept up as hoist-old-web until the name is free");
+        stop(&world, "hoist-old-web").await;
+        let pass = world.pass(&second, None).await;
+        assert_eq!(lines(&pass.plan), ["▶ web   start   (it ended with code 137)"]);
+        assert_eq!(blocks(&pass.plan)[0].0, 409);
+        assert_eq!(world.containers().await, both);
+
+        control.remove("web").unwrap();
+        for _ in 0..2 {
+            world.pass(&second, None).await;
+        }
+        assert_eq!(world.containers().await, ["web running web:2"]);
+    });
+}
+
+/// The same where the process died there, whatever of the two then runs: one of them is brought up, and never both.
+#[test]
+fn what_a_cut_off_run_left_is_kept_up_where_a_stranger_has_its_name() {
+    block_on(async {
+        let second = web("web:2", "");
+        for call in 0.. {
+            let mut world = World::new();
+            world.pass(&web("web:1", ""), None).await;
+            let cut = Cut { call, after: true, gently: false };
+            if !world.pass(&second, Some(cut)).await.was_cut {
+                assert!(call > 5);
+                break;
+            }
+            let control = world.control();
+            if !world.containers().await.iter().any(|line| line.starts_with("web ")) {
+                run_foreign(&control, "web", "9000");
+                let ours = |lines: Vec<String>| {
+                    lines.into_iter().filter(|line| line.contains(" web:")).collect::<Vec<_>>()
+                };
+                for name in ["hoist-new-web", "hoist-old-web"] {
+                    let _ = control.kill(name, 1);
+                }
+                world.pass(&second, None).await;
+                let running = ours(world.containers().await);
+                assert_eq!(running.iter().filter(|line| line.contains(" running ")).count(), 1);
+                assert!(world.containers().await.contains(&"web running x:1".to_owned()));
+                control.remove("web").unwrap();
+            }
+            for _ in 0..2 {
+                world.wait(600);
+                world.pass(&second, None).await;
+            }
+            assert_eq!(world.containers().await, ["web running web:2"], "cut at {call}");
+        }
+    });
+}
+
 /// Two exchange their ports, and the other one can't be made: it keeps its port, and what is down is started as it is.
 #[test]
 fn what_is_down_is_started_again_where_another_module_can_not_give_up_its_port() {
@@ -273,6 +351,9 @@ fn what_is_blocked_and_down_says_both() {
     control.set_missing("web:3", true).unwrap();
     house.apply(60);
     insta::assert_snapshot!(house.words("d1").1, @"web: could not pull web:3: the registry has no such image or tag (manifest unknown); what it has: could not start 756a813fc9ec: Bind for 0.0.0.0:8080 failed: port is already allocated");
+    // Between two tries to start it the image is asked for again and again.
+    house.apply(1);
+    insta::assert_snapshot!(house.words("d1").1, @"web: could not pull web:3: the registry has no such image or tag (manifest unknown); what it has: it ended with code 137; started again not before 08:02:22 UTC");
     control.remove("stranger").unwrap();
     control.set_missing("web:3", false).unwrap();
     house.apply(60);
