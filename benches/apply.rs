@@ -14,7 +14,7 @@ use hoist::engine::docker::Docker;
 use hoist::engine::simulated::Simulated;
 use hoist::engine::{Engine, Wanted};
 use hoist::fleet::{FileTree, Fleet};
-use hoist::model::{DeviceId, EngineAddress, Hash, Timestamp};
+use hoist::model::{DeviceId, EngineAddress, Facts, Hash, Timestamp};
 use hoist::plan::DeviceMemory;
 use hoist::reconcile::{
     Consents, Gate, RunInput, SurveyInput, Writes, held_facts, run_and_record, survey,
@@ -397,7 +397,7 @@ async fn pass(
     (stored, memories): Known<'_>,
     now: Timestamp,
 ) {
-    let facts = held_facts(stored, now);
+    let facts = if gate.asks_for_facts() { held_facts(stored, now) } else { Facts::none() };
     let made = survey(&SurveyInput {
         fleet,
         resolution,

@@ -151,6 +151,11 @@ impl Gate {
             .map_err(|error| error.to_string())
     }
 
+    /// Whether it depends on what a device reports which secrets it may have. Nothing else of a look does.
+    pub fn asks_for_facts(&self) -> bool {
+        self.config.secrets.values().any(|secret| secret.devices.is_some())
+    }
+
     /// The secrets that a manifest names, for this device.
     pub(super) async fn secrets(
         &self,

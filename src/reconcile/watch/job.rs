@@ -8,7 +8,7 @@ use super::loaded::Loaded;
 use super::schedule::Ended;
 use crate::apply::Event;
 use crate::engine::Engine;
-use crate::model::{DeviceId, Timestamp};
+use crate::model::{DeviceId, Facts, Timestamp};
 use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Purpose};
 use crate::reconcile::by_hand::{Restart, restart_module};
 use crate::reconcile::facts::held_facts;
@@ -99,7 +99,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
             .restart(&loaded, wish, before.get(&device).map(AsRef::as_ref), &memories[&device], now)
             .await;
     }
-    let facts = held_facts(&before, now);
+    let facts = shared.facts(&before, now);
     let paused: BTreeMap<DeviceId, String> =
         paused.into_iter().map(|words| (device.clone(), words)).collect();
     if full {
@@ -177,6 +177,11 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
 }
 
 impl Shared {
+    /// What held long enough of what is reported, if anything of a look depends on it.
+    fn facts(&self, before: &StoredDevices, now: Timestamp) -> Facts {
+        if self.gate.asks_for_facts() { held_facts(before, now) } else { Facts::none() }
+    }
+
     /// What becomes of it stands in the history.
     async fn restart(
         &self,
