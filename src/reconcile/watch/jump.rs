@@ -85,7 +85,7 @@ fn shift_device(stored: &mut StoredDevice, seconds: i64) {
     for report in stored.modules.values_mut().filter_map(|module| module.report.as_mut()) {
         report.looked_at = report.looked_at.saturating_add(seconds);
     }
-    let Some(facts) = &mut stored.facts else { return };
+    let Some(facts) = stored.facts.as_mut().map(Arc::make_mut) else { return };
     // Facts that have not held long enough yet go on from where they were; what holds goes on to hold.
     for held in facts.held.values_mut().filter(|held| held.value != held.settled) {
         shift(&mut held.since, seconds);
@@ -115,7 +115,7 @@ mod tests {
         };
         let id = DeviceId::parse("till-1").unwrap();
         let mut stored = StoredDevice {
-            facts: Some(facts),
+            facts: Some(Arc::new(facts)),
             last_contact: Some(Timestamp { seconds: 900 }),
             ..StoredDevice::unknown(id, Timestamp { seconds: 700 })
         };
