@@ -120,14 +120,23 @@ impl Index<&str> for Devices {
 /// Of devices with equal ids the last one stays.
 impl FromIterator<Arc<Device>> for Devices {
     fn from_iter<I: IntoIterator<Item = Arc<Device>>>(devices: I) -> Self {
-        let mut all: Vec<_> = devices.into_iter().collect();
-        if !all.is_sorted_by(|a, b| a.id < b.id) {
-            all.reverse();
-            all.sort_by(|a, b| a.id.cmp(&b.id));
-            all.dedup_by(|a, b| a.id == b.id);
+        let all: Vec<_> = devices.into_iter().collect();
+        if all.is_sorted_by(|a, b| a.id < b.id) {
+            return Self(all);
         }
-        Self(all)
+        let with_beginning = |device: Arc<Device>| (beginning(&device.id), device);
+        let mut all: Vec<_> = all.into_iter().rev().map(with_beginning).collect();
+        all.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.id.cmp(&other.id)));
+        all.dedup_by(|(a, one), (b, other)| a == b && one.id == other.id);
+        Self(all.into_iter().map(|(_, device)| device).collect())
     }
+}
+
+/// What most ids differ in, as a number of the same order: then nothing far away is read to sort them.
+fn beginning(id: &DeviceId) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(id.as_str().bytes()).for_each(|(byte, of_id)| *byte = of_id);
+    u128::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -152,6 +161,9 @@ mod tests {
     #[test]
     fn are_found_by_id_and_number_and_the_last_of_equals_stays() {
         let all = [device("b", 1), device("c", 2), device("a", 3), device("b", 4)];
+        let long = ["b-0123456789abcdef", "b-0123456789abcd", "b-0123456789abcde", "b."];
+        let sorted: Devices = long.iter().rev().map(|id| device(id, 0)).collect();
+        assert!(sorted.keys().is_sorted() && sorted.len() == long.len());
         let mut devices: Devices = all.into_iter().collect();
         let floors = |devices: &Devices| -> Vec<_> {
             let floor = |(id, d): (&DeviceId, &Arc<Device>)| format!("{id}{:?}", d.tags["floor"]);

@@ -127,6 +127,8 @@ fn devices_of<'a>(
     loop {
         let (before, after) = match (olds.peek(), news.peek()) {
             (None, None) => break,
+            // A device that is shared by both sides needs no look at its id.
+            (Some(old), Some(new)) if std::ptr::eq(old.id, new.id) => (olds.next(), news.next()),
             (Some(old), Some(new)) => match old.id.cmp(new.id) {
                 Ordering::Less => (olds.next(), None),
                 Ordering::Equal => (olds.next(), news.next()),

@@ -6,6 +6,7 @@ use super::{Notice, NoticeKind, guards};
 use crate::diagnostic::{Code, Level};
 use crate::fleet::Fleet;
 use crate::model::EngineAddress;
+use std::sync::Arc;
 
 /// The engine address of a device without one.
 pub(super) const NO_ENGINE: &str = "none";
@@ -26,8 +27,11 @@ pub(super) fn notices(base: &Side<'_>, head: &Side<'_>, devices: &[Pair<'_>]) ->
             let (old, new) = (former.to_string(), pair.id.to_string());
             notices.push(notice(NoticeKind::DeviceRenamed, old, new));
         }
-        let old =
-            pair.before.and_then(|member| member.device()).and_then(|old| old.engine.as_ref());
+        let old = pair.before.and_then(|member| member.device());
+        if old.is_some_and(|old| Arc::ptr_eq(old, new)) {
+            continue;
+        }
+        let old = old.and_then(|old| old.engine.as_ref());
         if old != new.engine.as_ref() {
             let words = |engine: Option<_>| {
                 engine.map_or(NO_ENGINE.to_owned(), |e: &EngineAddress| e.to_string())
