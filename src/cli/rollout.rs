@@ -109,7 +109,8 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
     match format {
         Format::Json => {
             let json = standing.map(|standing| standing.to_json());
-            print_json(&json!({"format": 1, "rollout": json}));
+            let told: Vec<_> = store.rollout_orders()?.iter().map(told_json).collect();
+            print_json(&json!({"format": 1, "rollout": json, "told": told}));
         }
         _ => match (&rollout, &standing) {
             (Some(rollout), Some(standing)) => {
@@ -160,6 +161,11 @@ fn told(orders: &[RolloutOrder]) -> String {
         format!("  told and not done yet: {order}, {at} by {}: {}\n", visible(who), visible(reason))
     };
     orders.iter().map(line).collect()
+}
+
+fn told_json(told: &RolloutOrder) -> serde_json::Value {
+    let RolloutOrder { order, who, reason, at, id: _ } = told;
+    json!({"order": order, "who": who, "reason": reason, "at": at.to_string()})
 }
 
 fn failures(rollout: &Rollout) -> String {

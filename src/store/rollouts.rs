@@ -33,8 +33,8 @@ pub struct RolloutWrite<'a> {
     pub caught_up: &'a [DeviceId],
     /// What happened.
     pub history: &'a [HistoryEntry],
-    /// The order that is obeyed, or refused, with that, by its number: it is told no more.
-    pub obeyed: Option<i64>,
+    /// Orders that are obeyed, or refused, with that, by their numbers: they are told no more.
+    pub obeyed: &'a [i64],
 }
 
 /// A rollout as it was written.
@@ -102,7 +102,7 @@ impl Store {
             for device in write.caught_up {
                 drop.execute([device.as_str()])?;
             }
-            if let Some(order) = write.obeyed {
+            for order in write.obeyed {
                 t.execute("DELETE FROM rollout_orders WHERE id = ?1", [order])?;
             }
             append(t, write.history)
@@ -299,7 +299,7 @@ mod tests {
         let words: Vec<&str> = told.iter().map(|told| told.order.as_str()).collect();
         assert_eq!(words, ["pause", "resume"]);
         assert_eq!(store.rollout_orders().unwrap(), told);
-        let obeyed = Some(told[0].id);
+        let obeyed = &[told[0].id];
         store.record_rollout(&RolloutWrite { obeyed, ..RolloutWrite::default() }).unwrap();
         assert_eq!(store.rollout_orders().unwrap(), told[1..]);
     }

@@ -300,6 +300,7 @@ fn an_apply_of_everything_ends_the_rollout() {
     let to = place.commit(&[("deployments/base.toml", &base("2", ""))]);
     place.until("the canary", || place.has("canary-1", "web:2"));
     assert_eq!(daemon.stop(), 0);
+    assert!(order(&place, "pause").0);
     let applied = place
         .hoist(&["apply", "--simulate", "--yes", "-C"])
         .arg(place.fleet())
@@ -310,6 +311,12 @@ fn an_apply_of_everything_ends_the_rollout() {
     assert!(all_have(&place, &ALL, "web:2"));
     assert_eq!(rollout(&place), Json::Null);
     assert!(place.store().expect("a store").assignments().expect("readable").is_empty());
+    // What was told before that is about no rollout of later, and whoever told it can read that.
+    let store = place.store().expect("a store");
+    assert!(store.rollout_orders().expect("readable").is_empty());
+    let history = store.history(&Default::default()).expect("readable");
+    let pause = history.iter().find(|entry| entry.action == "rollout pause").expect("it is told");
+    assert!(pause.outcome.starts_with("not done: `hoist apply` brought"), "{}", pause.outcome);
     let before = actions(&place).len();
     let _daemon = place.watch(&[]);
     let head = place.commit(&[("README.md", "words")]);

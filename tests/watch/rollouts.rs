@@ -47,14 +47,16 @@ pub(crate) fn in_force_has(place: &Place, device: &str, text: &str) -> bool {
 
 /// `hoist rollout status --format json`.
 pub(crate) fn rollout(place: &Place) -> Json {
+    status_json(place)["rollout"].clone()
+}
+
+fn status_json(place: &Place) -> Json {
     let output = place
         .hoist(&["rollout", "status", "--simulate", "--format", "json", "-C"])
         .arg(place.fleet())
         .output()
         .expect("it runs");
-    serde_json::from_slice::<Json>(&output.stdout)
-        .map(|json| json["rollout"].clone())
-        .unwrap_or_default()
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
 pub(crate) fn state(place: &Place) -> String {
@@ -183,6 +185,12 @@ fn people_pause_promote_abort_and_retry() {
     );
     let shown = order(&place, "status").1;
     assert!(shown.contains("  told and not done yet: abort, "), "{shown}");
+    let told = &status_json(&place)["told"];
+    assert_eq!(
+        (told[0]["order"].as_str(), told.as_array().map(Vec::len)),
+        (Some("abort"), Some(1))
+    );
+    assert_eq!(told[0]["reason"], "by hand");
     let (done, words) = order(&place, "pause");
     assert!(!done && words.contains("it has gone back already"), "after what was told: {words}");
     assert!(words.contains("shows what was told before and is not done yet"), "{words}");

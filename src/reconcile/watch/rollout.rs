@@ -31,7 +31,7 @@ pub(super) struct Progress {
     pub(super) reported: BTreeMap<DeviceId, String>,
     /// Devices that were looked at since the daemon began, and when the last look ended.
     pub(super) answered: BTreeMap<DeviceId, Moment>,
-    /// Devices that are asked whether they answer, and since when.
+    /// Devices that are asked whether they answer, and since when: the look that asks may begin later, and counts then.
     pub(super) asked: BTreeMap<DeviceId, Moment>,
     /// Devices whose last look broke down by a fault of Hoist, and what is said of that.
     pub(super) broken: BTreeMap<DeviceId, String>,
@@ -71,8 +71,7 @@ impl Daemon {
         self.progress.formers = self.shared.store.former_manifests()?;
         // What people told while no daemon was there comes before the first step.
         self.progress.orders_again = Some(0);
-        let kept = self.shared.store.kept_rollout()?;
-        self.rollout = match read_kept(&kept) {
+        self.rollout = match read_kept(&self.shared.store.kept_rollout()?) {
             Ok(rollout) => rollout,
             Err(words) => {
                 tracing::error!(error = words, "the rollout can't be read: it begins anew");
@@ -183,7 +182,7 @@ impl Daemon {
                 (Ok(decisions), Some(next)) => self.go_with(next, &decisions, Some((id, entry)))?,
                 _ => self.shared.store.record_rollout(&RolloutWrite {
                     history: &[entry],
-                    obeyed: Some(id),
+                    obeyed: &[id],
                     ..RolloutWrite::default()
                 })?,
             }
@@ -219,7 +218,7 @@ impl Daemon {
                 behind: &behind,
                 caught_up: &caught_up,
                 history: &history,
-                obeyed,
+                obeyed: obeyed.as_slice(),
                 ..RolloutWrite::default()
             })?;
             self.progress.last_write = Some(moment);
@@ -264,8 +263,7 @@ impl Daemon {
         decisions: &[Decision],
         told: Option<HistoryEntry>,
     ) -> Decided {
-        let history = told.into_iter().collect();
-        let mut decided = Decided { history, ..Decided::default() };
+        let mut decided = Decided { history: told.into_iter().collect(), ..Decided::default() };
         for decision in decisions {
             decided.history.extend(self.told_of(decision, next));
             match decision {
