@@ -8,7 +8,7 @@ use super::{ContainerRef, ControlMemory, PlanAction, Purpose, TakenOver, Work};
 use crate::model::{
     ContainerDetail, ContainerState, Hash, ModuleName, ObservedContainer, Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the store knows of one device, so that a quiet pass needs one list call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -233,17 +233,25 @@ impl ModuleMemory {
 impl DeviceMemory {
     /// Somebody says that what failed may be tried again now.
     pub fn end_pauses(&mut self) {
-        for module in self.modules.values_mut() {
+        self.end_pauses_but_of(&BTreeSet::new());
+    }
+
+    /// The same, but for modules that wait for more than that.
+    pub fn end_pauses_but_of(&mut self, given_up: &BTreeSet<ModuleName>) {
+        let modules = self.modules.iter_mut().filter(|(name, _)| !given_up.contains(*name));
+        for (_, module) in modules {
             module.starts = Starts::default();
             module.failed = None;
             module.back_failed_at = None;
         }
     }
 
-    /// Whether what failed waits for somebody's word, and not for a moment.
-    pub fn give_up(&mut self, given_up: bool) {
-        for failed in self.modules.values_mut().filter_map(|module| module.failed.as_mut()) {
-            failed.given_up = given_up;
+    /// What failed of these modules waits for somebody's word, and that of others for a moment.
+    pub fn give_up(&mut self, modules: &BTreeSet<ModuleName>) {
+        for (name, module) in &mut self.modules {
+            if let Some(failed) = &mut module.failed {
+                failed.given_up = modules.contains(name);
+            }
         }
     }
 
@@ -350,6 +358,32 @@ mod tests {
         let tried = &memory.modules[&name];
         assert_eq!(tried.failed.as_ref().map(FailedChange::not_before), Some(87_460));
         assert_eq!((tried.starts.last, tried.back_failed_at), (87_400, Some(87_400)));
+    }
+
+    #[test]
+    fn only_what_is_given_up_waits_for_a_word() {
+        let tried = |name: &str| {
+            let spec = Hash::of_texts("spec", [name]);
+            let failed = FailedChange::after(None, &spec, 1000, 500, "no".to_owned());
+            let module = ModuleMemory { failed: Some(failed), ..ModuleMemory::default() };
+            (ModuleName::parse(name).unwrap(), module)
+        };
+        let mut memory =
+            DeviceMemory { modules: [tried("web"), tried("db")].into(), ..Default::default() };
+        let not_before = |memory: &DeviceMemory, name: &str| {
+            let failed = memory.modules[&ModuleName::parse(name).unwrap()].failed.as_ref();
+            failed.map(FailedChange::not_before)
+        };
+        let given_up = BTreeSet::from([ModuleName::parse("web").unwrap()]);
+        memory.give_up(&given_up);
+        assert_eq!(not_before(&memory, "web"), Some(i64::MAX));
+        assert_eq!(not_before(&memory, "db"), Some(1060));
+        let mut poked = memory.clone();
+        poked.end_pauses_but_of(&given_up);
+        assert_eq!(not_before(&poked, "web"), Some(i64::MAX));
+        assert_eq!(not_before(&poked, "db"), None);
+        memory.give_up(&BTreeSet::new());
+        assert_eq!(not_before(&memory, "web"), Some(1060));
     }
 
     #[test]

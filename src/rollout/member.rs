@@ -88,13 +88,20 @@ impl Mark {
 }
 
 impl Rollout {
-    /// Whether a device failed, and does not try again what failed before it changes or somebody says so.
+    /// Whether a device failed, and does not try again what failed before it changes or somebody says so. One that was let
+    /// pass tries again by itself, as every other whose failure is put up with.
     pub fn is_given_up(&self, device: &DeviceId) -> bool {
         self.members.get(device).is_some_and(|member| {
             matches!(member.place, Place::Failed { .. })
                 && !member.again
+                && !member.pardoned
                 && self.is_marked(device, member)
         })
+    }
+
+    /// Modules of a device whose failure says nothing of the change.
+    pub fn excused(&self, device: &DeviceId) -> BTreeSet<ModuleName> {
+        self.members.get(device).map(|member| member.excused.clone()).unwrap_or_default()
     }
 
     /// Devices that were moved back and have not arrived.

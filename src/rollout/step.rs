@@ -31,6 +31,13 @@ struct Tally {
     all: usize,
 }
 
+impl Tally {
+    /// Of so many it is judged. Who is silent for now is among them: soon a look says that it is there or away.
+    fn of(&self) -> usize {
+        self.counted + self.ready.len() + self.silent.len()
+    }
+}
+
 impl Rollout {
     /// Takes in what is seen of devices, members or not, and how many milliseconds passed since the last step.
     pub fn step(&mut self, seen: &BTreeMap<DeviceId, Seen>, passed: u64) -> Vec<Decision> {
@@ -201,7 +208,7 @@ impl Rollout {
         let opened = self.phases.iter().enumerate().filter(|(_, phase)| phase.opened);
         opened.into_iter().find_map(|(index, phase)| {
             let tally = self.tally(index, seen);
-            let of = tally.counted + tally.ready.len();
+            let of = tally.of();
             if tally.failed.len() <= phase.rules.failures_allowed(of) {
                 return None;
             }
@@ -253,13 +260,7 @@ impl Rollout {
     fn let_in(&mut self, seen: &BTreeMap<DeviceId, Seen>, decisions: &mut Vec<Decision>) {
         for index in 0..self.phases.len().min(self.open + 1) {
             let tally = self.tally(index, seen);
-            let unavailable = self.unavailable(seen);
-            let allowed = self.phases[index].rules.unavailable_allowed(tally.all);
-            // Who is away from its work already costs nothing more.
-            let (away, at_work): (Vec<DeviceId>, Vec<DeviceId>) =
-                tally.ready.into_iter().partition(|device| unavailable.contains(device));
-            let more = allowed.saturating_sub(unavailable.len());
-            for device in away.into_iter().chain(at_work.into_iter().take(more)) {
+            for device in self.may_come(index, &tally, seen) {
                 let Some(member) = self.members.get_mut(&device) else { continue };
                 if seen.get(&device).is_none_or(|seen| seen.contact != Contact::Lately) {
                     decisions.push(Decision::Ask(device));
@@ -275,6 +276,22 @@ impl Rollout {
                 });
             }
         }
+    }
+
+    /// Of those that could be let in, for whom there is room: who is away from its work already costs nothing more.
+    fn may_come(
+        &self,
+        index: usize,
+        tally: &Tally,
+        seen: &BTreeMap<DeviceId, Seen>,
+    ) -> Vec<DeviceId> {
+        let unavailable = self.unavailable(seen);
+        let allowed = self.phases[index].rules.unavailable_allowed(tally.all);
+        let ready = tally.ready.iter().cloned();
+        let (away, at_work): (Vec<DeviceId>, Vec<DeviceId>) =
+            ready.partition(|device| unavailable.contains(device));
+        let more = allowed.saturating_sub(unavailable.len());
+        away.into_iter().chain(at_work.into_iter().take(more)).collect()
     }
 
     /// Devices that are away from their work by our doing. Who was away before and does not answer is not counted.
@@ -356,7 +373,7 @@ impl Rollout {
         decisions: &mut Vec<Decision>,
     ) -> bool {
         let phase = &self.phases[index];
-        let of = tally.counted + tally.ready.len();
+        let of = tally.of();
         let failed = tally.failed.len() + tally.marked.len();
         let need = phase.rules.success_needed(of, failed.min(phase.rules.failures_allowed(of)));
         if phase.promoted && tally.ready.is_empty() {
@@ -365,11 +382,15 @@ impl Rollout {
         if tally.good < need || !tally.ready.is_empty() {
             self.wait = wait_of(tally, need);
             let is_on_the_way = |m: &Member| matches!(m.place, Place::Admitted { .. });
-            // Where nobody is out of order, those that could be let in are being asked.
-            let is_full =
-                !self.members.values().any(is_on_the_way) && !self.unavailable(seen).is_empty();
-            if !tally.ready.is_empty() && is_full {
-                self.wait = self.full(index, tally, seen);
+            if !tally.ready.is_empty() && !self.members.values().any(is_on_the_way) {
+                let asked = self.may_come(index, tally, seen);
+                match &mut self.wait {
+                    // Who had answered a moment ago was let in just now: these are being asked.
+                    Wait::Reports { because, .. } if !asked.is_empty() => {
+                        *because = format!("asked first whether they answer: {}", named(&asked));
+                    }
+                    _ => self.wait = self.full(index, tally, seen),
+                }
             }
             let phase = &mut self.phases[index];
             if tally.good < need {

@@ -7,8 +7,8 @@ use super::listen::Told;
 use super::loaded::{Loaded, in_force};
 use super::schedule::{Ended, Turn};
 use crate::engine::EventKind;
-use crate::model::DeviceId;
-use crate::plan::short_revision;
+use crate::model::{DeviceId, ModuleName};
+use crate::plan::{DeviceMemory, short_revision};
 use crate::reconcile::facts::next_settling;
 use crate::reconcile::snapshot::Trouble;
 use crate::store::{StatusSince, StoreError, StoredDevice};
@@ -30,6 +30,10 @@ impl Daemon {
         let tasks = turns.into_iter().filter_map(|turn| {
             let device = turn.device.clone();
             let task = self.task(turn)?;
+            // It may have waited long for its turn, among many.
+            if let Some(asked) = self.progress.asked.get_mut(&device) {
+                *asked = moment;
+            }
             self.under_way.insert(device);
             Some(task)
         });
@@ -63,7 +67,7 @@ impl Daemon {
         }
         let restarts = self.restarts.remove(&device).unwrap_or_default();
         let mut memory = self.memories.get(&device).cloned().unwrap_or_default();
-        memory.give_up(self.is_given_up(&device));
+        memory.give_up(&self.given_up(&device, &memory));
         Some(Task::Look(Box::new(Job {
             memory,
             paused: self.orders.pause_of(&device, &self.against(&accepted)),
@@ -255,18 +259,26 @@ impl Daemon {
 
     /// Somebody wants a device to be looked at now.
     pub(super) fn poke(&mut self, device: &DeviceId) {
-        let is_given_up = self.is_given_up(device);
-        if let Some(memory) = self.memories.get_mut(device)
-            && !is_given_up
-        {
-            memory.end_pauses();
+        if let Some(memory) = self.memories.get(device) {
+            let given_up = self.given_up(device, memory);
+            if let Some(memory) = self.memories.get_mut(device) {
+                memory.end_pauses_but_of(&given_up);
+            }
         }
         self.schedule.wake(device, self.clock.moment());
     }
 
-    /// Whether what failed on a device made a rollout fail, which tries it nowhere again by itself.
-    fn is_given_up(&self, device: &DeviceId) -> bool {
-        self.rollout.as_ref().is_some_and(|rollout| rollout.is_given_up(device))
+    /// Modules of a device whose change made a rollout fail, which tries it nowhere again by itself. Not those that failed
+    /// before already and did not change, nor what a pin wants of the device instead.
+    fn given_up(&self, device: &DeviceId, memory: &DeviceMemory) -> BTreeSet<ModuleName> {
+        let (Some(rollout), Some(accepted)) = (&self.rollout, &self.accepted) else {
+            return BTreeSet::new();
+        };
+        if !rollout.is_given_up(device) || self.intended(device, accepted) != rollout.to {
+            return BTreeSet::new();
+        }
+        let excused = rollout.excused(device);
+        memory.modules.keys().filter(|module| !excused.contains(*module)).cloned().collect()
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 /// Who answered so many milliseconds ago answers still.
 const LATELY: Moment = 10_000;
-/// Who is asked and has not answered after so many is silent.
+/// Who is asked and has not answered so long after the look at it began is silent.
 const PATIENCE: Moment = 5_000;
 /// The engine does not answer.
 const UNREACHABLE: u16 = 406;
@@ -85,7 +85,11 @@ impl Daemon {
         if self.progress.answered.get(device).is_some_and(|at| !is_past(at, LATELY)) {
             return Contact::Lately;
         }
-        if !self.progress.asked.get(device).is_some_and(|at| is_past(at, PATIENCE)) {
+        // Whoever waits for its turn to be looked at was not asked yet.
+        let is_being_asked = self.under_way.contains(device);
+        if !is_being_asked
+            || !self.progress.asked.get(device).is_some_and(|at| is_past(at, PATIENCE))
+        {
             return Contact::Before;
         }
         let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -148,13 +148,60 @@ fn who_has_not_answered_lately_is_asked_and_let_in_only_then() {
     };
     let asked = hears(&mut rollout, Contact::Before);
     assert_eq!(asked, [Decision::Opened("canary".to_owned()), Decision::Ask(id(0))]);
-    assert_eq!(state(&rollout), ("running", "1 of 1 of canary not reported yet".to_owned()));
+    let words = "1 of 1 of canary not reported yet (asked first whether they answer: d000)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
     let silent = Contact::Asked("no answer since noon".to_owned());
     assert!(hears(&mut rollout, silent).is_empty(), "what hangs is not let in");
     let words = "canary waits: 1 of 1 were asked and are silent (d000: no answer since noon)";
     assert_eq!(state(&rollout), ("waiting", words.to_owned()));
     let answered = hears(&mut rollout, Contact::Lately);
     assert_eq!(answered, [Decision::Admit(id(0))]);
+}
+
+/// Where a network is slow, many are silent for a while: that makes no phase fail or pass that would not with all of them.
+#[test]
+fn who_is_silent_for_now_is_one_of_its_phase() {
+    let shares = with(|s| {
+        s.max_failures = Some(Amount::Share(10_00));
+        s.min_success = Some(Amount::Share(50_00));
+        s.max_unavailable = Some(Amount::Count(20));
+    });
+    let mut rollout = begin(&declared(shares, &[]), 24, 20);
+    let mut seen = all_good(24);
+    for number in 8..20 {
+        seen.get_mut(&id(number)).unwrap().contact = Contact::Asked("no answer".to_owned());
+    }
+    assert_eq!(admitted(&rollout.step(&seen, 0)).len(), 8);
+    seen.get_mut(&id(0)).unwrap().report = bad("refused");
+    assert!(back(&rollout.step(&seen, 0)).is_empty(), "one of twenty: {:?}", rollout.standing());
+    for _ in 0..5 {
+        assert!(admitted(&rollout.step(&seen, 10_000)).is_empty(), "seven of twenty");
+    }
+    let words = "canary waits: 7 have succeeded, 10 are needed; 12 of 20 were asked and are silent \
+                 (d008: no answer); d000 failed";
+    assert_eq!(state(&rollout), ("waiting", words.to_owned()));
+    // The looks at most of them fail: whoever is away is not counted.
+    for number in 9..20 {
+        seen.insert(id(number), Seen::default());
+    }
+    let words = "canary: 1 of 9 failed: d000: refused";
+    assert_eq!(back(&rollout.step(&seen, 0)).len(), 8);
+    assert_eq!(state(&rollout).1, format!("{words}; 8 on the way back"));
+}
+
+/// Of two that have room one is down, and the other is asked: not the limit holds it up.
+#[test]
+fn who_is_asked_is_not_said_to_wait_for_the_limit() {
+    let tolerant = with(|s| s.max_failures = Some(Amount::Count(1)));
+    let mut rollout = begin(&declared(tolerant, &[]), 6, 3);
+    let mut seen = all_good(6);
+    assert_eq!(admitted(&rollout.step(&seen, 0)), BTreeSet::from([id(0), id(1)]));
+    let down = Seen { report: bad("it ends"), works: false, ..seen[&id(0)].clone() };
+    seen.insert(id(0), down);
+    seen.get_mut(&id(2)).unwrap().contact = Contact::Before;
+    assert!(rollout.step(&seen, 0).contains(&Decision::Ask(id(2))));
+    let words = "1 of 3 of canary not reported yet (asked first whether they answer: d002)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
 }
 
 /// What is kept is not written at every step: whoever reads it knows how late it is.
@@ -603,10 +650,12 @@ fn a_retry_after_a_halt_tries_again_from_the_first_phase() {
     settle(&mut rollout, &seen);
     assert_eq!(rollout.stage, Stage::Done);
 
-    // A promotion lets the others go on, and leaves that one as it is.
+    // A promotion lets the others go on, and leaves that one as one whose failure is put up with: it tries again by itself.
     let mut promoted = before;
+    assert!(promoted.is_given_up(&failed));
     seen.get_mut(&failed).unwrap().report = bad("it ends");
     promoted.obey(Order::Promote, "by hand").unwrap();
+    assert!(!promoted.is_given_up(&failed));
     let decisions = settle(&mut promoted, &seen);
     assert_eq!(promoted.stage, Stage::Done, "{:?}", promoted.standing());
     assert!(!decisions.contains(&Decision::Again(failed.clone())));
