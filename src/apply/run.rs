@@ -6,7 +6,7 @@ use crate::plan::{
     ContainerRef, DevicePlan, RememberedContainer, Step, StepOutput, Undo, When, Work,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -21,6 +21,7 @@ pub async fn run_device(
 ) -> DeviceRun {
     let names = Names::default();
     let mut run = DeviceRun::default();
+    let made_room_for = made_room_for(&plan.works);
     let mut waiting: Vec<&Work> = plan.works.iter().collect();
     let mut running = FuturesUnordered::new();
     loop {
@@ -37,6 +38,7 @@ pub async fn run_device(
                     run.outcomes.insert(work.id, outcome);
                 }
                 Readiness::Runs => {
+                    let work = Running { work, has_room: made_room_for.contains(&work.id) };
                     running.push(run_work(engine, work, secrets, pace, &names, events));
                 }
                 Readiness::Ends(outcome) => {
@@ -67,30 +69,56 @@ enum Readiness {
 }
 
 fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
-    let (When::AllPassed(needed) | When::AnyFailed(needed)) = &work.when;
+    let (When::AllPassed(needed) | When::AnyFailed(needed) | When::NonePassed(needed)) = &work.when;
     if work.after.iter().chain(needed).any(|number| !outcomes.contains_key(number)) {
         return Readiness::Waits;
     }
-    let failed = needed.iter().find(|number| !outcomes[number].is_passed());
-    match (&work.when, failed) {
-        (When::AllPassed(_), None) | (When::AnyFailed(_), Some(_)) => Readiness::Runs,
-        (When::AllPassed(_), Some(because)) => {
+    let has_passed = |number: &usize| outcomes[number].is_passed();
+    let failed = needed.iter().find(|number| !has_passed(number));
+    let runs = match &work.when {
+        When::AllPassed(_) => failed.is_none(),
+        When::AnyFailed(_) => failed.is_some(),
+        When::NonePassed(_) => !needed.iter().any(has_passed),
+    };
+    match (runs, &work.when, failed) {
+        (true, ..) => Readiness::Runs,
+        (false, When::AllPassed(_), Some(because)) => {
             Readiness::Ends(Outcome::Skipped { because: *because })
         }
-        (When::AnyFailed(_), None) => Readiness::Ends(Outcome::NotNeeded),
+        (false, ..) => Readiness::Ends(Outcome::NotNeeded),
     }
+}
+
+/// The works that something else was stopped for, which is started again where they don't come up.
+fn made_room_for(works: &[Work]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    for work in works {
+        if let When::NonePassed(needed) = &work.when {
+            found.extend(needed);
+        }
+    }
+    found
+}
+
+/// A work that runs.
+#[derive(Clone, Copy)]
+struct Running<'a> {
+    work: &'a Work,
+    /// Whether something was stopped for it that is started again where it does not come up.
+    has_room: bool,
 }
 
 type Ended = (usize, Outcome, Vec<(String, RememberedContainer)>);
 
 async fn run_work(
     engine: &dyn Engine,
-    work: &Work,
+    running: Running<'_>,
     secrets: &SecretValues,
     pace: &Pace,
     names: &Names,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> Ended {
+    let Running { work, has_room: _ } = running;
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         let _turn = match step {
@@ -105,9 +133,12 @@ async fn run_work(
         let span = tracing::info_span!("step", action = ?step.kind());
         let resolved = names.resolved(step);
         let done = engine.execute(&resolved, secrets).instrument(span.clone());
-        let Some(result) = unless_broken_off(work, number, pace, done).await else {
-            let undo_failed = undo(engine, work, number, secrets, pace, names).await;
-            return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
+        let result = match unless_broken_off(running, number, pace, done).await {
+            Ok(result) => result,
+            Err(BrokenOff { as_of }) => {
+                let undo_failed = undo(engine, work, as_of, secrets, pace, names).await;
+                return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
+            }
         };
         span.in_scope(|| log_end(step, &result));
         events(Event::StepEnded { work: work.id, step, result: result.as_ref().map(|_| ()) });
@@ -133,34 +164,55 @@ async fn run_work(
     (work.id, Outcome::Passed { warnings }, remembered)
 }
 
+/// Whether it is for the case that others don't come up.
+fn is_a_way_back(work: &Work) -> bool {
+    matches!(work.when, When::AnyFailed(_) | When::NonePassed(_))
+}
+
 /// Whether a work that is called off ends before this step: it has not begun, or can be taken back. What is
 /// past that point goes on to its end.
 fn may_end_before(work: &Work, number: usize) -> bool {
-    let is_a_way_back = matches!(work.when, When::AnyFailed(_));
-    let can_be_taken_back =
-        work.undo.iter().any(|undo| undo.since <= number && number < undo.until);
-    !is_a_way_back && (number == 0 || can_be_taken_back)
+    !is_a_way_back(work) && (number == 0 || can_be_taken_back(work, number))
 }
 
-/// What becomes of a step; `None` where it only waits for a module and the run is called off meanwhile. No engine has begun
-/// anything then: it is taken back at once, or, where nothing comes after it, the next run sees what came of it.
+fn can_be_taken_back(work: &Work, number: usize) -> bool {
+    work.undo.iter().any(|undo| undo.since <= number && number < undo.until)
+}
+
+/// A wait that was broken off: the work is taken back as if this step had failed.
+struct BrokenOff {
+    as_of: usize,
+}
+
+/// Whether the wait of a work may be broken off where the run is called off. No engine has begun anything then: it is taken
+/// back at once, or, where nothing comes after it, the next run sees what came of it. But what something else was stopped
+/// for does not stay beside that: it goes too, though it would stay if it failed.
+fn may_break_off(running: Running<'_>, number: usize) -> Option<BrokenOff> {
+    let Running { work, has_room } = running;
+    if is_a_way_back(work) || !matches!(work.steps[number], Step::WaitRunning { .. }) {
+        return None;
+    }
+    let is_last = number + 1 == work.steps.len();
+    let before = number.checked_sub(1).filter(|before| can_be_taken_back(work, *before));
+    match (may_end_before(work, number), is_last, has_room) {
+        (true, ..) | (false, true, false) => Some(BrokenOff { as_of: number }),
+        (false, true, true) => before.map(|as_of| BrokenOff { as_of }),
+        (false, false, _) => None,
+    }
+}
+
+/// What becomes of a step, unless it is a wait that is broken off.
 async fn unless_broken_off<T>(
-    work: &Work,
+    running: Running<'_>,
     number: usize,
     pace: &Pace,
     done: impl Future<Output = T>,
-) -> Option<T> {
-    let is_a_way_back = matches!(work.when, When::AnyFailed(_));
-    let is_last = number + 1 == work.steps.len() && !is_a_way_back;
-    let may_end = matches!(work.steps[number], Step::WaitRunning { .. })
-        && (is_last || may_end_before(work, number));
-    if !may_end {
-        return Some(done.await);
-    }
+) -> Result<T, BrokenOff> {
+    let Some(broken_off) = may_break_off(running, number) else { return Ok(done.await) };
     tokio::select! {
         biased;
-        done = done => Some(done),
-        () = pace.call_off.told() => None,
+        done = done => Ok(done),
+        () = pace.call_off.told() => Err(broken_off),
     }
 }
 

@@ -107,22 +107,29 @@ impl<'a> Draft<'a> {
     }
 
     /// Somebody else has the module's name: the one of its containers that would get it is kept up under the name that
-    /// it has.
+    /// it has. Where there is none, what else it lacks comes first.
     pub(super) fn keep_up_aside(
         mut self,
-        block: Block,
+        foreign: Block,
+        lacks: Option<Block>,
         spec: Option<Hash>,
     ) -> Result<Decided, Block> {
         let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
         let failed = new.filter(|new| old.is_some() && self.has_failed(new));
         let new = new.filter(|_| failed.is_none());
         let there = new.or(*old).or(renamed.first().copied());
-        let Some(there) = there.filter(|there| !self.is_adopted(there)) else { return Err(block) };
+        let Some(there) = there.filter(|there| !self.is_adopted(there)) else {
+            return Err(lacks.unwrap_or(foreign));
+        };
         if let Some(failed) = failed {
             self.tidy(failed, PlanReason::LeftBehind);
         }
         self.memory.notice(there, self.input.now);
-        let block = Block::NameTaken { by: Box::new(block), ours: there.name.clone() };
+        let block = Block::NameTaken {
+            by: Box::new(foreign),
+            ours: there.name.clone(),
+            lacks: lacks.map(Box::new),
+        };
         self.keep_up(there, block, None);
         let known = renamed.iter().filter_map(|other| {
             let known = self.input.memory.containers.get(&other.id)?;

@@ -19,6 +19,7 @@ mod networks;
 mod ownership;
 mod place;
 mod ports;
+mod reason;
 mod repair;
 mod standing;
 mod step;
@@ -38,6 +39,7 @@ pub use ownership::{
     Role, carries_our_labels, fingerprint, is_ours, module_in, new_name, old_name,
 };
 pub use ports::port_conflict;
+pub use reason::PlanReason;
 pub use repair::restart_steps;
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
@@ -145,6 +147,8 @@ pub enum When {
     AllPassed(Vec<usize>),
     /// When one of these failed or was skipped; else there is nothing to do.
     AnyFailed(Vec<usize>),
+    /// When none of these passed; else there is nothing to do.
+    NonePassed(Vec<usize>),
 }
 
 /// A step that takes a work back. When step number `i` of the work fails, all undo steps whose `since` is at
@@ -231,123 +235,6 @@ impl PlanAction {
     }
 }
 
-/// Why something is done. Reasons explain; they never decide.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PlanReason {
-    /// There is no container for it.
-    Absent,
-    /// Its specification differs from the container's.
-    SpecDiffers,
-    /// Somebody replaced the container: its image is another one.
-    OtherImage {
-        /// Seen.
-        seen: String,
-    },
-    /// It is somebody else's container, which a saved plan takes over.
-    Adopted {
-        /// Its id.
-        id: String,
-    },
-    /// Its image's tag now names another image.
-    TagMoved,
-    /// It was made when its device had this id, and knows it by that.
-    DeviceRenamed(String),
-    /// A limit is taken away, which needs a new container.
-    LimitLifted,
-    /// Restart policy, memory or cpus differ.
-    SettingsDiffer,
-    /// The twin differs.
-    TwinDiffers,
-    /// It is not on a network that it should be on.
-    NotOnNetwork(String),
-    /// It is down and should run.
-    Down(String),
-    /// It is frozen.
-    Paused,
-    /// It is unhealthy.
-    Unhealthy,
-    /// It runs and should not.
-    ShouldBeStopped,
-    /// It is in no manifest any more.
-    NotInManifest,
-    /// It makes room for another module.
-    MakesRoom(String),
-    /// What it made room for failed.
-    RoomNotUsed,
-    /// What should take its place can't be made.
-    NextNotBegun,
-    /// It has another name than it should have.
-    Renamed(String),
-    /// A former run was cut off.
-    LeftBehind,
-    /// Its time as the previous container is over.
-    KeptLongEnough,
-    /// The container that is replaced now takes its place as the previous one.
-    MakesWay,
-    /// It works no longer, and the container before it did.
-    GoesBack(String),
-    /// They need each other's ports.
-    TogetherWith(Vec<ModuleName>),
-    /// Its network was removed, and one made since has only the name.
-    NetworkRemade(String),
-    /// Needed by these modules.
-    NeededBy(Vec<ModuleName>),
-    /// A day has passed since it was asked which image the tag of these modules names.
-    CheckDue(Vec<ModuleName>),
-    /// Nothing uses it any more.
-    Unused,
-}
-
-impl fmt::Display for PlanReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("not there"),
-            Self::SpecDiffers => f.write_str("specification differs"),
-            Self::OtherImage { seen } => write!(f, "runs another image: {seen}"),
-            Self::Adopted { id } => write!(
-                f,
-                "takes over container {}, which is not Hoist's",
-                id.get(..12).unwrap_or(id)
-            ),
-            Self::TagMoved => f.write_str("its tag now names another image"),
-            Self::DeviceRenamed(former) => write!(f, "its device was {former} when it was made"),
-            Self::LimitLifted => f.write_str("a limit is taken away"),
-            Self::SettingsDiffer => f.write_str("settings differ"),
-            Self::TwinDiffers => f.write_str("twin differs"),
-            Self::NotOnNetwork(name) => write!(f, "not on network {name}"),
-            Self::Down(words) => f.write_str(words),
-            Self::Paused => f.write_str("paused"),
-            Self::Unhealthy => f.write_str("unhealthy"),
-            Self::ShouldBeStopped => f.write_str("should be stopped"),
-            Self::NotInManifest => f.write_str("not in the manifest any more"),
-            Self::MakesRoom(name) => write!(f, "makes room for {name}"),
-            Self::RoomNotUsed => f.write_str("what it made room for failed"),
-            Self::NextNotBegun => f.write_str("its successor can't be made"),
-            Self::Renamed(name) => write!(f, "is named {name}"),
-            Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
-            Self::KeptLongEnough => f.write_str("kept long enough"),
-            Self::MakesWay => f.write_str("the previous container makes way for a newer one"),
-            Self::GoesBack(words) => write!(f, "goes back to the previous container: {words}"),
-            Self::TogetherWith(names) => {
-                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
-                write!(f, "together with {}, because of ports", names.join(", "))
-            }
-            Self::NetworkRemade(name) => {
-                write!(f, "network {name} is not the one that it was made on")
-            }
-            Self::NeededBy(names) => {
-                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
-                write!(f, "needed by {}", names.join(", "))
-            }
-            Self::CheckDue(names) => {
-                let names: Vec<&str> = names.iter().map(ModuleName::as_str).collect();
-                write!(f, "a day has passed since its tag was looked up for {}", names.join(", "))
-            }
-            Self::Unused => f.write_str("nothing uses it any more"),
-        }
-    }
-}
-
 /// Why a module is not touched although it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
@@ -366,6 +253,8 @@ pub enum Block {
         by: Box<Self>,
         /// The name that ours has.
         ours: String,
+        /// What else it lacks, if anything.
+        lacks: Option<Box<Self>>,
     },
     /// A container bears the module's labels, but neither its name nor the store says that it is ours: it
     /// may be the module's own, renamed, so a second one is not made beside it.
@@ -447,8 +336,9 @@ impl fmt::Display for Block {
                     ),
                 }
             }
-            Self::NameTaken { by, ours } => {
-                write!(f, "{by}; the module's own is kept up as {ours} until the name is free")
+            Self::NameTaken { by, ours, lacks } => {
+                write!(f, "{by}; the module's own is kept up as {ours} until the name is free")?;
+                lacks.iter().try_for_each(|lacks| write!(f, "; besides, {lacks}"))
             }
             Self::Doubtful { name, id } => write!(
                 f,

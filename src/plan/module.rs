@@ -120,10 +120,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         && let Err(foreign) = draft.refuse_foreign_name(&[input.name.as_str()])
     {
         // Nothing can be put in place, also not what is half done.
-        return match draft.keep_up_aside(foreign, spec) {
-            Err(foreign) => Err(lacks.unwrap_or(foreign)),
-            kept => kept,
-        };
+        return draft.keep_up_aside(foreign, lacks, spec);
     }
     let current = draft.settle_names();
     match (current, lacks) {

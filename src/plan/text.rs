@@ -124,7 +124,7 @@ pub fn work_line(work: &Work) -> String {
         if reasons.is_empty() { String::new() } else { format!("   ({})", reasons.join(", ")) };
     let only_if = match &work.when {
         When::AllPassed(_) => "",
-        When::AnyFailed(_) => "   only if that fails",
+        When::AnyFailed(_) | When::NonePassed(_) => "   only if that fails",
     };
     visible(&format!("{}{because}{only_if}", work_subject(work)))
 }

@@ -199,7 +199,7 @@ impl Works {
         }
     }
 
-    /// What was stopped early is started again where what it made room for failed.
+    /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
     pub(super) fn restarts(&mut self, early: &[EarlyStop]) {
         for stop in early {
             let waits_for: Vec<usize> = self
@@ -221,7 +221,7 @@ impl Works {
             let purpose =
                 Purpose::Module { name: stop.module.clone(), action: PlanAction::StartAgain };
             let number = self.add(purpose, vec![PlanReason::RoomNotUsed], vec![policy, start]);
-            self.list[number].when = When::AnyFailed(waits_for.clone());
+            self.list[number].when = When::NonePassed(waits_for.clone());
             self.list[number].after = waits_for;
         }
     }

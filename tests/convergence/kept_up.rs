@@ -209,6 +209,26 @@ fn what_worked_runs_on_where_a_stranger_takes_its_name_while_it_is_put_aside() {
     });
 }
 
+/// A stranger has its name, and the control host has no secret for it any more: both are said.
+#[test]
+fn a_lacking_secret_is_said_beside_a_name_that_is_taken() {
+    block_on(async {
+        let first = web("web:1", "env = { PASSWORD = { secret = \"pw\" } }");
+        let name = SecretName::parse("pw").unwrap();
+        let mut world = World::new();
+        world.secrets.insert(name.clone(), Ok(Hash::of_texts("test", ["1"])));
+        world.pass(&first, None).await;
+        world.control().rename("web", "hoist-old-web").unwrap();
+        run_foreign(&world.control(), "web", "9000");
+        world.secrets.insert(name, Err("the variable PW is not set".to_owned()));
+        let blocked = blocks(&world.plan(&first).await);
+        assert_eq!(blocked[0].0, 409);
+        let words = &blocked[0].1;
+        assert!(words.contains("has the name") && words.contains("hoist-old-web"), "{words}");
+        assert!(words.ends_with("; besides, the variable PW is not set"), "{words}");
+    });
+}
+
 /// The same where the process died there, whatever of the two then runs: one of them is brought up, and never both.
 #[test]
 fn what_a_cut_off_run_left_is_kept_up_where_a_stranger_has_its_name() {

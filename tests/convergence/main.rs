@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod back;
+mod called_off;
 mod counts;
 mod kept_up;
 mod passes;
@@ -12,13 +13,11 @@ mod told;
 mod two_hosts;
 mod world;
 
-use hoist::apply::{Outcome, Pace, run_device};
-use hoist::engine::SecretValues;
+use hoist::apply::Outcome;
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::plan::{ContainerRef, Step, StepKind};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::time::Duration;
 use world::{Cut, World, manifest};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -111,66 +110,6 @@ fn a_cut_at_any_call_is_mended_by_the_next_pass() {
                     cut_and_mend(from, to, Cut { call, after, gently: false }, forget).await;
                 }
             }
-        }
-    });
-}
-
-/// A run that is called off at any call leaves every module as it was or as it should be, and running.
-#[test]
-fn a_run_that_is_called_off_leaves_no_module_half_done() {
-    block_on(async {
-        let (first, second) = (manifest(FIRST), manifest(SECOND));
-        let mut probe = World::new();
-        probe.pass(&first, None).await;
-        let calls = probe.pass(&second, None).await.calls;
-        let whole = probe.containers().await;
-        for call in 0..calls {
-            let mut world = World::new();
-            world.pass(&first, None).await;
-            let before = world.containers().await;
-            let cut = Cut { call, after: false, gently: true };
-            world.pass(&second, Some(cut)).await;
-            for line in world.containers().await {
-                // What goes may have been stopped to make room, and waits for its removal.
-                let goes = line == "delta exited delta:1";
-                let known = goes || before.contains(&line) || whole.contains(&line);
-                assert!(known, "called off at {call}: {line}\n{before:#?}\n{whole:#?}");
-            }
-            assert!(!world.pass(&second, None).await.failed(), "called off at {call}");
-            assert!(world.plan(&second).await.works.is_empty(), "called off at {call}");
-            assert_eq!(world.containers().await, whole, "called off at {call}");
-        }
-    });
-}
-
-/// Nobody waits for the end of a probation of which nothing depends any more: a replacement is taken back at once, and what
-/// was made anew is looked at by the next run.
-#[test]
-fn a_run_that_is_called_off_waits_for_no_module() {
-    let of =
-        |image: &str| manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n"));
-    block_on(async {
-        for (had, left) in [(Some("web:1"), "web running web:1"), (None, "web running web:2")] {
-            let mut world = World::new();
-            if let Some(had) = had {
-                world.pass(&of(had), None).await;
-            }
-            let (second, pace) = (of("web:2"), Pace::default());
-            let plan = world.plan(&second).await;
-            world.control().fault_next(CallKind::Step(StepKind::Wait), Fault::Hang);
-            let called_off = async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                pace.call_off.now();
-            };
-            let secrets = SecretValues::default();
-            let run = run_device(&world.engine, &plan, &secrets, &pace, &|_| {});
-            let both = async { tokio::join!(run, called_off).0 };
-            let run = tokio::time::timeout(Duration::from_secs(20), both).await.expect("an end");
-            assert!(run.was_called_off() && !run.has_failures(), "{:?}", run.outcomes);
-            assert_eq!(world.containers().await, [left]);
-            world.pass(&second, None).await;
-            assert!(world.plan(&second).await.works.is_empty());
-            assert_eq!(world.containers().await, ["web running web:2"]);
         }
     });
 }

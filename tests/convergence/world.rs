@@ -290,6 +290,8 @@ impl Engine for Dying {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
             if self.cut.is_some_and(|cut| cut.gently && cut.call == call) {
                 self.call_off.now();
+                // What may be broken off is, before the engine has begun.
+                tokio::task::yield_now().await;
             }
             let cut = self.cut.filter(|cut| cut.call == call && !cut.gently);
             if cut.is_some_and(|cut| !cut.after) {
