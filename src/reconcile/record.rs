@@ -18,7 +18,9 @@ use crate::fleet::Fleet;
 use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
-use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours};
+use crate::plan::{
+    Block, DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours,
+};
 use crate::store::{
     EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
     StoredDevice, StoredDevices,
@@ -269,7 +271,8 @@ impl RunInput<'_> {
         }
     }
 
-    /// The containers in place of the manifest's modules, also those made under former names.
+    /// The containers in place of the manifest's modules, also those made under former names, and those that wait for
+    /// their name under another one.
     fn ours<'o>(
         &self,
         plan: &DevicePlan,
@@ -282,12 +285,14 @@ impl RunInput<'_> {
             .containers
             .iter()
             .filter(|container| carries_our_labels(container, &fleets, &devices))
-            .filter_map(|container| match is_ours(container, &plan.kept_memory)? {
-                (module, Role::Current) => {
-                    let (name, _) = manifest.modules.get_key_value(module.as_str())?;
-                    Some((name.clone(), container))
-                }
-                _ => None,
+            .filter_map(|container| {
+                let (module, role) = is_ours(container, &plan.kept_memory)?;
+                let (name, _) = manifest.modules.get_key_value(module.as_str())?;
+                let in_place = match plan.blocked.get(name) {
+                    Some(Block::NameTaken { ours, .. }) => *ours == container.name,
+                    _ => role == Role::Current,
+                };
+                in_place.then(|| (name.clone(), container))
             })
             .collect()
     }

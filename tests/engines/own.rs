@@ -426,3 +426,18 @@ fn a_network_that_is_there_twice_is_settled() {
     assert_eq!(site.containers(1)["app"], "running test/app:2");
     assert_eq!(list().as_array().unwrap().len(), 1, "{}", list());
 }
+
+/// Somebody else has a module's name, and its container is kept up under another one: it is still seen for what it is.
+#[test]
+fn what_is_kept_up_under_another_name_is_still_seen() {
+    let Some(site) = Site::new(1) else { return };
+    site.write("deployments/base.toml", &good("test/app:1"));
+    site.apply().expect(0);
+    site.engines[0].raw("POST", "/containers/app/rename?name=hoist-old-app", None);
+    start_by_hand(&site, 1, "app", &json!({}));
+    site.apply().expect(5);
+    let device = site.device_status("d1");
+    assert_eq!(device["status"]["code"], 409, "{device:#}");
+    let app = device["modules"].as_array().unwrap().iter().find(|m| m["name"] == "app").unwrap();
+    assert_eq!(app["status"], "running", "{app:#}");
+}
