@@ -1,6 +1,7 @@
 //! Two control hosts on one engine, and somebody by hand beside one: who is told of what.
 
 use crate::site::{OBEDIENT, Site};
+use crate::testbed::proxy::Request;
 use serde_json::json;
 
 fn base(image: &str, more: &str) -> String {
@@ -48,17 +49,18 @@ fn who_stops_a_container_in_its_probation_makes_no_failure_of_the_change() {
         base("test/app:1", &more)
     };
     let second = ["apply", "--worktree", "--yes", "--state", "../second-state"];
-    let begin_trying = |number: u32| {
-        let long = "probation = \"20s\"\nstop-timeout = \"1s\"";
-        site.write("deployments/base.toml", &numbered(number, long));
+    let begin_trying = |number: u32, more: &str| {
+        let long = format!("probation = \"20s\"\nstop-timeout = \"1s\"\n{more}");
+        site.write("deployments/base.toml", &numbered(number, &long));
         let mut run = site.apply_on_signal(&[]);
+        site.forget_requests();
         run.go();
         let begun = std::time::Instant::now();
-        while site.containers(1).get("hoist-new-app").is_none_or(|c| !c.starts_with("running")) {
+        // A second look means that the first is answered: it is known to have been there.
+        while looks_since_start(&site) < 2 {
             assert!(begun.elapsed().as_secs() < 30, "it never began");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        std::thread::sleep(std::time::Duration::from_millis(600));
         run
     };
     let status = || {
@@ -67,7 +69,7 @@ fn who_stops_a_container_in_its_probation_makes_no_failure_of_the_change() {
     };
     site.write("deployments/base.toml", &good("test/app:2"));
     site.apply().expect(0);
-    let run = begin_trying(1);
+    let run = begin_trying(1, "");
     site.write("deployments/base.toml", &good("test/app:2"));
     site.hoist(&second).expect(0);
     assert_eq!(run.exit_code(), Some(5));
@@ -77,7 +79,7 @@ fn who_stops_a_container_in_its_probation_makes_no_failure_of_the_change() {
     assert_eq!(site.containers(1)["app"], "running test/app:2");
 
     // The other one makes what it wants there itself.
-    let run = begin_trying(2);
+    let run = begin_trying(2, "");
     site.write("deployments/base.toml", &numbered(3, ""));
     site.hoist(&second).expect(0);
     assert_eq!(run.exit_code(), Some(5));
@@ -88,15 +90,36 @@ fn who_stops_a_container_in_its_probation_makes_no_failure_of_the_change() {
     // Nobody else is there: somebody by hand.
     site.forget_state();
     site.apply().expect(0);
-    let run = begin_trying(4);
-    let no = json!({"RestartPolicy": {"Name": "no"}});
-    assert_eq!(
-        site.engines[0].raw("POST", "/containers/hoist-new-app/update", Some(&no)).status,
-        200
-    );
-    assert_eq!(site.engines[0].raw("POST", "/containers/hoist-new-app/stop?t=1", None).status, 204);
-    assert_eq!(run.exit_code(), Some(5));
-    let (code, words) = status();
-    assert_eq!(code, Some(409), "{words}");
-    assert!(words.contains("app was stopped by somebody else: it ended with code 0"), "{words}");
+    // One that may end is no better for that.
+    for (number, policy) in [(4, ""), (5, "restart-policy = \"on-failure\"")] {
+        let run = begin_trying(number, policy);
+        let no = json!({"RestartPolicy": {"Name": "no"}});
+        assert_eq!(
+            site.engines[0].raw("POST", "/containers/hoist-new-app/update", Some(&no)).status,
+            200
+        );
+        assert_eq!(
+            site.engines[0].raw("POST", "/containers/hoist-new-app/stop?t=1", None).status,
+            204
+        );
+        assert_eq!(run.exit_code(), Some(5));
+        let (code, words) = status();
+        assert_eq!(code, Some(409), "{words}");
+        assert!(
+            words.contains("app was stopped by somebody else: it ended with code 0"),
+            "{words}"
+        );
+    }
+}
+
+/// How often a container was looked at since the last start of one.
+fn looks_since_start(site: &Site) -> usize {
+    let log = site.proxies[0].log();
+    let is_start = |request: &Request| request.path.ends_with("/start");
+    let Some(started) = log.iter().rposition(is_start) else { return 0 };
+    let is_look = |request: &&Request| {
+        let path = &request.path;
+        request.method == "GET" && path.contains("/containers/") && path.ends_with("/json")
+    };
+    log[started..].iter().filter(is_look).count()
 }

@@ -71,10 +71,13 @@ impl Docker {
             let first = first.get_or_insert_with(|| FirstLook::at(&seen));
             let began_again = first.began_again(&seen);
             let told = |text: &str| tidied(&secrets.masked(text));
-            match judge(&seen, began_again, begun.elapsed() >= steady, may_end, &told) {
+            let was_stopped = first.was_stopped(&seen);
+            let long_enough = begun.elapsed() >= steady;
+            // Who is stopped and ends well for that did not come to its end.
+            match judge(&seen, began_again, long_enough, may_end && !was_stopped, &told) {
                 Verdict::Good => return Ok(()),
                 Verdict::Failed(words) => {
-                    if first.was_stopped(&seen) {
+                    if was_stopped {
                         let message = format!("{name} was stopped by somebody else: it {words}");
                         return Err(EngineError::new(EngineErrorKind::Conflict, message)
                             .because(Cause::StoppedByAnother));
