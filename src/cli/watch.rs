@@ -30,7 +30,8 @@ use tokio::sync::{mpsc, watch as latest};
 /// Keep a fleet as its repository says, until it is stopped
 ///
 /// Every commit on the branch goes out, drift is repaired, devices that were away catch up. A revision that is invalid
-/// or exceeds a guard is held, and what counted before stays. SIGTERM and Ctrl-C finish the steps in flight.
+/// or exceeds a guard is held, and what counted before stays. SIGTERM and Ctrl-C let engines finish the steps that
+/// they have begun, wait for no probation, and take back replacements in the middle of one.
 ///
 /// Most options may also stand in `[watch]` of hoist.toml, under the same name, or in a variable: HOIST_POLL for --poll.
 /// What is typed counts most, then variables.
