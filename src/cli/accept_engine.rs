@@ -122,7 +122,9 @@ fn words(fleet: &Fleet, device: &Device, look: &Look, stored: &StoredDevices) ->
         text.push_str(&format!(", some of device {}", others.join(", ")));
     }
     let mut lines = vec![text];
-    if let Some(before) = before.filter(|_| known.is_some_and(|d| d.in_force.is_some())) {
+    // The same machine may come with another id: what runs there is then what is looked after.
+    let is_moved = known.is_some_and(|d| d.in_force.is_some()) && !look.is_of(fleet, device);
+    if let Some(before) = before.filter(|_| is_moved) {
         lines.extend(left_behind(fleet, device, before, stored));
     }
     lines.iter().map(|line| format!("{}\n", visible(line))).collect()
@@ -140,17 +142,36 @@ fn left_behind(
     };
     let now_of = stored.values().map(AsRef::as_ref).find(is_there);
     let now_of = now_of.map_or(String::new(), |other| format!(", now of {},", other.device));
-    let (of_fleet, of_device) = (label::FLEET, label::DEVICE);
+    let of_fleet = in_quotes(&format!("label={}={}", label::FLEET, fleet.name));
+    let of_device = in_quotes(&format!("label={}={}", label::DEVICE, device.id));
     [
         format!(
             "  if engine {before}{now_of} is still there, the modules of {} run on there, and Hoist looks after them no more; \
-             on that machine this removes them:",
+             on that machine this removes them, and the volumes of theirs that have no name:",
             device.id
         ),
         format!(
-            "  docker rm --force --volumes $(docker ps --all --quiet --filter label={of_fleet}={} --filter \
-             label={of_device}={})",
-            fleet.name, device.id
+            "  docker rm --force --volumes $(docker ps --all --quiet --filter {of_fleet} --filter {of_device})"
         ),
     ]
+}
+
+/// As one word for a shell: ids of devices may hold characters that mean something there.
+fn in_quotes(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_quotes;
+
+    #[test]
+    fn an_id_is_one_word_for_a_shell_whatever_it_holds() {
+        let word = "label=hoist.device=a b'$(rm -rf /)#*";
+        let echoed = std::process::Command::new("sh")
+            .args(["-c", &format!("printf %s {}", in_quotes(word))])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(echoed.stdout).unwrap(), word);
+    }
 }

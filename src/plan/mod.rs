@@ -14,6 +14,7 @@ mod image_check;
 mod joint;
 mod json;
 mod memory;
+mod moments;
 mod module;
 mod networks;
 mod ownership;
@@ -35,6 +36,8 @@ pub use image_check::checked_at;
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
+pub use moments::without_moment;
+use moments::{BEFORE, NOT_AGAIN};
 pub use ownership::{
     Role, carries_our_labels, fingerprint, is_ours, module_in, new_name, old_name,
 };
@@ -298,20 +301,6 @@ impl Block {
             Self::FailedBefore(failed) => failed.code,
         }
     }
-}
-
-/// What is said of a change that failed, and with [`BEFORE`] a moment.
-const NOT_AGAIN: &str = "not tried again";
-const BEFORE: &str = " before ";
-
-/// Words of a block that are the same on all devices with the same trouble: the moment in them is another on each.
-pub fn without_moment(words: &str) -> String {
-    let after = |text: &str| -> Option<String> {
-        let (before, rest) = text.split_once(&format!("{NOT_AGAIN}{BEFORE}"))?;
-        let (_, rest) = rest.split_once(" UTC: ")?;
-        Some(format!("{before}{rest}"))
-    };
-    after(words).unwrap_or_else(|| words.to_owned())
 }
 
 impl fmt::Display for Block {

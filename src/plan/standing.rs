@@ -2,6 +2,7 @@
 //! that means. It is design 6's table, row by row, tried from the top; a crash loop is tried first.
 
 use super::memory::ModuleMemory;
+use super::moments::PACED;
 use crate::model::{
     ContainerState, Health, Module, ObservedContainer, RestartPolicy, Status, Timestamp,
 };
@@ -82,7 +83,7 @@ impl Verdict {
             return Self { code, failing, ..self };
         };
         let at = Timestamp { seconds: due }.clock();
-        let words = format!("{}; started again not before {at}", self.words);
+        let words = format!("{}{PACED}{at}", self.words);
         Self { repair: Repair::None, code, words, due: Some(due), failing }
     }
 }
@@ -154,6 +155,7 @@ fn judge_running(
 mod tests {
     use super::*;
     use crate::model::{ContainerDetail, ModuleSettings, Table};
+    use crate::plan::without_moment;
     use std::collections::BTreeMap;
 
     fn module(status: Status, policy: RestartPolicy) -> Module {
@@ -296,6 +298,7 @@ mod tests {
                 let due = waits.due.unwrap();
                 assert_eq!(due - now, 10 << round);
                 assert!(waits.words.contains("not before 00:1"), "{}", waits.words);
+                assert!(!without_moment(&waits.words).contains(" UTC"), "{}", waits.words);
                 now = due;
             }
             let calm = judge(&module, Some(&seen), &memory, now + 600);

@@ -5,10 +5,8 @@
 
 use crate::apply::{DeviceRun, Outcome};
 use crate::plan::{Block, DevicePlan, DeviceState, Purpose};
+use crate::reconcile::watch::PAUSED;
 use crate::store::{HistoryEntry, StatusSince, StoredDevice};
-
-/// So the words of a device that somebody paused begin.
-const PAUSED: &str = "paused by ";
 
 /// What was tried, and what became of it. `blank` says who and when.
 pub(super) fn entries_of_works(
@@ -51,7 +49,7 @@ pub(super) fn news_of_trouble(
     blank: &HistoryEntry,
     plan: &DevicePlan,
     run: &DeviceRun,
-    before: Option<&StoredDevice>,
+    (before, after): (Option<&StoredDevice>, &StoredDevice),
 ) -> Vec<HistoryEntry> {
     let not_done = |words: &str| HistoryEntry {
         action: "leave alone".to_owned(),
@@ -79,7 +77,7 @@ pub(super) fn news_of_trouble(
         })
     });
     let news = held.map(not_done).into_iter().chain(blocked);
-    news.chain(ends_of_trouble(blank, plan, run, before)).collect()
+    news.chain(ends_of_trouble(blank, plan, run, (before, after))).collect()
 }
 
 /// Whether something else was known before. What was known may say more, of what goes on meanwhile.
@@ -87,12 +85,13 @@ fn is_new(known: Option<&str>, words: &str) -> bool {
     known.is_none_or(|known| !known.starts_with(words))
 }
 
-/// What stood in the way before, and does no more.
+/// What stood in the way before, and does no more: something was done, or nothing is left to do. That nothing is tried for a
+/// while is no end of it.
 fn ends_of_trouble(
     blank: &HistoryEntry,
     plan: &DevicePlan,
     run: &DeviceRun,
-    before: Option<&StoredDevice>,
+    (before, after): (Option<&StoredDevice>, &StoredDevice),
 ) -> Vec<HistoryEntry> {
     let Some(before) = before.filter(|_| plan.state == DeviceState::Observed) else {
         return Vec::new();
@@ -106,13 +105,16 @@ fn ends_of_trouble(
     let was_held = is_held(before) && plan.held.is_none();
     let device = was_held.then(|| over("go on", &before.status.description));
     let modules = before.modules.iter().filter_map(|(name, standing)| {
-        let outcomes = plan.works.iter().filter_map(|work| match &work.purpose {
-            Purpose::Module { name: of, .. } if of == name => run.outcomes.get(&work.id),
-            _ => None,
-        });
-        let is_well = outcomes
-            .into_iter()
-            .all(|outcome| matches!(outcome, Outcome::Passed { .. } | Outcome::NotNeeded));
+        let outcomes = || {
+            plan.works.iter().filter_map(|work| match &work.purpose {
+                Purpose::Module { name: of, .. } if of == name => run.outcomes.get(&work.id),
+                _ => None,
+            })
+        };
+        let has_passed = |outcome: &Outcome| matches!(outcome, Outcome::Passed { .. });
+        let is_fine = |outcome: &Outcome| has_passed(outcome) || *outcome == Outcome::NotNeeded;
+        let is_as_desired = after.modules.get(name).is_none_or(|module| module.code == 200);
+        let is_well = outcomes().all(is_fine) && (is_as_desired || outcomes().any(has_passed));
         let is_over = was_blocked(standing.code) && !plan.blocked.contains_key(name) && is_well;
         is_over.then(|| HistoryEntry {
             module: Some(name.clone()),

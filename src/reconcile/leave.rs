@@ -4,14 +4,14 @@
 //! other, for a manifest without modules: what ownership says is ours goes, and nothing else.
 
 use super::gate::{DeviceSecrets, Gate};
-use super::survey::details_wanted;
+use super::survey::{details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, Pace, run_device};
 use crate::diagnostic::{Place, Source};
 use crate::engine::{Engine, Wanted};
 use crate::fleet::Fleet;
 use crate::model::{
     Cohort, DeploymentId, Device, DeviceId, EngineAddress, EngineReport, HashedManifest, Manifest,
-    Observation, SecretName, Table, Timestamp, label,
+    Observation, ObservedContainer, SecretName, Table, Timestamp, label,
 };
 use crate::plan::{
     Consent, DeviceMemory, DevicePlan, KnownEngine, PlanInput, Purpose, Step, plan_device,
@@ -29,6 +29,18 @@ pub struct Look {
 }
 
 impl Look {
+    /// Whether it holds containers that Hoist made for this device, under whatever name of it and of the fleet.
+    pub fn is_of(&self, fleet: &Fleet, device: &Device) -> bool {
+        let (fleets, devices) = names(fleet, device);
+        let is_of = |key: &str, names: &[String], container: &ObservedContainer| {
+            container.labels.get(key).is_some_and(|value| names.contains(value))
+        };
+        let mut containers = self.observation.containers.iter();
+        containers.any(|container| {
+            is_of(label::FLEET, &fleets, container) && is_of(label::DEVICE, &devices, container)
+        })
+    }
+
     /// Devices of this fleet, other than this one, whose containers it holds.
     pub fn other_devices(&self, fleet: &Fleet, device: &DeviceId) -> Vec<String> {
         let containers = self.observation.containers.iter();

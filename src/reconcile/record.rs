@@ -178,7 +178,7 @@ impl RunInput<'_> {
         };
         let looked = Looked { seen, observation: &observation, ours, memory: &memory, reports };
         let stored = self.standing(plan, Some(looked), &run, at);
-        let history = self.history(plan, &run);
+        let history = self.history(plan, &run, &stored);
         let stored = self.write(plan, stored, &memory, &history)?;
         Ok(Ran { run, stored, memory: Some(memory) })
     }
@@ -442,7 +442,12 @@ impl RunInput<'_> {
     }
 
     /// What was done, and what is newly the matter without anything having been tried.
-    fn history(&self, plan: &DevicePlan, run: &DeviceRun) -> Vec<HistoryEntry> {
+    fn history(
+        &self,
+        plan: &DevicePlan,
+        run: &DeviceRun,
+        after: &StoredDevice,
+    ) -> Vec<HistoryEntry> {
         let before = self.before.get(&plan.device).map(AsRef::as_ref);
         let blank = HistoryEntry {
             at: self.now,
@@ -456,7 +461,7 @@ impl RunInput<'_> {
             outcome: String::new(),
         };
         let mut entries = entries_of_works(&blank, plan, run);
-        entries.extend(news_of_trouble(&blank, plan, run, before));
+        entries.extend(news_of_trouble(&blank, plan, run, (before, after)));
         entries
     }
 }

@@ -63,6 +63,30 @@ fn a_block_of_a_module_that_is_down_is_one_block() {
     assert_eq!(told.iter().filter(|told| told.starts_with("block web")).count(), 1, "{told:#?}");
 }
 
+/// Between two tries nothing stands in the plan: that is no end of what stood in the way.
+#[test]
+fn a_start_that_is_refused_is_not_told_to_be_over_while_it_waits_for_the_next_try() {
+    let mut house = House::new();
+    house.write(
+        "deployments/base.toml",
+        "target = \"*\"\n[modules.web]\nimage = \"web:1\"\nports = [\"8080:80\"]\n",
+    );
+    house.apply(0);
+    house.stop("d1", "web");
+    house.control("d1").set_occupied(8080, true).unwrap();
+    house.apply(20);
+    assert_eq!(house.words("d1").0, 409, "{:?}", house.words("d1"));
+    for _ in 0..8 {
+        house.apply(5);
+    }
+    assert_eq!(trouble(&house), Vec::<String>::new(), "it is down");
+    house.control("d1").set_occupied(8080, false).unwrap();
+    for _ in 0..3 {
+        house.apply(400);
+    }
+    assert_eq!(house.words("d1").0, 200, "{:?}", house.words("d1"));
+}
+
 #[test]
 fn a_device_that_is_held_is_told_of_and_so_is_that_it_goes_on() {
     let mut house = House::new();

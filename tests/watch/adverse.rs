@@ -112,7 +112,8 @@ fn an_engine_is_accepted_beside_a_running_daemon() {
     let out = done(&place, &["accept-engine", "till-1"]);
     assert!(out.contains("is accepted; it holds 0 containers"), "{out}");
     assert!(out.contains(&format!("if engine {before} is still there")), "{out}");
-    assert!(out.contains("label=hoist.fleet=shop --filter label=hoist.device=till-1)"), "{out}");
+    let filters = "--filter 'label=hoist.fleet=shop' --filter 'label=hoist.device=till-1')";
+    assert!(out.contains(filters), "{out}");
     place.until("it goes on there", || place.has("till-1", "web:1"));
     let accepted = place.device("till-1").and_then(|d| d.accepted_engine);
     assert!(accepted.is_some() && accepted != Some(before));
@@ -127,6 +128,23 @@ fn an_engine_is_accepted_beside_a_running_daemon() {
     let said = hoist(&place, &["accept-engine", "nobody", "--simulate"]);
     assert!(said.code == 1 && said.err.contains("nobody"), "{}", said.err);
     daemon.stop();
+}
+
+/// The same machine may come with another id: what runs there is looked after, and is not to be removed.
+#[test]
+fn of_an_engine_that_has_another_id_and_the_same_modules_nothing_is_to_be_removed() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    daemon.stop();
+    let file = place.state_folder().join("engines/till-1.json");
+    let mut same: serde_json::Value =
+        serde_json::from_slice(&fs::read(&file).expect("an engine")).expect("JSON");
+    same["device"] = "by-another-id".into();
+    fs::write(&file, same.to_string()).expect("written");
+    let out = done(&place, &["accept-engine", "till-1"]);
+    assert!(out.contains(", before ") && out.contains("it holds 2 containers"), "{out}");
+    assert!(!out.contains("docker rm") && !out.contains("is still there"), "{out}");
 }
 
 const REPORTS: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n\

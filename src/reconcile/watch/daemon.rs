@@ -61,6 +61,8 @@ pub(super) struct Daemon {
     pub(super) orders: Orders,
     /// Devices that are being looked at.
     pub(super) under_way: BTreeSet<DeviceId>,
+    /// Devices whose moments were moved along with the clock, and not in the store yet.
+    pub(super) unwritten: BTreeSet<DeviceId>,
     /// Devices on which nothing of ours was found, and that have nothing in force yet.
     pub(super) fresh: BTreeSet<DeviceId>,
     /// Modules that somebody wants to be restarted, by device.
@@ -134,6 +136,7 @@ impl Daemon {
             unsigned: kept_unsigned(store)?,
             orders: Orders::read(store, clock.now())?,
             under_way: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
             engines_wait: false,

@@ -40,6 +40,9 @@ impl Daemon {
             accept_engine(&self.shared.store, known, wish, self.clock.now())?;
         tracing::info!(device = %device, engine, who, "its engine was accepted");
         Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
+        // What the one before reported says nothing of this one.
+        self.progress.reported.remove(device);
+        self.shared.gate.forget_facts(device);
         if is_another {
             self.memories.insert(device.clone(), DeviceMemory::default());
         }

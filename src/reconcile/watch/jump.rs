@@ -1,10 +1,14 @@
 //! The wall's clock jumped: what was is as long ago as before, by the clock as it goes now.
 //!
 //! Enters: by how much. Leaves: moments that are waited for or shown, moved along: no pause is longer or shorter for it, and no
-//! device is stale that was seen a moment ago. What people said until when holds until then, by the clock as it goes now.
+//! device is stale that was seen a moment ago. What people said until when holds until then, by the clock as it goes now. Where
+//! the machine was suspended, all is as long ago as the clock says. Either way nobody knows what devices did meanwhile: all are
+//! looked at.
 
+use super::clock::Jump;
 use super::daemon::Daemon;
-use crate::model::Timestamp;
+use super::reports::LATELY;
+use crate::model::{DeviceId, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::facts::next_settling;
 use crate::reconcile::snapshot::{HeldRevision, SourceStanding, Trouble};
@@ -12,13 +16,31 @@ use crate::store::{StoreError, StoredDevice, fleet_key};
 use std::sync::Arc;
 
 impl Daemon {
-    /// Moves along what is known.
+    /// Moves along what is known, and looks at every device.
     ///
     /// # Errors
     /// The store can't be read or written.
-    pub(super) fn take_jump(&mut self, seconds: i64) -> Result<(), StoreError> {
+    pub(super) fn take_jump(&mut self, jump: Jump) -> Result<(), StoreError> {
+        let Jump { set, slept } = jump;
+        tracing::warn!(set, slept, "the clock of this machine was set, or it was suspended");
+        let moment = self.clock.moment();
+        for answered in self.progress.answered.values_mut() {
+            *answered = answered.saturating_sub(LATELY);
+        }
+        self.devices.keys().for_each(|device| self.schedule.wake(device, moment));
+        self.is_news = true;
+        if set == 0 {
+            return Ok(());
+        }
+        self.move_all_along(set);
+        self.unwritten = self.devices.keys().cloned().collect();
+        let written = self.write_moments();
+        // A pause that was over may hold again, and the other way round.
+        self.read_orders().and(written)
+    }
+
+    fn move_all_along(&mut self, seconds: i64) {
         let now = self.clock.now();
-        tracing::warn!(seconds, "the clock of this machine jumped");
         self.memories.values_mut().for_each(|memory| shift_memory(memory, seconds, now));
         for stored in Arc::make_mut(&mut self.devices).values_mut() {
             shift_device(Arc::make_mut(stored), seconds);
@@ -30,15 +52,11 @@ impl Daemon {
         trouble.iter_mut().for_each(since);
         self.trouble.iter_mut().for_each(since);
         self.held.iter_mut().for_each(|held| shift(&mut held.since, seconds));
-        self.is_news = true;
-        // A pause that was over may hold again, and the other way round.
-        self.read_orders()?;
-        self.write_moments()
     }
 
     /// The same for what came of a look that began when the clock had jumped that far.
     pub(super) fn move_along(
-        &self,
+        &mut self,
         moved: i64,
         stored: &mut StoredDevice,
         memory: Option<&mut DeviceMemory>,
@@ -48,16 +66,27 @@ impl Daemon {
             return;
         }
         shift_device(stored, since);
+        self.unwritten.insert(stored.device.clone());
         if let Some(memory) = memory {
             shift_memory(memory, since, self.clock.now());
         }
     }
 
-    /// For who reads the store beside the daemon, and for the next one.
-    fn write_moments(&self) -> Result<(), StoreError> {
+    /// For who reads the store beside the daemon, and for the next one. A look writes what came of it by itself, and the daemon
+    /// hears of it later: what is known here of a device that is being looked at waits for that.
+    ///
+    /// # Errors
+    /// The store can't be written; what is left is written the next time.
+    pub(super) fn write_moments(&mut self) -> Result<(), StoreError> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
         let store = &self.shared.store;
-        let devices: Vec<StoredDevice> =
-            self.devices.values().map(|stored| StoredDevice::clone(stored)).collect();
+        let is_written = |device: &&DeviceId| !self.under_way.contains(*device);
+        let devices: Vec<StoredDevice> = (self.unwritten.iter().filter(is_written))
+            .filter_map(|device| self.devices.get(device))
+            .map(|stored| StoredDevice::clone(stored))
+            .collect();
         store.record_devices(&devices)?;
         if let Some(held) = self.held.as_ref().map(HeldRevision::to_json) {
             store.set_fleet_state(fleet_key::HELD, Some(&held.to_string()))?;
@@ -65,6 +94,8 @@ impl Daemon {
         if let Some(trouble) = self.source.trouble.as_ref().map(Trouble::to_json) {
             store.set_fleet_state(fleet_key::FETCH_TROUBLE, Some(&trouble.to_string()))?;
         }
+        let Self { unwritten, under_way, .. } = self;
+        unwritten.retain(|device| under_way.contains(device));
         Ok(())
     }
 }

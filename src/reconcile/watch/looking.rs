@@ -163,6 +163,10 @@ impl Daemon {
                 tracing::info!("what happens can be written down again");
                 self.trouble = None;
                 self.is_news = true;
+                // What a clock that jumped changed meanwhile.
+                if let Err(error) = self.write_moments() {
+                    self.take_trouble(&error);
+                }
             }
             Err(error) => self.take_trouble(&error),
         }

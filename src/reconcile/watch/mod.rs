@@ -34,7 +34,7 @@ mod unchanged;
 
 pub use clock::{Wall, machine_clock};
 pub use judge::judge_revision;
-pub(super) use orders::{Against, pause_of};
+pub(super) use orders::{Against, PAUSED, pause_of};
 pub use orders::{devices_in, elsewhere, paused_devices};
 pub use rollout::kept_rollout;
 
@@ -219,14 +219,16 @@ impl Loop {
         loop {
             self.begin_what_is_due();
             self.publish();
-            match self.next_happening().await {
+            let happening = self.next_happening().await;
+            // What happened is told by the clock as it goes now: what was is moved along before.
+            self.look_at_clocks();
+            match happening {
                 Happening::Stop => break,
                 Happening::Wish(wish) => self.take_wish(&wish),
                 Happening::Told(device, told) => self.daemon.take_told(&device, &told),
                 Happening::Done(done) => self.take_done(done),
                 Happening::Time => {}
             }
-            self.look_at_clocks();
             // Whoever asks the store in its place would hear something else than what goes on here, and order nothing.
             end = self.daemon.shared.store.is_still_there();
             if end.is_err() {

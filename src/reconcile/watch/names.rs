@@ -30,6 +30,7 @@ struct Kept {
     memories: BTreeMap<DeviceId, DeviceMemory>,
     rollout: Option<Rollout>,
     answered: BTreeMap<DeviceId, Moment>,
+    asked: BTreeMap<DeviceId, Moment>,
     broken: BTreeMap<DeviceId, String>,
     formers: BTreeMap<DeviceId, InForce>,
     behind: BTreeMap<DeviceId, Assignment>,
@@ -79,15 +80,16 @@ impl Daemon {
     /// A look at a device that the fleet has no more has ended: if it is there under another id, what was seen is no other's.
     pub(super) fn end_look_at(&mut self, device: &DeviceId) -> Result<(), StoreError> {
         self.under_way.remove(device);
-        if self.engines_wait {
-            self.accept_engines()?;
-        }
-        match self.accepted.clone() {
+        // One thing that can't be written holds up none of the others.
+        let moments = if self.unwritten.contains(device) { self.write_moments() } else { Ok(()) };
+        let engines = if self.engines_wait { self.accept_engines() } else { Ok(()) };
+        let names = match self.accepted.clone() {
             Some(accepted) if !accepted.fleet.devices.contains_key(device) => {
                 self.keep_names(&accepted)
             }
             _ => Ok(()),
-        }
+        };
+        moments.and(engines).and(names)
     }
 
     /// Goes by the new names, and back to the former ones where that can't be written.
@@ -105,6 +107,7 @@ impl Daemon {
             memories: self.memories.clone(),
             rollout: self.rollout.clone(),
             answered: self.progress.answered.clone(),
+            asked: self.progress.asked.clone(),
             broken: self.progress.broken.clone(),
             formers: self.progress.formers.clone(),
             behind: self.behind.clone(),
@@ -119,11 +122,12 @@ impl Daemon {
         };
         let written = write(self, names);
         if written.is_err() {
-            let Kept { devices, memories, rollout, answered, broken, formers, behind } = before;
+            let Kept { devices, memories, rollout, answered, asked, broken, formers, behind } =
+                before;
             (self.devices, self.memories, self.rollout, self.behind) =
                 (devices, memories, rollout, behind);
             (self.progress.answered, self.progress.broken) = (answered, broken);
-            self.progress.formers = formers;
+            (self.progress.asked, self.progress.formers) = (asked, formers);
         }
         written
     }
@@ -146,6 +150,9 @@ impl Daemon {
             }
             if let Some(moment) = self.progress.answered.remove(former) {
                 self.progress.answered.insert(device.clone(), moment);
+            }
+            if let Some(moment) = self.progress.asked.remove(former) {
+                self.progress.asked.insert(device.clone(), moment);
             }
             if let Some(in_force) = self.progress.formers.remove(former) {
                 self.progress.formers.insert(device.clone(), in_force);

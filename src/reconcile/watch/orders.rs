@@ -11,6 +11,9 @@ use crate::reconcile::status::Elsewhere;
 use crate::store::{Approval, Pause, Pin, Scope, Store, StoreError, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So the words of a device that somebody paused begin.
+pub(in crate::reconcile) const PAUSED: &str = "paused by ";
+
 /// All orders that are not over.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Orders {
@@ -98,7 +101,7 @@ impl Orders {
     pub(super) fn pause_of(&self, device: &DeviceId, against: &Against<'_>) -> Option<String> {
         let pause = pause_of(&self.pauses, device, against)?;
         let until = pause.until.map_or(String::new(), |until| format!(" until {until}"));
-        Some(format!("paused by {}{until}: {}", pause.who, pause.reason))
+        Some(format!("{PAUSED}{}{until}: {}", pause.who, pause.reason))
     }
 
     /// When the next of them is over.

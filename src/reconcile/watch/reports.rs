@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 /// Who answered so many milliseconds ago answers still.
-const LATELY: Moment = 10_000;
+pub(super) const LATELY: Moment = 10_000;
 /// Who is asked and has not answered so long after the look at it began is silent.
 const PATIENCE: Moment = 5_000;
 /// The engine does not answer.
