@@ -62,7 +62,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Finds and reads both sides; `seen` is told of files as they are read, but for the ones that the head has otherwise. `base` and `head` are what was typed.
+/// Finds and reads both sides. `base` and `head` are what was typed. `seen` is told of files as they are read, but for
+/// those that the head has otherwise than a base that was read before.
 pub(super) fn read_both(
     folder: &Path,
     base: Option<&str>,

@@ -1,7 +1,8 @@
 //! All files of a revision to one fleet, and what only shows when files are seen together.
 //!
 //! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
-//! again, nor is one that was decoded while others were still being read. Whatever depends on more than one file is done after that, in the order of their paths.
+//! again, nor is one that was decoded while others were still being read. Whatever depends on more than one file is done
+//! after that, in the order of their paths.
 
 use super::decode::{self, File, Texts, Words};
 use super::paths::{NearMisses, Role, is_ours, is_readable, role, start_of};

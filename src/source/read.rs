@@ -47,13 +47,10 @@ impl Repository {
         seen: &Seen<'_>,
     ) -> Result<FileTree, SourceError> {
         let objects = Objects { repository: self, git: self.git(), wanted: &revision.short };
-        let Some(folder) = objects.fleet_folder(&self.tree_of(revision)?)? else {
-            return Ok(FileTree::default());
-        };
-        match bulk::files(self.git(), folder.id(), seen) {
-            Some(files) => Ok(files),
-            None => objects.files(&folder),
-        }
+        let top = self.tree_of(revision)?;
+        let folder = objects.fleet_folder(&top)?;
+        let in_bulk = folder.and_then(|folder| bulk::files(self.git(), folder.id(), seen));
+        in_bulk.map_or_else(|| objects.files(&top), Ok)
     }
 
     /// The same where the files of another commit are at hand: only what differs is read.
@@ -112,10 +109,12 @@ impl<'r> Objects<'r> {
         self.repository.missing_or(self.wanted, "read", error)
     }
 
-    /// The fleet's files in its folder.
-    pub(super) fn files(&self, folder: &Tree<'_>) -> Result<FileTree, SourceError> {
+    /// The fleet's files in a tree.
+    pub(super) fn files(&self, top: &Tree<'_>) -> Result<FileTree, SourceError> {
         let mut collector = Collector::default();
-        self.list(folder, "", &mut collector)?;
+        if let Some(tree) = self.fleet_folder(top)? {
+            self.list(&tree, "", &mut collector)?;
+        }
         Ok(FileTree(self.contents(collector.finish())?.into_iter().collect()))
     }
 
@@ -125,10 +124,7 @@ impl<'r> Objects<'r> {
         (known, files): (&Tree<'_>, &FileTree),
         top: &Tree<'_>,
     ) -> Result<FileTree, SourceError> {
-        let Some(changes) = self.changes(known, top)? else {
-            let folder = self.fleet_folder(top)?;
-            return folder.map_or_else(|| Ok(FileTree::default()), |folder| self.files(&folder));
-        };
+        let Some(changes) = self.changes(known, top)? else { return self.files(top) };
         let mut files = files.clone();
         files.apply(changes);
         Ok(files)

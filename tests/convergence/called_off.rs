@@ -10,15 +10,20 @@ use hoist::plan::{Step, StepKind};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The calls of a run from one manifest to the next that nobody calls off, and what is there then.
+async fn uncut(first: &Arc<HashedManifest>, second: &Arc<HashedManifest>) -> (usize, Vec<String>) {
+    let mut world = World::new();
+    world.pass(first, None).await;
+    let calls = world.pass(second, None).await.calls;
+    (calls, world.containers().await)
+}
+
 /// A run that is called off at any call leaves every module as it was or as it should be, and running.
 #[test]
 fn a_run_that_is_called_off_leaves_no_module_half_done() {
     block_on(async {
         let (first, second) = (manifest(FIRST), manifest(SECOND));
-        let mut probe = World::new();
-        probe.pass(&first, None).await;
-        let calls = probe.pass(&second, None).await.calls;
-        let whole = probe.containers().await;
+        let (calls, whole) = uncut(&first, &second).await;
         for call in 0..calls {
             let mut world = World::new();
             world.pass(&first, None).await;
@@ -115,10 +120,7 @@ fn what_made_room_runs_or_what_it_made_room_for() {
     block_on(async {
         for (first, second) in [made, started, two] {
             let (first, second) = (manifest(&first), manifest(&second));
-            let mut probe = World::new();
-            probe.pass(&first, None).await;
-            let calls = probe.pass(&second, None).await.calls;
-            let whole = probe.containers().await;
+            let (calls, whole) = uncut(&first, &second).await;
             for call in 0..calls {
                 let mut world = World::new();
                 world.pass(&first, None).await;
