@@ -1,7 +1,8 @@
 //! All files of a commit, by as many threads as there are processors.
 //!
 //! Enters: a tree's id. Leaves: the fleet's files in it, or nothing. libgit2 has one lock for all packs, and to ask it for
-//! the size of an object, so that none too large is read, takes longer than to read it; gix does without both. It does not
+//! the size of an object, so that none too large is read, goes through all that it is stored as once more; gix does
+//! without both. It does not
 //! look whether an object is what its id says, so that is done here. This knows the good case alone: for whatever is
 //! missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds out what to say.
 
