@@ -2,9 +2,9 @@
 //!
 //! Enters: a tree's id. Leaves: the fleet's files in it, or nothing. libgit2 has one lock for all packs, and to ask it for
 //! the size of an object, so that none too large is read, goes through all that it is stored as once more; gix does
-//! without both. It does not
-//! look whether an object is what its id says, so that is done here. This knows the good case alone: for whatever is
-//! missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds out what to say.
+//! without both. It does not look whether an object is what its id says, so that is done here. This knows the good case
+//! alone: for whatever is missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds
+//! out what to say.
 
 use super::interest::{self, Kind, Wanted};
 use crate::fleet::{FileTree, Seen, TreeEntry, while_given};
