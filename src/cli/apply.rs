@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Shows the plan and asks; without a terminal, --yes or a saved plan is needed. A guard that is exceeded
 /// stops it before anything is run (exit 3). With `--format json` each line is one JSON object: one a work
-/// (`"event": "work"`), and at last one `"event": "summary"`. Ctrl-C finishes the call in progress, takes back what is
-/// half done and reports; a second one leaves at once, and the next run goes on from what is there.
+/// (`"event": "work"`), and at last one `"event": "summary"`. Ctrl-C and SIGTERM let it finish the call in progress,
+/// take back what is half done and report; a second one leaves at once, and the next run goes on from what is there.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A plan that `hoist plan --out` kept: exactly it is run, or nothing

@@ -1,4 +1,4 @@
-//! Ctrl-C while devices are worked on: the first lets engines finish the steps that they have begun, waits for no module and takes
+//! Ctrl-C and SIGTERM while devices are worked on: the first lets engines finish the steps that they have begun, waits for no module and takes
 //! back what is half done; the second leaves at once.
 
 use super::exit::Exit;
@@ -8,6 +8,7 @@ use crate::diagnostic::render::visible;
 use crate::model::{DeviceId, Duration};
 use crate::plan::Step;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Whether a run is called off, and the steps that are in progress.
 #[derive(Clone, Default)]
@@ -28,20 +29,23 @@ struct Running {
 }
 
 impl CallingOff {
-    /// From now on Ctrl-C calls the run off.
+    /// From now on Ctrl-C calls the run off; so does SIGTERM, by which schedulers and pipelines end what runs too long.
     pub(super) fn listen() -> Self {
         let calling_off = Self::default();
         let told = calling_off.clone();
+        // Where the system refuses that, they end the process as they always do.
+        let (Ok(mut int), Ok(mut term)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return calling_off;
+        };
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
+            either(&mut int, &mut term).await;
             told.call_off.now();
             say(&told.words());
-            if tokio::signal::ctrl_c().await.is_ok() {
-                say("left at once; the next run goes on from what is there");
-                std::process::exit(Exit::Failed.code().into());
-            }
+            either(&mut int, &mut term).await;
+            say("left at once; the next run goes on from what is there");
+            std::process::exit(Exit::Failed.code().into());
         });
         calling_off
     }
@@ -90,6 +94,10 @@ impl CallingOff {
             visible(words)
         )
     }
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! { _ = one.recv() => {}, _ = other.recv() => {} }
 }
 
 /// How long a step may take; its words say so too. Others take as long as the engine needs.

@@ -10,7 +10,7 @@ use super::stored::{newest, store_to_read};
 use super::{Format, Global};
 use crate::diagnostic::did_you_mean;
 use crate::fleet::Fleet;
-use crate::model::{DeploymentId, DeviceId, Facts};
+use crate::model::{DeploymentId, Device, DeviceId, Facts};
 use crate::reconcile::{
     Beside, FleetStatus, LabelGroup, StatusInput, devices_in, elsewhere, fleet_status, held_facts,
     kept_rollout, label_groups, live_facts, paused_devices, stale_after,
@@ -23,6 +23,7 @@ use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Show how the fleet was last seen
@@ -338,8 +339,14 @@ fn open_readable(
     let folder = fleet_folder(global)?;
     if global.revision.is_none()
         && let Some(applied) = store.fleet_state(fleet_key::APPLIED)?
-        && let Some(opened) = at_applied(global, &folder, &applied)?
+        && let Some(mut opened) = at_applied(global, &folder, &applied)?
     {
+        let gone = store.decommissioned()?;
+        if !gone.is_empty() {
+            let kept = |device: &&Arc<Device>| !gone.contains(device.id.as_str());
+            let devices = opened.fleet.devices.values().filter(kept).cloned().collect();
+            opened.fleet.devices = Arc::new(devices);
+        }
         return Ok((opened, store));
     }
     let (tree, name, revision) = newest(global, &folder)?;

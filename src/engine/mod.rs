@@ -114,8 +114,8 @@ pub struct Wanted<'a> {
     /// Whether what stands in their `desired.json` is wanted as well: a read of a container's files holds its engine up
     /// longer than everything else here.
     pub twins: bool,
-    /// Whether networks with this `hoist.fleet` label are wanted.
-    pub networks_of: Option<&'a str>,
+    /// Networks with one of these as their `hoist.fleet` label are wanted; none: not asked for.
+    pub networks_of: &'a [String],
     /// Images of which it is wanted whether the engine has them.
     pub images: &'a [String],
     /// Whether the ids of all networks are wanted.
@@ -128,7 +128,7 @@ impl Wanted<'_> {
         Self {
             details: &|_| false,
             twins: false,
-            networks_of: None,
+            networks_of: &[],
             images: &[],
             network_ids: false,
         }

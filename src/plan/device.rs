@@ -153,7 +153,7 @@ impl<'a> Begun<'a> {
         let networks = works.networks(input, &drafts);
         let early = works.early_stops(&drafts, manifest, &sorted);
         works.stages(&drafts, &networks, &sorted);
-        works.restarts(&early);
+        works.restarts(&early, &plan.specs);
         works.instead();
         if plan.blocked.is_empty() {
             works.removals(manifest, &sorted);

@@ -24,6 +24,7 @@ mod reason;
 mod repair;
 mod standing;
 mod step;
+mod successors;
 mod text;
 mod twin;
 mod whose_engine;

@@ -130,10 +130,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
             draft.memory.notice(current, input.now);
             draft.keep_up(current, block, None);
         }
-        (None, None) => {
-            draft.memory = ModuleMemory::default();
-            draft.create()?;
-        }
+        (None, None) => draft.settle_on_none()?,
         (Some(current), None) => draft.settle_on(current)?,
     }
     Ok(draft.decided(current, spec))
@@ -224,6 +221,11 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         match (self.why_replace(current), self.failed_before()) {
+            // It was stopped again beside others that go when it has come up.
+            (None, Some(failed)) if self.input.others_go && !is_up(current) => {
+                self.not_tried_again(failed);
+                Ok(())
+            }
             (None, _) => self.repair(current),
             (Some(_), Some(failed)) => {
                 let not_before = failed.not_before();

@@ -39,12 +39,16 @@ impl Draft<'_> {
         if self.input.module.status == Status::Running {
             self.out.steps.push(Step::Start { container: target.clone() });
             let waits = self.out.steps.len();
-            self.undo(made, waits, Step::Remove { container: target.clone() });
             let probation = self.input.module.probation;
             let first_look = Duration { millis: FIRST_LOOK.millis.min(probation.millis) };
             let steady = if self.input.others_go { probation } else { first_look };
             self.out.steps.push(self.wait(&target, steady));
             self.out.phases[2] = self.out.steps.len();
+            // It may be the successor of what goes, which then stays: as with a replacement, nothing is left of it.
+            let goes = self.input.others_go;
+            self.out.tries = goes.then(|| self.spec.clone());
+            let until = if goes { self.out.steps.len() } else { waits };
+            self.undo(made, until, Step::Remove { container: target });
         } else {
             let end = self.out.steps.len();
             self.undo(made, end, Step::Remove { container: target });

@@ -52,6 +52,8 @@ pub enum PlanReason {
     Renamed(String),
     /// A former run was cut off.
     LeftBehind,
+    /// Others go when it has come up, and no run has seen that.
+    NotSeenUp,
     /// Its time as the previous container is over.
     KeptLongEnough,
     /// The container that is replaced now takes its place as the previous one.
@@ -97,6 +99,7 @@ impl fmt::Display for PlanReason {
             Self::NextNotBegun => f.write_str("its successor can't be made"),
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
+            Self::NotSeenUp => f.write_str("no run has seen it come up yet"),
             Self::KeptLongEnough => f.write_str("kept long enough"),
             Self::MakesWay => f.write_str("the previous container makes way for a newer one"),
             Self::GoesBack(words) => write!(f, "goes back to the previous container: {words}"),

@@ -47,13 +47,13 @@ impl Draft<'_> {
             self.write_twin(&container, Some(current));
         }
         match verdict.repair {
-            Repair::None | Repair::Create | Repair::Unpause => {}
+            Repair::None | Repair::Create | Repair::Unpause => self.finish_probation(current),
             Repair::Start => {
                 self.stop_the_other(current);
                 let step = self.settings_update(&container);
                 self.push(PlanAction::Start, PlanReason::Down(verdict.words), step);
                 self.out.steps.push(Step::Start { container: container.clone() });
-                self.out.steps.push(self.wait(&container, FIRST_LOOK));
+                self.out.steps.push(self.wait(&container, self.look_after_start()));
                 // One that was stopped by the manifest did not end by itself.
                 self.out.is_revival = current.state != ContainerState::Created && !settings_differ;
             }

@@ -3,13 +3,13 @@
 //! All pulls first; then networks; then, by `startup-order`, creates, replaces, starts and stops; then what
 //! changes without a restart; removals last, and only when all else passed.
 
-use super::device::{Draft, PlanInput, Sorted, device_names, fleet_names, known_networks};
+use super::device::{Draft, PlanInput, Sorted, fleet_names, known_networks};
 use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
 use super::ports::published;
-use super::{PlanAction, PlanReason, Purpose, Step, When, Work};
-use crate::model::{ContainerState, Manifest, Module, ModuleName, ObservedContainer, label};
+use super::{PlanAction, PlanReason, Purpose, Step, Undo, When, Work};
+use crate::model::{ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, label};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The works of a device in the making.
@@ -200,7 +200,7 @@ impl Works {
     }
 
     /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
-    pub(super) fn restarts(&mut self, early: &[EarlyStop]) {
+    pub(super) fn restarts(&mut self, early: &[EarlyStop], specs: &BTreeMap<ModuleName, Hash>) {
         for stop in early {
             let waits_for: Vec<usize> = self
                 .list
@@ -211,6 +211,9 @@ impl Works {
                 })
                 .map(|work| work.id)
                 .collect();
+            for number in &waits_for {
+                self.makes_way_again(*number, specs);
+            }
             let policy = Step::Update {
                 container: stop.container.clone(),
                 restart_policy: Some(stop.policy.clone().unwrap_or_else(|| "always".to_owned())),
@@ -224,6 +227,31 @@ impl Works {
             self.list[number].when = When::NonePassed(waits_for.clone());
             self.list[number].after = waits_for;
         }
+    }
+
+    /// What was there and is started where others make room for it goes down again if it does not come up: it would stand
+    /// beside them. That it was tried is remembered, so that they are not stopped for it over and over.
+    fn makes_way_again(&mut self, number: usize, specs: &BTreeMap<ModuleName, Hash>) {
+        let work = &mut self.list[number];
+        let Purpose::Module { name, action: PlanAction::Start } = &work.purpose else { return };
+        let start = work.steps.iter().enumerate().find_map(|(at, step)| match step {
+            Step::Start { container } => Some((at, container.clone())),
+            _ => None,
+        });
+        let Some((since, container)) = start.filter(|_| work.undo.is_empty()) else { return };
+        work.tries = specs.get(name).map(|spec| (name.clone(), spec.clone())).into_iter().collect();
+        let policy = Step::Update {
+            container: container.clone(),
+            restart_policy: Some("no".to_owned()),
+            memory: None,
+            nano_cpus: None,
+        };
+        let until = work.steps.len();
+        let stop = Step::Stop { container, timeout: None };
+        work.undo = vec![
+            Undo { since, until, needs: Vec::new(), step: policy },
+            Undo { since, until, needs: vec![0], step: stop },
+        ];
     }
 
     /// Notes what is done where a replacement does not begin, as one of these works has failed.
@@ -315,19 +343,16 @@ impl Works {
     }
 }
 
-/// One step for each pair of names that the fleet and the device have had: its labels are of the day on which
-/// it was made.
+/// One step for each name that the fleet has had: its labels are of the day on which it was made. Which device it was
+/// made for is no matter: of a device that left, nobody knows any more what it was called before.
 fn removals_of_network(input: &PlanInput<'_>, network: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for fleet in fleet_names(input) {
-        for device in device_names(input) {
-            let mut labels = network_labels(input, network);
-            labels.insert(label::FLEET.to_owned(), fleet.clone());
-            labels.insert(label::DEVICE.to_owned(), device);
-            steps.push(Step::RemoveNetwork { name: network.to_owned(), labels });
-        }
-    }
-    steps
+    let of = |fleet: String| {
+        let mut labels = network_labels(input, network);
+        labels.remove(label::DEVICE);
+        labels.insert(label::FLEET.to_owned(), fleet);
+        Step::RemoveNetwork { name: network.to_owned(), labels }
+    };
+    fleet_names(input).into_iter().map(of).collect()
 }
 
 fn network_labels(input: &PlanInput<'_>, network: &str) -> BTreeMap<String, String> {

@@ -118,8 +118,8 @@ pub async fn survey_leaving(
     let report = engine.facts().await.map_err(words)?;
     let manifest = Arc::new(HashedManifest::of(empty_manifest(device)));
     let details = details_wanted(fleet, device, Some(&manifest), memory, None);
-    let networks_of = Some(fleet.name.as_str());
-    let wanted = Wanted { details: &details, networks_of, ..Wanted::list_only() };
+    let (fleets, _) = names(fleet, device);
+    let wanted = Wanted { details: &details, networks_of: &fleets, ..Wanted::list_only() };
     let observation = engine.observe(&wanted).await.map_err(words)?;
     let secrets = DeviceSecrets::default();
     let formerly = former_ids(device, memory, &observation);
@@ -197,7 +197,7 @@ pub async fn decommission(
         outcome: outcome.to_owned(),
     }])?;
     if !run.has_failures() && !run.was_called_off() {
-        store.forget_device(&plan.device)?;
+        store.decommission_device(&plan.device)?;
     }
     Ok(run)
 }

@@ -286,11 +286,11 @@ async fn observe(
         let is_ours = || carries_our_labels(container, &names.0, &names.1);
         wants(container) || input.resync && is_ours() || begun || adopts && is_named_so
     };
-    let fleet = input.fleet.name.as_str();
+    let lists_networks = memory.networks.is_none() || input.resync;
     let wanted = Wanted {
         details: &wants,
         twins: true,
-        networks_of: (memory.networks.is_none() || input.resync).then_some(fleet),
+        networks_of: if lists_networks { &names.0 } else { &[] },
         images: &[],
         network_ids: false,
     };

@@ -355,6 +355,8 @@ pub mod fleet_key {
     pub const ACCEPTED: &str = "accepted-revision";
     /// What was applied last to all devices: a commit, or the working tree.
     pub const APPLIED: &str = "applied-revision";
+    /// Devices that left since that, and are forgotten: with it, as JSON.
+    pub const DECOMMISSIONED: &str = "decommissioned";
     /// The revision that waits, as JSON.
     pub const HELD: &str = "held";
     /// Every so many seconds the daemon looks at each device.

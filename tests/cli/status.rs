@@ -26,3 +26,33 @@ fn status_of_a_fleet_and_of_a_device() {
     stage.hoist(&["status", "--simulate", "--revision", "HEAD"]);
     stage.done("status");
 }
+
+/// What was applied last still has it; the device itself is forgotten.
+#[test]
+fn a_decommissioned_device_is_gone_at_once() {
+    let mut stage = Stage::new();
+    let status = |stage: &mut Stage, more: &[&str]| {
+        let arguments: Vec<&str> =
+            ["status", "--simulate", "--format", "json"].iter().chain(more).copied().collect();
+        let json = stage.quiet_hoist(&arguments).json();
+        let has = |key: &str| {
+            let devices = json[key].as_array().into_iter().flatten();
+            devices.into_iter().any(|device| device["id"] == "door")
+        };
+        (has("devices"), has("departed"))
+    };
+    stage.quiet_hoist(&["apply", "--simulate", "--yes"]);
+    assert_eq!(status(&mut stage, &[]), (true, false));
+    let door = "\n[[device]]\nid = \"door\"\ntags = { environment = \"prod\", secure = true }\n";
+    stage.edit("devices/list.toml", door, "");
+    stage.commit("no door");
+    let left = stage.quiet_hoist(&["decommission", "door", "--simulate", "--yes"]);
+    assert_eq!(left.code, 0, "{}", left.stdout);
+    assert_eq!(status(&mut stage, &[]), (false, false));
+    // A revision that is named is shown as it is.
+    assert_eq!(status(&mut stage, &["--revision", "HEAD~1"]), (true, false));
+    // Who comes back is there again.
+    stage.git(&["revert", "--no-edit", "HEAD"]);
+    stage.quiet_hoist(&["apply", "--simulate", "--yes"]);
+    assert_eq!(status(&mut stage, &[]), (true, false));
+}

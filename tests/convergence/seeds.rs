@@ -117,7 +117,7 @@ fn module_text(dice: &mut Dice, module: &str, port: u64) -> String {
         line("health = { command = [\"CMD\", \"ok\"], interval = \"5s\", retries = 1 }".to_owned());
     }
     if dice.one_in(3) {
-        line(format!("volumes = [\"data-{module}:/data\"]"));
+        line(format!("volumes = [\"data-{}:/data\"]", dice.roll(3)));
     }
     line(format!("desired = {{ n = {} }}", dice.roll(3)));
     text
@@ -242,12 +242,37 @@ impl Story {
         assert_eq!(foreign(&after), self.foreign, "seed {seed}: something foreign was touched");
         self.assert_stops(&before, &revived, &pass.plan);
         if engine_works && !pass.was_cut {
+            self.assert_alone(&before, &after, &manifest);
             for module in working {
                 let is_up = after.containers.iter().any(|c| {
                     c.name == module
                         && matches!(c.state, ContainerState::Running | ContainerState::Restarting)
                 });
                 assert!(is_up, "seed {seed}: {module} worked and is lost: {:?}", lines(&after));
+            }
+        }
+    }
+
+    /// What a pass made does not run on a volume beside what it may be the successor of.
+    fn assert_alone(&self, before: &Observation, after: &Observation, manifest: &Manifest) {
+        let is_up = |c: &&ObservedContainer| {
+            let up = matches!(c.state, ContainerState::Running | ContainerState::Restarting);
+            up && c.labels.contains_key(label::MODULE)
+        };
+        let is_wanted = |c: &ObservedContainer| {
+            c.labels.get(label::MODULE).is_some_and(|m| manifest.modules.contains_key(m.as_str()))
+        };
+        let volumes = |c: &ObservedContainer| {
+            let named = c.mounts.iter().filter(|mount| !mount.is_anonymous());
+            named.map(|mount| mount.volume.clone()).collect::<BTreeSet<_>>()
+        };
+        let up: Vec<_> = after.containers.iter().filter(is_up).collect();
+        for gone in up.iter().filter(|c| !is_wanted(c)) {
+            for came in up.iter().filter(|c| is_wanted(c)) {
+                let is_new = before.containers.iter().all(|c| c.id != came.id);
+                let apart = volumes(gone).is_disjoint(&volumes(came));
+                let seed = self.seed;
+                assert!(!is_new || apart, "seed {seed}: beside each other: {:?}", lines(after));
             }
         }
     }

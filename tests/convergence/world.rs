@@ -107,7 +107,8 @@ impl World {
             let looping = started || c.state == ContainerState::Restarting;
             carries_our_labels(c, &fleets, &devices) && (looping || !known.contains(&c.id))
         };
-        let networks_of = memory.networks.is_none().then_some("f");
+        let f = ["f".to_owned()];
+        let networks_of: &[String] = if memory.networks.is_none() { &f } else { &[] };
         let wanted = Wanted { details: &details, twins: true, networks_of, ..Wanted::list_only() };
         self.engine.observe(&wanted).await
     }
@@ -251,7 +252,7 @@ impl World {
     }
 
     pub(crate) async fn networks(&self) -> BTreeSet<String> {
-        let wanted = Wanted { networks_of: Some("f"), ..Wanted::list_only() };
+        let wanted = Wanted { networks_of: &["f".to_owned()], ..Wanted::list_only() };
         self.engine.observe(&wanted).await.unwrap().networks.unwrap_or_default()
     }
 }

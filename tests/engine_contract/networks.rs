@@ -28,7 +28,7 @@ fn on(network: &str) -> Json {
 }
 
 async fn ours(bench: &dyn Bench) -> BTreeSet<String> {
-    let wanted = Wanted { networks_of: Some("test"), ..Wanted::list_only() };
+    let wanted = Wanted { networks_of: &["test".to_owned()], ..Wanted::list_only() };
     bench.engine().observe(&wanted).await.unwrap().networks.unwrap()
 }
 
@@ -68,9 +68,16 @@ pub(crate) async fn networks_are_made_once_and_removed_when_unused(bench: &dyn B
     assert_eq!(ours(bench).await, names(&["hoist-b"]));
     let all = Step::RemoveNetwork { name: "hoist-b".to_owned(), labels: BTreeMap::new() };
     assert_eq!(bench.fails(all).await.kind, EngineErrorKind::Refused);
-    let wanted = Wanted { networks_of: Some("other"), ..Wanted::list_only() };
-    let seen = bench.engine().observe(&wanted).await.unwrap();
-    assert_eq!(seen.networks.unwrap(), names(&["foreign"]));
+    for (fleets, found) in
+        [(&["other"][..], &["foreign"][..]), (&["other", "test"], &["foreign", "hoist-b"])]
+    {
+        let fleets: Vec<String> = fleets.iter().map(|fleet| (*fleet).to_owned()).collect();
+        let wanted = Wanted { networks_of: &fleets, ..Wanted::list_only() };
+        let seen = bench.engine().observe(&wanted).await.unwrap();
+        assert_eq!(seen.networks.unwrap(), names(found));
+    }
+    let seen = bench.engine().observe(&Wanted::list_only()).await.unwrap();
+    assert_eq!(seen.networks, None);
 }
 
 pub(crate) async fn more_networks_are_joined_before_and_after_the_start(bench: &dyn Bench) {

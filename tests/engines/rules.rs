@@ -1,9 +1,11 @@
 //! What goes and what stays when deployments go; what one bad device or one bad file does to the others.
 
 use crate::site::{OBEDIENT, Site};
+use crate::testbed::programs::wait_for;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 fn deployment(kind: &str, priority: u32, module: &str) -> String {
     format!(
@@ -141,7 +143,64 @@ fn a_renamed_fleet_keeps_its_containers_and_a_renamed_device_makes_them_again() 
     site.apply().expect(0);
     let said = site.hoist(&["decommission", "hall", "--worktree", "--yes"]).expect(0);
     assert!(said.stdout.contains("- app   remove"), "{}", said.stdout);
-    assert_eq!(site.containers(1).len(), 0);
+    // Also what bears the device's first name.
+    assert_eq!(site.remains(1), "{} networks [] volumes 0");
+}
+
+/// A new module in its probation, for which another one was stopped: Ctrl-C and SIGTERM take it back, and that one runs.
+#[test]
+fn a_signal_takes_back_what_is_half_done() {
+    let Some(site) = Site::new(1) else { return };
+    let module =
+        |name: &str| deployment("", 10, name) + "volumes = [\"data:/data\"]\nprobation = \"10m\"\n";
+    site.write("deployments/base.toml", &module("former"));
+    site.apply().expect(0);
+    let former = site.engines[0].inspect("former")["Id"].clone();
+    site.write("deployments/base.toml", &module("next"));
+    for signal in ["-INT", "-TERM"] {
+        let mut run = site.apply_on_signal(&[]);
+        run.go();
+        wait_for("the next one", || {
+            site.containers(1).get("next").is_some_and(|next| next.starts_with("running"))
+        });
+        let pid = run.pid().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        assert_eq!(run.exit_code(), Some(4), "{signal}");
+        let names: Vec<String> = site.containers(1).into_keys().collect();
+        assert_eq!(names, ["former"], "{signal}");
+        let after = site.engines[0].inspect("former");
+        assert_eq!(after["Id"], former, "{signal}");
+        assert_eq!(after["State"]["Running"], true, "{signal}");
+        assert_eq!(after["HostConfig"]["RestartPolicy"]["Name"], "always", "{signal}");
+    }
+}
+
+/// A module that is renamed together with a change that does not work: what worked runs on, alone, and is not removed.
+#[test]
+fn a_renamed_module_that_fails_leaves_the_one_that_worked() {
+    let Some(site) = Site::new(1) else { return };
+    let shared = "volumes = [\"data:/data\"]\n";
+    site.write("deployments/base.toml", &(deployment("", 10, "former") + shared));
+    site.apply().expect(0);
+    let former = site.engines[0].inspect("former")["Id"].clone();
+    let crash = deployment("", 10, "next").replace("test/app:1", "test/crash:1");
+    let crash = crash.replace(OBEDIENT, r#"["sh", "-c", "exit 3"]"#) + shared;
+    site.write("deployments/base.toml", &crash);
+    for _ in 0..2 {
+        let said = site.apply().expect(5);
+        assert_eq!(
+            site.containers(1).into_keys().collect::<Vec<_>>(),
+            ["former"],
+            "{}",
+            said.stdout
+        );
+        let after = site.engines[0].inspect("former");
+        assert_eq!((&after["Id"], &after["State"]["Running"]), (&former, &true.into()));
+        assert_eq!(site.device_status("d1")["status"]["code"], 500, "{}", said.stdout);
+    }
+    site.write("deployments/base.toml", &(deployment("", 10, "next") + shared));
+    site.apply().expect(0);
+    assert_eq!(site.containers(1).into_keys().collect::<Vec<_>>(), ["next"]);
 }
 
 #[test]

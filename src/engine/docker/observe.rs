@@ -91,10 +91,10 @@ impl Docker {
             containers[at].detail = Some(detail(inspected, labels, twin));
         }
 
-        let networks = match wanted.networks_of {
-            Some(fleet) => Some(self.networks_of(fleet).await?),
-            None => None,
-        };
+        let mut networks = None;
+        for fleet in wanted.networks_of {
+            networks.get_or_insert_with(BTreeSet::new).extend(self.networks_of(fleet).await?);
+        }
         let mut images = BTreeMap::new();
         for image in wanted.images {
             images.insert(image.clone(), self.inspect_image(image).await?.is_some());

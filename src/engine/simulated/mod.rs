@@ -174,11 +174,11 @@ impl Simulated {
                 });
             }
         }
-        if let Some(fleet) = wanted.networks_of {
+        for fleet in wanted.networks_of {
             let found = self.call(CallKind::Networks, "list networks".to_owned(), || {
                 self.look(|world| world.networks_of(fleet))
             });
-            seen.networks = Some(found.await?);
+            seen.networks.get_or_insert_default().extend(found.await?);
         }
         if wanted.network_ids {
             let found = self.call(CallKind::Networks, "list networks".to_owned(), || {
