@@ -1,7 +1,7 @@
 //! Random fleets, random trouble, then calm: by seeds. `HOIST_SEED=17` runs one seed and tells what happens;
 //! `HOIST_SEEDS=10000` runs so many. In calm the manifest is reached; nothing foreign was touched; no module
 //! ever ran twice; nothing that is down was stopped, nothing that is there was pulled; and a pass on an engine
-//! that works never loses a module that worked.
+//! that works never loses a module that worked, nor leaves what it made beside what that would follow, on one volume.
 
 use crate::block_on;
 use crate::world::{Cut, World, manifest};
@@ -72,6 +72,22 @@ impl Wish {
         }
     }
 
+    /// A module gets the name of one that is not there, and all else that it had; its image.
+    fn rename(&mut self, dice: &mut Dice) -> Option<String> {
+        let there = |wanted: bool| self.0.iter().filter(move |(_, text)| text.is_some() == wanted);
+        let (there, free): (Vec<&str>, Vec<&str>) =
+            (there(true).map(|(m, _)| *m).collect(), there(false).map(|(m, _)| *m).collect());
+        if there.is_empty() || free.is_empty() {
+            return None;
+        }
+        let (from, to) = (dice.pick(&there), MODULES.into_iter().find(|m| *m == free[0])?);
+        let text = self.0.get_mut(from)?.take()?.replace(from, to);
+        let image = text.lines().find_map(|line| line.strip_prefix("image = "))?;
+        let image = image.trim_matches('"').to_owned();
+        self.0.insert(to, Some(text));
+        Some(image)
+    }
+
     fn manifest(&self) -> (Arc<HashedManifest>, String) {
         let mut text = "target = \"*\"\n".to_owned();
         for module in self.0.values().flatten() {
@@ -116,8 +132,8 @@ fn module_text(dice: &mut Dice, module: &str, port: u64) -> String {
     if dice.one_in(4) {
         line("health = { command = [\"CMD\", \"ok\"], interval = \"5s\", retries = 1 }".to_owned());
     }
-    if dice.one_in(3) {
-        line(format!("volumes = [\"data-{}:/data\"]", dice.roll(3)));
+    if !dice.one_in(3) {
+        line(format!("volumes = [\"data-{}:/data\"]", dice.roll(2)));
     }
     line(format!("desired = {{ n = {} }}", dice.roll(3)));
     text
@@ -162,6 +178,13 @@ impl Story {
                 self.wish = wish;
             }
             self.meddle();
+            if self.dice.one_in(2)
+                && let Some(image) = self.wish.rename(&mut self.dice)
+                && !self.dice.one_in(3)
+            {
+                let after = self.dice.roll(5_000);
+                self.spoil(&image, Behaviour::Ends { code: 3, after });
+            }
             // Every third pass meets an engine that works: then what worked must not be lost.
             let rate = [0, 30, 150][usize::try_from(self.dice.roll(3)).unwrap()];
             let trouble = self.dice.roll(u64::MAX);
@@ -207,17 +230,24 @@ impl Story {
                 }
                 7 => control.publish(&image),
                 _ => {
-                    self.bad.insert(image.clone());
                     let after = self.dice.roll(20_000);
                     let behaviour = match self.dice.roll(3) {
                         0 => Behaviour::BadCommand,
                         1 => Behaviour::Unhealthy,
                         _ => Behaviour::Ends { code: 3, after },
                     };
-                    control.behave(&image, behaviour)
+                    self.spoil(&image, behaviour);
+                    Ok(())
                 }
             };
         }
+    }
+
+    /// From now on an image does not work.
+    fn spoil(&mut self, image: &str, behaviour: Behaviour) {
+        self.tell(|| format!("{image} is bad: {behaviour:?}"));
+        self.bad.insert(image.to_owned());
+        self.world.control().behave(image, behaviour).unwrap();
     }
 
     async fn pass(&mut self, engine_works: bool, cut: Option<Cut>) {
