@@ -6,6 +6,7 @@
 
 mod pace;
 mod run;
+mod silence;
 
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
@@ -133,6 +134,15 @@ pub enum Event<'a> {
 }
 
 impl DeviceRun {
+    /// Whether its engine was not reached at some step.
+    pub fn was_cut_off(&self) -> bool {
+        let is_cut = |outcome: &Outcome| match outcome {
+            Outcome::Failed { error, .. } => error.kind == EngineErrorKind::Unreachable,
+            _ => false,
+        };
+        self.outcomes.values().any(is_cut)
+    }
+
     /// Whether anything failed or was skipped.
     pub fn has_failures(&self) -> bool {
         self.outcomes

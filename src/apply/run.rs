@@ -1,5 +1,6 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
+use super::silence::{Judged, judged};
 use super::{DeviceRun, Event, Outcome, Pace, failure_of};
 use crate::engine::{Engine, EngineError, EngineErrorKind, SecretValues};
 use crate::plan::{
@@ -119,6 +120,7 @@ async fn run_work(
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> Ended {
     let Running { work, has_room: _ } = running;
+    let back = Back { secrets, pace, names, is_silent: false };
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         let _turn = match step {
@@ -126,7 +128,7 @@ async fn run_work(
             _ => None,
         };
         if pace.call_off.is_on() && may_end_before(work, number) {
-            let undo_failed = undo(engine, work, number, secrets, pace, names).await;
+            let undo_failed = undo(engine, work, number, back).await;
             return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
         }
         events(Event::StepBegins { work: work.id, step });
@@ -136,7 +138,7 @@ async fn run_work(
         let result = match unless_broken_off(running, number, pace, done).await {
             Ok(result) => result,
             Err(BrokenOff { as_of }) => {
-                let undo_failed = undo(engine, work, as_of, secrets, pace, names).await;
+                let undo_failed = undo(engine, work, as_of, back).await;
                 return (work.id, Outcome::CalledOff { undo_failed }, Vec::new());
             }
         };
@@ -150,7 +152,9 @@ async fn run_work(
                 names.learn(step, &output);
             }
             Err(error) => {
-                let undo_failed = undo(engine, work, number, secrets, pace, names).await;
+                let Judged { error, is_silent } = judged(engine, error).await;
+                let back = Back { is_silent, ..back };
+                let undo_failed = undo(engine, work, number, back).await;
                 let outcome = Outcome::Failed { step: step.to_string(), error, undo_failed };
                 return (work.id, outcome, Vec::new());
             }
@@ -223,26 +227,40 @@ fn log_end(step: &Step, result: &Result<StepOutput, EngineError>) {
     }
 }
 
-/// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed.
-async fn undo(
-    engine: &dyn Engine,
-    work: &Work,
-    failed: usize,
-    secrets: &SecretValues,
-    pace: &Pace,
-    names: &Names,
-) -> Vec<String> {
+/// What going back needs.
+#[derive(Clone, Copy)]
+struct Back<'a> {
+    secrets: &'a SecretValues,
+    pace: &'a Pace,
+    names: &'a Names,
+    /// Whether the engine does not answer any more: each step would only wait for its own limit.
+    is_silent: bool,
+}
+
+/// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed, and none once the
+/// engine is silent: the next run takes back what is left.
+async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -> Vec<String> {
+    let Back { secrets, pace, names, mut is_silent } = back;
     let mut pauses = pace.pauses_of_undo.iter();
     let mut trouble = BTreeMap::new();
     let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
     for (number, undo) in work.undo.iter().enumerate().filter(|(_, undo)| wanted(undo)) {
         let lacks = undo.needs.iter().any(|needed| trouble.contains_key(needed));
-        let result = match lacks {
-            true => Err(format!("{}: not tried, because of what failed before", undo.step)),
-            false => {
+        let result = match (is_silent, lacks) {
+            (true, _) => Err(format!("{}: not tried, as the engine does not answer", undo.step)),
+            (false, true) => {
+                Err(format!("{}: not tried, because of what failed before", undo.step))
+            }
+            (false, false) => {
                 let step = names.resolved(&undo.step);
-                let result = persist(engine, &step, secrets, &mut pauses).await;
-                result.map_err(|error| failure_of(&undo.step.to_string(), &error))
+                match persist(engine, &step, secrets, &mut pauses).await {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        let judged = judged(engine, error).await;
+                        is_silent = judged.is_silent;
+                        Err(failure_of(&undo.step.to_string(), &judged.error))
+                    }
+                }
             }
         };
         if let Err(words) = result {

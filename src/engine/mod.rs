@@ -31,6 +31,11 @@ pub trait Engine: Send + Sync {
         Box::pin(async { Ok(EngineHealth::default()) })
     }
 
+    /// Whether it answers at all, asked in a few words and with little patience.
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// All containers, by one list call; then what `wanted` asks for besides.
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation>;
 

@@ -45,6 +45,10 @@ impl Engine for KeptEngine {
         self.engine.health()
     }
 
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        self.engine.answers()
+    }
+
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {
         self.engine.observe(wanted)
     }

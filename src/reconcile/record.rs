@@ -7,7 +7,7 @@ use super::learn::{
     explain_leaked_ports, intent, is_half_taken_over, learn, learn_made, learn_networks,
 };
 use super::pace::Paces;
-use super::report::read_reports;
+use super::report::{known_reports, read_reports};
 use super::rival::{Between, explain_rivals, learn_crossing};
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
@@ -168,6 +168,7 @@ impl RunInput<'_> {
         let none = BTreeMap::new();
         let former = self.before.get(&plan.device).map_or(&none, |d| &d.modules);
         let reports = match plan.state {
+            _ if run.was_cut_off() => known_reports(former),
             DeviceState::Observed => {
                 let secrets = &seen.secrets.values;
                 read_reports(seen.engine.as_ref(), &ours, former, secrets, at.seconds).await
@@ -212,7 +213,11 @@ impl RunInput<'_> {
         if run.has_failures() || run.was_called_off() {
             memory.networks = None;
         }
-        let observation = self.look_again(plan, seen, &memory).await;
+        let observation = match run.was_cut_off() && engine.answers().await.is_err() {
+            // A list would only wait for its limit.
+            true => seen.observation.clone(),
+            false => self.look_again(plan, seen, &memory).await,
+        };
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &seen.observation, &observation);
         let there: BTreeSet<&str> =

@@ -24,6 +24,16 @@ const SIDE_BY_SIDE: usize = 4;
 /// So many seconds apart.
 const BETWEEN: i64 = 60;
 
+/// The reports as they stood: nobody can be asked now.
+pub(super) fn known_reports(
+    former: &BTreeMap<ModuleName, ModuleStanding>,
+) -> BTreeMap<ModuleName, ModuleReport> {
+    let known = |(name, standing): (&ModuleName, &ModuleStanding)| {
+        Some((name.clone(), standing.report.clone()?))
+    };
+    former.iter().filter_map(known).collect()
+}
+
 /// The reports of these modules, as they stand now.
 pub(super) async fn read_reports(
     engine: &dyn Engine,

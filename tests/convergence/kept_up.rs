@@ -3,14 +3,14 @@
 use crate::back::{lines, policy, web};
 use crate::block_on;
 use crate::passes::House;
-use crate::world::{Cut, World, manifest};
+use crate::world::{Cut, Hanging, World, manifest};
 use hoist::apply::{Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault};
 use hoist::engine::{Engine as _, SecretValues};
 use hoist::model::{Hash, HashedManifest, SecretName};
 use hoist::plan::{Block, ContainerRef, DevicePlan, Step, StepKind};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Somebody stops a container.
@@ -61,6 +61,40 @@ fn taking_back_outlives_a_connection_that_breaks() {
             }
             assert_eq!(world.containers().await, ["web running web:1"]);
             assert_eq!(policy(&world).await, "always");
+        }
+    });
+}
+
+/// Each call to an engine that hangs waits for its own limit, of minutes: one is enough to know, and the next run does the rest.
+#[test]
+fn an_engine_that_hangs_is_asked_once_and_no_more() {
+    block_on(async {
+        let mut after = 0;
+        loop {
+            let mut world = World::new();
+            world.pass(&web("web:1", ""), None).await;
+            let second = web("web:2", "");
+            let plan = world.plan(&second).await;
+            let hanging = Hanging { engine: &world.engine, after, asked: Mutex::default() };
+            let (secrets, pace) = (SecretValues::default(), Pace::default());
+            let run = run_device(&hanging, &plan, &secrets, &pace, &|_| {}).await;
+            let asked = hanging.asked.into_inner().unwrap();
+            if asked.len() <= after {
+                assert!(after >= 4, "it hung in the middle too: {asked:?}");
+                return;
+            }
+            assert_eq!(asked.len(), after + 1, "{asked:?}");
+            assert!(run.was_cut_off(), "{:?}", run.outcomes);
+            let words = run.outcomes.values().find_map(Outcome::failure).unwrap();
+            assert!(
+                words.ends_with("no end within 120s, and the engine does not answer any more"),
+                "{words}"
+            );
+            // It says nothing of the change, which is tried again at once.
+            world.pass(&second, None).await;
+            world.pass(&second, None).await;
+            assert_eq!(world.containers().await, ["web running web:2"], "after {after}");
+            after += 1;
         }
     });
 }

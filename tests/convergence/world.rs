@@ -3,8 +3,8 @@
 use hoist::apply::{CallOff, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
-    Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
-    Wanted,
+    Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
+    LogsWanted, SecretValues, Wanted,
 };
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
@@ -17,8 +17,8 @@ use hoist::plan::{
 };
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// When a run is cut off: at which engine call, and whether the engine still did it.
@@ -308,6 +308,78 @@ impl Engine for Dying {
                 return self.die().await;
             }
             result
+        })
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+    ) -> EngineFuture<'a, Option<FileSeen>> {
+        self.engine.look_at(container, path)
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        container: &'a str,
+        path: &'a str,
+        limit: usize,
+    ) -> EngineFuture<'a, Option<Vec<u8>>> {
+        self.engine.read_file(container, path, limit)
+    }
+
+    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream> {
+        self.engine.events(fleets)
+    }
+
+    fn logs<'a>(
+        &'a self,
+        container: &'a str,
+        wanted: &'a LogsWanted,
+    ) -> EngineFuture<'a, LogStream> {
+        self.engine.logs(container, wanted)
+    }
+}
+
+/// An engine that hangs from a step on: no call ends within its limit, and no ping is answered.
+pub(crate) struct Hanging<'a> {
+    pub(crate) engine: &'a Simulated,
+    /// Steps that are done before.
+    pub(crate) after: usize,
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Hanging<'_> {
+    fn hangs(&self) -> bool {
+        self.asked.lock().unwrap().len() > self.after
+    }
+
+    fn limit<T>(&self) -> Result<T, EngineError> {
+        Err(EngineError::new(EngineErrorKind::TimedOut, "no end within 120s"))
+    }
+}
+
+impl Engine for Hanging<'_> {
+    fn facts(&self) -> EngineFuture<'_, EngineReport> {
+        self.engine.facts()
+    }
+
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        Box::pin(async { if self.hangs() { self.limit() } else { Ok(()) } })
+    }
+
+    fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {
+        self.engine.observe(wanted)
+    }
+
+    fn execute<'a>(
+        &'a self,
+        step: &'a Step,
+        secrets: &'a SecretValues,
+    ) -> EngineFuture<'a, StepOutput> {
+        Box::pin(async move {
+            self.asked.lock().unwrap().push(step.to_string());
+            if self.hangs() { self.limit() } else { self.engine.execute(step, secrets).await }
         })
     }
 

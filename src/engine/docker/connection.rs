@@ -14,6 +14,8 @@ use std::time::Duration;
 
 const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 const LIMIT: Duration = Duration::from_secs(20);
+/// An engine that takes longer for a ping hangs.
+const SIGN_LIMIT: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Agrees on an API version, once until a connection breaks, and says which. A connection that breaks later makes the
@@ -52,6 +54,17 @@ impl Docker {
             // What stands before an engine may let only some calls through.
             Err(Trouble::Status { .. }) => Ok(None),
             Err(trouble) => Err(trouble.during(Call::Ask, self.asks_version())),
+        }
+    }
+
+    /// Whether it answers a ping; whatever it says is an answer.
+    pub(super) async fn ask_for_a_sign(&self) -> Result<(), EngineError> {
+        match self.transport.ask_whole(Exchange::get("/_ping"), SIGN_LIMIT).await {
+            Ok(_) | Err(Trouble::Status { .. }) => Ok(()),
+            Err(trouble) => {
+                let tried = format!("ask {} for a sign of life", self.transport.address());
+                Err(trouble.during(Call::Ask, tried))
+            }
         }
     }
 

@@ -139,6 +139,10 @@ impl Engine for Docker {
         Box::pin(self.ask_facts())
     }
 
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        Box::pin(self.ask_for_a_sign())
+    }
+
     fn health(&self) -> EngineFuture<'_, EngineHealth> {
         Box::pin(self.ask_health())
     }
