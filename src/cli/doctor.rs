@@ -9,11 +9,12 @@ use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::model::{Device, DeviceId, EngineAddress};
 use crate::reconcile::{
-    Beside, Consents, Examined, Finding, SurveyInput, examine, held_facts, module_findings,
-    paused_devices, survey,
+    Beside, Consents, Examined, Finding, SurveyInput, examine, held_facts, kept_rollout,
+    module_findings, paused_devices, survey,
 };
 use crate::resolve::resolve;
 use crate::review::{Tone, fleet_digest};
+use crate::store::Store;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -76,7 +77,12 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         if let Some(plan) = seen.plan.devices.get(&device.id) {
             // Somebody wanted it so: it is worth knowing, and no fault.
             findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
-            findings.extend(module_findings(plan, known));
+            let turn = turn(&store, &device.id);
+            let waits = turn.is_some();
+            findings.extend(turn);
+            // What it has not got yet it should not have.
+            let found = module_findings(plan, known).into_iter();
+            findings.extend(found.filter(|finding| !waits || finding.good.is_some()));
         }
         (findings, true)
     })?;
@@ -94,6 +100,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         (true, true) => Exit::Failed,
         (true, false) => Exit::Done,
     })
+}
+
+/// What a rollout has to say of a device that has not got, or has no more, what the newest revision wants.
+fn turn(store: &Store, device: &DeviceId) -> Option<Finding> {
+    let rollout = kept_rollout(store).ok().flatten()?;
+    let standing = rollout.standing_at(now());
+    let words = match standing.state {
+        "rolled back" if rollout.members.contains_key(device) => "the newest change went back",
+        _ if rollout.waits_for(device) => "its turn has not come",
+        _ => return None,
+    };
+    let help = standing.next.map(str::to_owned);
+    Some(Finding { help, ..Finding::note("rollout", format!("{words}: {}", standing.reason)) })
 }
 
 /// Less than this share of a disk, or so many bytes, is little.

@@ -9,8 +9,8 @@ use crate::fleet::Fleet;
 use crate::model::{DeviceId, FleetName, Timestamp};
 use crate::plan::DeviceMemory;
 use crate::reconcile::{
-    Consents, Gate, Renamed, Survey, SurveyInput, follow_names, held_facts, judge_plan, live_facts,
-    paused_devices, renamed, survey,
+    Consents, Gate, Renamed, Survey, SurveyInput, follow_names, give_up, held_facts, judge_plan,
+    kept_rollout, live_facts, paused_devices, renamed, survey,
 };
 use crate::resolve::{check, resolve};
 use crate::review::{GuardVerdict, fleet_digest};
@@ -190,6 +190,14 @@ pub(super) fn known_devices(
     store: &Store,
 ) -> Result<(KnownDevices, Vec<Renamed>), Failure> {
     let (mut stored, mut memories) = (store.load_devices()?, store.memories()?);
+    // Without a daemon a run tries it again in its time.
+    if store.has_daemon().unwrap_or(false)
+        && let Some(rollout) = kept_rollout(store)?
+    {
+        for (device, memory) in &mut memories {
+            give_up(&rollout, device, memory);
+        }
+    }
     let renamed = renamed(fleet, &stored);
     follow_names(&renamed, &mut stored, &mut memories);
     Ok(((stored, memories), renamed))

@@ -120,6 +120,11 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
     for (module, block) in &plan.blocked {
         let words = format!("{} {}", block.code(), block);
         let help = match block {
+            Block::FailedBefore(failed) if failed.given_up => Some(
+                "the rollout halted on it: `hoist rollout retry` tries it again, `promote` goes on without it, `abort` \
+                 goes back; or a commit that mends it"
+                    .to_owned(),
+            ),
             // What failed is gone with its log, and what is there is the container before it.
             Block::FailedBefore(failed) if failed.code == 500 => Some(
                 "what it wrote last stands there, if it wrote anything; `hoist apply --retry` tries it now"
@@ -226,6 +231,19 @@ mod tests {
         let findings = modules(&plan, None);
         let help = findings[0].help.clone().unwrap();
         assert!(help.contains("apply --retry") && !help.contains("logs"), "{help}");
+    }
+
+    #[test]
+    fn who_halted_a_rollout_is_told_what_goes_on() {
+        let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
+        let spec = Hash::of_texts("a specification", []);
+        let reason = "it ended with code 3".to_owned();
+        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason, given_up: true };
+        plan.blocked.insert(ModuleName::parse("web").unwrap(), Block::FailedBefore(failed));
+        let finding = &modules(&plan, None)[0];
+        assert!(!finding.words.contains("before"), "{}", finding.words);
+        let help = finding.help.as_deref().unwrap();
+        assert!(help.contains("hoist rollout retry") && !help.contains("apply"), "{help}");
     }
 
     #[test]

@@ -57,6 +57,6 @@ pub use status_json::{Beside, keep_unsigned};
 pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{
-    Wall, WatchParts, WatchSettings, devices_in, elsewhere, judge_revision, kept_rollout,
+    Wall, WatchParts, WatchSettings, devices_in, elsewhere, give_up, judge_revision, kept_rollout,
     machine_clock, paused_devices, watch,
 };

@@ -11,6 +11,7 @@ use crate::model::{DeviceId, ModuleName};
 use crate::plan::{DeviceMemory, short_revision};
 use crate::reconcile::facts::next_settling;
 use crate::reconcile::snapshot::Trouble;
+use crate::rollout::Rollout;
 use crate::store::{StatusSince, StoreError, StoredDevice};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -275,15 +276,27 @@ impl Daemon {
     /// Modules of a device whose change made a rollout fail, which tries it nowhere again by itself. Not those that failed
     /// before already and did not change, nor what a pin wants of the device instead.
     fn given_up(&self, device: &DeviceId, memory: &DeviceMemory) -> BTreeSet<ModuleName> {
-        let (Some(rollout), Some(accepted)) = (&self.rollout, &self.accepted) else {
-            return BTreeSet::new();
-        };
-        if !rollout.is_given_up(device) || self.intended(device, accepted) != rollout.to {
-            return BTreeSet::new();
+        match (&self.rollout, &self.accepted) {
+            (Some(rollout), Some(accepted)) if self.intended(device, accepted) == rollout.to => {
+                given_up(rollout, device, memory)
+            }
+            _ => BTreeSet::new(),
         }
-        let excused = rollout.excused(device);
-        memory.modules.keys().filter(|module| !excused.contains(*module)).cloned().collect()
     }
+}
+
+/// The same for who only knows the rollout.
+fn given_up(rollout: &Rollout, device: &DeviceId, memory: &DeviceMemory) -> BTreeSet<ModuleName> {
+    if !rollout.is_given_up(device) {
+        return BTreeSet::new();
+    }
+    let excused = rollout.excused(device);
+    memory.modules.keys().filter(|module| !excused.contains(*module)).cloned().collect()
+}
+
+/// What failed on a device and made a rollout fail, waits for somebody's word: as the daemon sees it, for others who plan.
+pub fn give_up(rollout: &Rollout, device: &DeviceId, memory: &mut DeviceMemory) {
+    memory.give_up(&given_up(rollout, device, memory));
 }
 
 fn not_known(revisions: &BTreeSet<String>, device: &DeviceId) -> String {

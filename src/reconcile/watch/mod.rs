@@ -34,6 +34,7 @@ mod unchanged;
 
 pub use clock::{Wall, machine_clock};
 pub use judge::judge_revision;
+pub use looking::give_up;
 pub(super) use orders::{Against, PAUSED, pause_of};
 pub use orders::{devices_in, elsewhere, paused_devices};
 pub use rollout::kept_rollout;
