@@ -129,7 +129,7 @@ fn show(global: &Global, simulate: bool) -> Result<Exit, Failure> {
 
 /// A rollout in a few lines.
 pub(super) fn lines(standing: &Standing) -> String {
-    let Standing { from, to, state, phase, phases, reason, next } = standing;
+    let Standing { from, to, state, phase, phases, reason, next, stuck: _ } = standing;
     let (from, to) = (short_revision(from), short_revision(to));
     let mut out = format!("rollout {from} -> {to}: {state}: {}\n", visible(reason));
     if let Some(next) = next {

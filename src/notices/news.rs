@@ -76,6 +76,17 @@ pub enum News {
         /// The order.
         order: LongOrder,
     },
+    /// A rollout stands still, for a reason that does not end by itself within a moment.
+    RolloutWaits {
+        /// The revision that it leads to.
+        to: String,
+        /// What it is told by.
+        mark: String,
+        /// Why, in words.
+        reason: String,
+        /// What people may do.
+        next: Option<&'static str>,
+    },
     /// A rollout ended, well or not.
     RolloutEnded {
         /// The revision that it led to.
@@ -130,7 +141,7 @@ impl News {
             Self::Unfetched { .. } => NewsKind::Fetch,
             Self::Paused(_) => NewsKind::Paused,
             Self::Pinned { .. } => NewsKind::Pinned,
-            Self::RolloutEnded { .. } => NewsKind::Rollout,
+            Self::RolloutWaits { .. } | Self::RolloutEnded { .. } => NewsKind::Rollout,
         }
     }
 
@@ -148,6 +159,7 @@ impl News {
             | Self::FetchedAgain
             | Self::Paused(_)
             | Self::Pinned { .. }
+            | Self::RolloutWaits { .. }
             | Self::RolloutEnded { .. } => None,
         }
     }
@@ -195,6 +207,13 @@ fn of_the_fleet(told: &Told, seen: &Seen<'_>) -> Vec<News> {
             reason: rollout.reason.clone(),
         });
     }
+    if let Some(rollout) = &snapshot.rollout
+        && let Some(mark) = stands_still(rollout)
+        && !told.rollout_waits.contains(&mark)
+    {
+        let (to, reason) = (rollout.to.clone(), rollout.reason.clone());
+        news.push(News::RolloutWaits { to, mark, reason, next: rollout.next });
+    }
     for pause in &snapshot.pauses {
         let order = LongOrder {
             id: pause.id,
@@ -229,6 +248,12 @@ pub(super) fn ended(rollout: &Standing) -> Option<String> {
     let has_ended = matches!(rollout.state, "done" | "halted" | "rolled back");
     let took_part = rollout.phases.iter().any(|phase| phase.devices > 0);
     (has_ended && took_part).then(|| format!("{} {}", rollout.to, rollout.state))
+}
+
+/// What tells a reason for which a rollout stands still from others. It begins with where the rollout comes from: what one
+/// commit waits for, the next that takes its place waits for as well.
+fn stands_still(rollout: &Standing) -> Option<String> {
+    rollout.stuck.as_ref().map(|cause| format!("{} {cause}", rollout.from))
 }
 
 /// How a device stands, as far as it can be news.

@@ -125,6 +125,7 @@ fn the_end_of_a_rollout_is_told_once_each_time() {
         }],
         reason: "because".to_owned(),
         next: None,
+        stuck: None,
     };
     let snapshot = |state| Snapshot { rollout: Some(rollout(state)), ..lifts(&[]) };
     let mut told = Told::default();
@@ -136,6 +137,43 @@ fn the_end_of_a_rollout_is_told_once_each_time() {
     assert_eq!(told_at(&mut told, &snapshot("rolled back"), 5), back);
     let done = ["*lifts*: 3f2a9c1 went out in all phases, to 3 devices\n> because"];
     assert_eq!(told_at(&mut told, &snapshot("done"), 6), done);
+}
+
+#[test]
+fn a_rollout_that_stands_still_is_told_once_for_each_reason() {
+    let stands = |from: &str, state: &'static str, stuck: Option<&str>| Snapshot {
+        rollout: Some(Standing {
+            from: from.to_owned(),
+            to: REVISION.to_owned(),
+            state,
+            phase: None,
+            phases: vec![PhaseStanding {
+                name: "canary".to_owned(),
+                devices: 3,
+                admitted: 0,
+                success: 0,
+                failure: 0,
+            }],
+            reason: "canary waits: 3 of 3 do not answer".to_owned(),
+            next: Some("`hoist rollout promote` goes on all the same"),
+            stuck: stuck.map(str::to_owned),
+        }),
+        ..lifts(&[])
+    };
+    let mut told = Told::default();
+    assert!(told_at(&mut told, &stands("old", "waiting", None), 1).is_empty(), "not for long");
+    let words = ["*lifts*: the rollout of 3f2a9c1 waits\n> canary waits: 3 of 3 do not answer\n\
+                  > next: `hoist rollout promote` goes on all the same"];
+    let away = stands("old", "waiting", Some("canary: away"));
+    assert_eq!(told_at(&mut told, &away, 2), words);
+    assert!(told_at(&mut told, &away, 3).is_empty());
+    assert!(told_at(&mut told, &stands("old", "running", None), 4).is_empty());
+    assert!(told_at(&mut told, &away, 5).is_empty(), "they come and go");
+    let held = stands("old", "waiting", Some("canary: held"));
+    assert_eq!(told_at(&mut told, &held, 6).len(), 1, "another reason");
+    assert_eq!(told_at(&mut told, &stands("new", "waiting", Some("canary: away")), 7), words);
+    assert_eq!(told_at(&mut told, &stands("new", "rolled back", None), 8).len(), 1);
+    assert_eq!(told_at(&mut told, &stands("new", "waiting", Some("canary: away")), 9), words);
 }
 
 #[test]

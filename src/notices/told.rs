@@ -2,6 +2,7 @@
 
 use super::news::{News, Seen, ended};
 use crate::model::DeviceId;
+use crate::rollout::Standing;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -17,6 +18,7 @@ pub struct Told {
     pub pauses: BTreeSet<i64>,
     pub pins: BTreeSet<i64>,
     pub rollout: Option<String>,
+    pub rollout_waits: BTreeSet<String>,
 }
 
 impl Told {
@@ -47,6 +49,9 @@ impl Told {
             News::Pinned { order, .. } => {
                 self.pins.insert(order.id);
             }
+            News::RolloutWaits { mark, .. } => {
+                self.rollout_waits.insert(mark.clone());
+            }
             News::RolloutEnded { to, state, .. } => self.rollout = Some(format!("{to} {state}")),
         }
     }
@@ -60,6 +65,9 @@ impl Told {
             // It goes on, or goes on again: its next end is news.
             self.rollout = None;
         }
+        let goes_on = |rollout: &&Standing| ended(rollout).is_none();
+        let from = snapshot.rollout.as_ref().filter(goes_on).map(|rollout| rollout.from.as_str());
+        self.rollout_waits.retain(|mark| from.is_some_and(|from| mark.starts_with(from)));
         let Some(accepted) = &snapshot.accepted else { return };
         for set in [&mut self.failing, &mut self.devices_held, &mut self.away] {
             set.retain(|id| accepted.fleet.devices.contains_key(id));
@@ -68,13 +76,24 @@ impl Told {
 
     /// As the store has it.
     pub fn to_json(&self) -> Json {
-        let Self { failing, devices_held, away, held, unfetched, pauses, pins, rollout } = self;
+        let Self {
+            failing,
+            devices_held,
+            away,
+            held,
+            unfetched,
+            pauses,
+            pins,
+            rollout,
+            rollout_waits,
+        } = self;
         let ids = |set: &BTreeSet<DeviceId>| -> Vec<String> {
             set.iter().map(ToString::to_string).collect()
         };
         json!({
             "failing": ids(failing), "devices_held": ids(devices_held), "away": ids(away),
             "held": held, "unfetched": unfetched, "pauses": pauses, "pins": pins, "rollout": rollout,
+            "rollout_waits": rollout_waits,
         })
     }
 
@@ -94,6 +113,9 @@ impl Told {
             pauses: numbers("pauses"),
             pins: numbers("pins"),
             rollout: json["rollout"].as_str().map(str::to_owned),
+            rollout_waits: list("rollout_waits")
+                .filter_map(|mark| mark.as_str().map(str::to_owned))
+                .collect(),
         }
     }
 }

@@ -106,6 +106,7 @@ fn title(news: &News) -> String {
         News::Pinned { revision, order } => {
             format!("{} pinned to {} for over 24 hours", order.scope, short_revision(revision))
         }
+        News::RolloutWaits { to, .. } => format!("the rollout of {} waits", short_revision(to)),
         News::RolloutEnded { to, state, success, .. } => match *state {
             "done" => {
                 format!("{} went out in all phases, to {success} devices", short_revision(to))
@@ -128,6 +129,9 @@ fn details(news: &News) -> Vec<String> {
         }
         News::Unfetched { words, .. } => vec![words.clone()],
         News::Paused(order) | News::Pinned { order, .. } => ordered(order),
+        News::RolloutWaits { reason, next, .. } => std::iter::once(reason.clone())
+            .chain(next.map(|next| format!("next: {next}")))
+            .collect(),
         News::RolloutEnded { reason, .. } => vec![reason.clone()],
         News::Recovery(_)
         | News::Absence(_)

@@ -118,7 +118,9 @@ impl Rollout {
             disturbed,
             unphased,
             withheld,
+            changed: BTreeSet::new(),
             wait: Wait::Nothing,
+            stuck: 0,
             at: Timestamp::default(),
         };
         for (device, candidate) in candidates {
@@ -177,6 +179,15 @@ impl Rollout {
     /// A newer commit that wants the same of all devices.
     pub fn follow(&mut self, to: &str) {
         self.to = to.to_owned();
+    }
+
+    /// A newer commit with the same phases says something else of how strict they are: that counts from now on.
+    pub fn take_rules(&mut self, settings: &fleet::Rollout, tighter: &[&PhaseSettings]) {
+        let rest = PhaseSettings::default();
+        let said = settings.phases.iter().map(|phase| &phase.settings).chain([&rest]);
+        for (phase, said) in self.phases.iter_mut().zip(said) {
+            phase.rules = Rules::new(&settings.settings, said, tighter);
+        }
     }
 
     /// A device has another id now.

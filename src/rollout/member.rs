@@ -133,7 +133,9 @@ impl Rollout {
         };
         let counts = |mark: &&Mark| {
             let own = self.members.get(&mark.device);
-            own.is_some_and(|own| is_open(own) && mark.speaks_against(&mark.device, own))
+            // Who was let pass tries again by itself.
+            let waits = |own: &Member| is_open(own) && !own.pardoned;
+            own.is_some_and(|own| waits(own) && mark.speaks_against(&mark.device, own))
                 || !mark.alone
                     && [&mark.wanted, &mark.template].iter().any(|h| is_wished_elsewhere(mark, h))
         };

@@ -19,6 +19,7 @@ mod rules;
 mod seen;
 mod shares;
 mod step;
+mod tally;
 mod words;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use seen::{Contact, Decision, Report, Seen};
 pub use shares::phases_of;
 pub use words::{PhaseStanding, Standing};
 
-use crate::model::{DeviceId, Timestamp};
+use crate::model::{DeploymentId, DeviceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,8 +64,14 @@ pub struct Rollout {
     /// Devices that wait although a deployment says that it goes at once: something comes with it that nobody has proven.
     #[serde(default)]
     pub withheld: BTreeSet<DeviceId>,
+    /// Deployments by which devices change: what these say of phases themselves counts too.
+    #[serde(default)]
+    pub changed: BTreeSet<DeploymentId>,
     /// What it waits for.
     pub wait: Wait,
+    /// For how many milliseconds it has stood still for one reason without a break, as far as that matters.
+    #[serde(default)]
+    pub stuck: u64,
     /// The wall's clock at the last step: for words alone.
     pub at: Timestamp,
 }
@@ -140,6 +147,17 @@ pub enum Wait {
         #[serde(default)]
         because: String,
     },
+    /// All have succeeded, and some are looked at again: nobody says that they are still good before that has ended.
+    Looks {
+        /// Whether the phase has soaked, and this is the last look before it passes.
+        has_soaked: bool,
+        /// How many are being looked at.
+        missing: usize,
+        /// Of so many.
+        of: usize,
+        /// Which, in words.
+        who: String,
+    },
     /// The phase has to stay good for so many milliseconds more.
     Soak {
         /// Milliseconds.
@@ -153,11 +171,17 @@ pub enum Wait {
         need: usize,
         /// Why some have not.
         because: String,
+        /// The same by kinds.
+        #[serde(default)]
+        causes: BTreeSet<Cause>,
     },
     /// No device of the phase can be let in now; why.
     Nobody {
         /// In words.
         because: String,
+        /// The same by kinds.
+        #[serde(default)]
+        causes: BTreeSet<Cause>,
     },
     /// No engine of the fleet answers: no time counts.
     CutOff,
@@ -170,5 +194,19 @@ pub enum Wait {
     Back {
         /// How many.
         missing: usize,
+        /// Which, in words.
+        #[serde(default)]
+        who: String,
     },
+}
+
+/// Why devices are not let in, or have not succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Cause {
+    /// They do not answer.
+    Away,
+    /// Somebody paused or pinned them, or nothing can be done on them.
+    Held,
+    /// It failed on them.
+    Failed,
 }

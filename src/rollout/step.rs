@@ -1,46 +1,29 @@
 //! One step: what was seen and how much time passed, to decisions.
 
+use super::tally::{Tally, in_words, named, wait_of};
 use super::{Contact, Decision, Mark, Member, Place, Report, Rollout, Seen, Stage, Wait};
 use crate::model::{DeviceId, OnFailure};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More time than this at once was not observed: the machine slept.
 const LONGEST_STEP: u64 = 60_000;
-/// So many devices are named in words.
-const NAMED: usize = 3;
-
-/// What counts of a phase.
-#[derive(Default)]
-struct Tally {
-    /// Let in, and those that are not because their manifest failed elsewhere.
-    counted: usize,
-    good: usize,
-    on_the_way: usize,
-    failed: Vec<DeviceId>,
-    /// Failed, and somebody lets the others go on.
-    pardoned: usize,
-    /// Could be let in now.
-    ready: Vec<DeviceId>,
-    away: Vec<DeviceId>,
-    /// Asked whether they answer, and silent; since when, in words.
-    silent: Vec<(DeviceId, String)>,
-    held: Vec<(DeviceId, String)>,
-    marked: Vec<DeviceId>,
-    /// What one that is on its way says of that.
-    late: String,
-    all: usize,
-}
-
-impl Tally {
-    /// Of so many it is judged. Who is silent for now is among them: soon a look says that it is there or away.
-    fn of(&self) -> usize {
-        self.counted + self.ready.len() + self.silent.len()
-    }
-}
-
+/// Who stands still for so many milliseconds does not go on in a moment.
+pub(super) const LONG: u64 = 60_000;
 impl Rollout {
     /// Takes in what is seen of devices, members or not, and how many milliseconds passed since the last step.
     pub fn step(&mut self, seen: &BTreeMap<DeviceId, Seen>, passed: u64) -> Vec<Decision> {
+        let former = self.cause_of_wait();
+        let decisions = self.step_by(seen, passed);
+        self.stuck = match self.cause_of_wait() {
+            Some(cause) if former.as_ref() == Some(&cause) => {
+                self.stuck.saturating_add(passed.min(LONGEST_STEP)).min(LONG)
+            }
+            _ => 0,
+        };
+        decisions
+    }
+
+    fn step_by(&mut self, seen: &BTreeMap<DeviceId, Seen>, passed: u64) -> Vec<Decision> {
         let mut decisions = Vec::new();
         // Where nobody answers it is us who are cut off, and no time is observed.
         let passed =
@@ -73,10 +56,7 @@ impl Rollout {
                 }
             }
             // What is seen now was said of what they had until now.
-            let is_on_the_way =
-                |member: &&Member| matches!(member.place, Place::Back { arrived: false });
-            let missing = self.members.values().filter(is_on_the_way).count();
-            self.wait = if missing == 0 { Wait::Nothing } else { Wait::Back { missing } };
+            self.wait_for_those_who_go_back();
             return decisions;
         }
         if self.stage == Stage::Running {
@@ -140,15 +120,21 @@ impl Rollout {
     }
 
     fn see_who_is_back(&mut self, seen: &BTreeMap<DeviceId, Seen>) {
-        let mut missing = 0;
         for (device, member) in &mut self.members {
             if let Place::Back { arrived } = &mut member.place {
                 // A device that the fleet has no more comes back from nowhere.
                 *arrived |= seen.get(device).is_none_or(|seen| seen.report == Some(Report::Good));
-                missing += usize::from(!*arrived);
             }
         }
-        self.wait = if missing == 0 { Wait::Nothing } else { Wait::Back { missing } };
+        self.wait_for_those_who_go_back();
+    }
+
+    fn wait_for_those_who_go_back(&mut self) {
+        let missing: Vec<DeviceId> = self.returning().into_iter().collect();
+        self.wait = match missing.len() {
+            0 => Wait::Nothing,
+            n => Wait::Back { missing: n, who: named(&missing) },
+        };
     }
 
     fn take_reports(
@@ -319,10 +305,12 @@ impl Rollout {
                 Place::Good => tally.good += 1,
                 Place::Admitted { .. } => {
                     tally.on_the_way += 1;
-                    if let Some(Report::OnTheWay(words)) = &seen.report
-                        && tally.late.is_empty()
-                    {
-                        tally.late = format!("{device}: {words}");
+                    match &seen.report {
+                        Some(Report::OnTheWay(words)) if tally.late.is_empty() => {
+                            tally.late = format!("{device}: {words}");
+                        }
+                        Some(_) => {}
+                        None => tally.unheard.push(device.clone()),
                     }
                 }
                 Place::Failed { .. } if member.pardoned => tally.pardoned += 1,
@@ -408,28 +396,33 @@ impl Rollout {
             let said = |seen: &Seen| seen.reachable && seen.report == Some(Report::Good);
             seen.get(device).is_some_and(said)
         };
-        let silent = good().filter(|device| !says_so(device)).count();
+        let silent: Vec<DeviceId> = good().filter(|device| !says_so(device)).cloned().collect();
         let looks: Vec<DeviceId> = good().cloned().collect();
         let phase = &mut self.phases[index];
-        if silent == 0 {
+        if silent.is_empty() {
             phase.soaked = phase.soaked.saturating_add(passed);
         }
         let left = phase.rules.soak.saturating_sub(phase.soaked);
+        let looked_at = |has_soaked: bool, at: &[DeviceId]| Wait::Looks {
+            has_soaked,
+            missing: at.len(),
+            of: looks.len(),
+            who: named(at),
+        };
         if left > 0 {
-            self.wait = match silent {
-                0 => Wait::Soak { left },
-                missing => Wait::Reports { missing, of: looks.len(), because: String::new() },
+            self.wait = match silent.is_empty() {
+                true => Wait::Soak { left },
+                false => looked_at(false, &silent),
             };
             return false;
         }
         if !std::mem::replace(&mut phase.confirming, true) {
-            let missing = looks.len();
-            self.wait = Wait::Reports { missing, of: missing, because: String::new() };
+            self.wait = looked_at(true, &looks);
             decisions.extend(looks.into_iter().map(Decision::Look));
             return false;
         }
-        self.wait = Wait::Reports { missing: silent, of: looks.len(), because: String::new() };
-        silent == 0
+        self.wait = looked_at(true, &silent);
+        silent.is_empty()
     }
 }
 
@@ -440,51 +433,4 @@ fn mark(device: &DeviceId, member: &Member) -> Mark {
         template: member.template.clone(),
         alone: false,
     }
-}
-
-fn wait_of(tally: &Tally, need: usize) -> Wait {
-    if tally.on_the_way + tally.ready.len() > 0 {
-        let missing = tally.on_the_way + tally.ready.len();
-        let of = missing + tally.good + tally.failed.len();
-        return Wait::Reports { missing, of, because: tally.late.clone() };
-    }
-    let mut because = Vec::new();
-    if !tally.away.is_empty() {
-        let (count, names) = (tally.away.len(), named(&tally.away));
-        because.push(format!("{count} of {} do not answer ({names})", tally.all));
-    }
-    if let Some((device, words)) = tally.silent.first() {
-        let count = tally.silent.len();
-        because.push(format!(
-            "{count} of {} were asked and are silent ({device}: {words})",
-            tally.all
-        ));
-    }
-    if let Some((device, words)) = tally.held.first() {
-        because.push(format!("{} held ({device}: {words})", tally.held.len()));
-    }
-    if !tally.marked.is_empty() {
-        because.push(format!("what failed before is not tried again on {}", named(&tally.marked)));
-    }
-    if !tally.failed.is_empty() {
-        because.push(format!("{} failed", named(&tally.failed)));
-    }
-    let because = because.join("; ");
-    if tally.good + tally.failed.len() == 0 {
-        return Wait::Nobody { because };
-    }
-    Wait::TooFew { have: tally.good, need, because }
-}
-
-pub(super) fn named(devices: &[DeviceId]) -> String {
-    let names: Vec<&str> = devices.iter().take(NAMED).map(DeviceId::as_str).collect();
-    match devices.len().saturating_sub(NAMED) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
-/// A span of milliseconds, rounded up to seconds.
-pub(super) fn in_words(millis: u64) -> String {
-    crate::model::Duration::seconds(millis.div_ceil(1000)).to_string()
 }

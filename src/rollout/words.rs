@@ -1,7 +1,8 @@
 //! How a rollout stands, for people and programs.
 
-use super::step::{in_words, named};
-use super::{Member, PhaseState, Place, Rollout, Stage, Wait};
+use super::step::LONG;
+use super::tally::{in_words, named};
+use super::{Cause, Member, PhaseState, Place, Rollout, Stage, Wait};
 use crate::model::{DeviceId, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -27,6 +28,8 @@ pub struct Standing {
     pub reason: String,
     /// What people may do about it, where it does not go on by itself.
     pub next: Option<&'static str>,
+    /// Where it has stood still for a while: what tells the reason from others, however many devices it is about.
+    pub stuck: Option<String>,
 }
 
 /// A phase as people see it.
@@ -57,7 +60,26 @@ impl Rollout {
             phases: (0..self.phases.len()).map(|index| self.phase_standing(index)).collect(),
             reason: self.reason() + &self.who_is_withheld(),
             next: self.next(),
+            stuck: self.cause_of_wait().filter(|_| self.stuck >= LONG),
         }
+    }
+
+    /// What it stands still for, without names and numbers; `None` where it goes on.
+    pub(super) fn cause_of_wait(&self) -> Option<String> {
+        let kinds = match (&self.stage, &self.wait) {
+            (Stage::Running, Wait::Nobody { causes, .. } | Wait::TooFew { causes, .. }) => {
+                let kind = |cause: &Cause| match cause {
+                    Cause::Away => "away",
+                    Cause::Held => "held",
+                    Cause::Failed => "failed",
+                };
+                causes.iter().map(kind).collect::<Vec<_>>().join("+")
+            }
+            (Stage::Running, Wait::Full { .. }) => "full".to_owned(),
+            (Stage::Running, Wait::CutOff) => "cut off".to_owned(),
+            _ => return None,
+        };
+        Some(format!("{}: {kinds}", self.open_phase()))
     }
 
     /// The same at a later moment, as far as time alone makes a difference.
@@ -174,7 +196,7 @@ impl Rollout {
 
     fn reason(&self) -> String {
         let back = match self.wait {
-            Wait::Back { missing } => format!("; {missing} on the way back"),
+            Wait::Back { missing, ref who } => format!("; {missing} on the way back ({who})"),
             _ => String::new(),
         };
         let phase = self.open_phase();
@@ -190,14 +212,22 @@ impl Rollout {
                 };
                 format!("{missing} of {of} of {phase} not reported yet{because}")
             }
+            (Stage::Running, Wait::Looks { has_soaked: false, missing, of, who }) => {
+                format!(
+                    "{phase} soaks on as soon as {missing} of {of} were looked at again ({who})"
+                )
+            }
+            (Stage::Running, Wait::Looks { has_soaked: true, missing, of, who }) => format!(
+                "{phase} has soaked: {missing} of {of} are looked at once more before it passes ({who})"
+            ),
             (Stage::Running, Wait::CutOff) => {
                 format!("{phase} waits: no engine answers, so that no time counts")
             }
             (Stage::Running, Wait::Soak { left }) => self.soaks(*left, self.at),
-            (Stage::Running, Wait::TooFew { have, need, because }) => {
+            (Stage::Running, Wait::TooFew { have, need, because, causes: _ }) => {
                 format!("{phase} waits: {have} have succeeded, {need} are needed; {because}")
             }
-            (Stage::Running, Wait::Nobody { because } | Wait::Full { because }) => {
+            (Stage::Running, Wait::Nobody { because, causes: _ } | Wait::Full { because }) => {
                 format!("{phase} waits: {because}")
             }
         }
@@ -254,7 +284,7 @@ impl Standing {
 
     /// The shape of `"rollout"` in answers of the API and of `hoist status`.
     pub fn to_json(&self) -> Json {
-        let Self { from, to, state, phase, phases, reason, next: _ } = self;
+        let Self { from, to, state, phase, phases, reason, next: _, stuck: _ } = self;
         let phases: Vec<Json> = phases
             .iter()
             .map(|phase| {

@@ -22,6 +22,7 @@ mod notices;
 mod place;
 mod ports;
 mod remotes;
+mod rollout_apart;
 mod rollout_commits;
 mod rollout_killed;
 mod rollout_large;

@@ -1,6 +1,7 @@
 //! What a commit is to a rollout, and a rollout to what comes to it: newer commits, new devices, orders after its end.
 
-use crate::by_hand::done;
+use crate::by_hand::{done, hoist};
+use crate::place::Place;
 use crate::rollouts::{
     ALL, DEVICES, REFUSED, SHOPS, actions, all_have, base, fleet, in_force_has, order, rollout,
     shop, state,
@@ -206,6 +207,10 @@ fn a_device_that_is_new_or_has_another_name_waits_for_its_turn() {
     assert_eq!(made_for(), "till-1");
 }
 
+fn fleet_of(place: &Place) -> String {
+    place.fleet().display().to_string()
+}
+
 #[test]
 fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
     let place = shop("1s");
@@ -232,6 +237,15 @@ fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
         place.device("canary-1").is_some_and(|stored| stored.status.description.starts_with(words))
     });
     assert_eq!(tries("canary-1"), before);
+    // Whoever plans or looks for trouble beside the daemon is told the same.
+    for look in [&["plan", "--device", "canary-1"][..], &["doctor", "canary-1"]] {
+        let said = hoist(&place, &[look, &["--simulate", "-C", &fleet_of(&place)]].concat());
+        let words = "not tried again until `hoist rollout retry`, or it changes: ";
+        assert!(said.out.contains(words) && !said.out.contains("again before"), "{}", said.out);
+    }
+    let fleet = fleet_of(&place);
+    let said = hoist(&place, &["doctor", "shop-1", "--simulate", "-C", &fleet]);
+    assert!(said.out.contains("its turn has not come: canary: 1 of 1 failed"), "{}", said.out);
     assert!(order(&place, "retry").0);
     place.until("it was tried again", || tries("canary-1") > before && state(&place) == "halted");
     assert!(SHOPS.iter().all(|shop| tries(shop) == 0));
@@ -323,4 +337,31 @@ fn an_apply_of_everything_ends_the_rollout() {
     place.until("the daemon goes on", || place.accepted().as_ref() == Some(&head));
     assert!(all_have(&place, &ALL, "web:2"));
     assert!(!actions(&place)[before..].iter().any(|(action, _)| action == "admit"));
+}
+
+/// What a commit says of how long it soaks counts for what is under way; other phases begin anew.
+#[test]
+fn settings_of_phases_count_for_what_is_under_way() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit, at once", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    let reason = || rollout(&place)["reason"].as_str().unwrap_or_default().to_owned();
+    place.until("it soaks for long", || reason().starts_with("canary soaks until "));
+    let shorter = place.commit(&[("fleet.toml", &fleet("1s"))]);
+    place.until("it goes on", || all_have(&place, &ALL, "web:2") && state(&place) == "done");
+    assert_eq!(rollout(&place)["to"], shorter.as_str());
+
+    place.commit(&[("fleet.toml", &fleet("1h")), ("deployments/base.toml", &base("3", ""))]);
+    place.until("it soaks for long again", || reason().starts_with("canary soaks until "));
+    let other = fleet("1s").replace(
+        "\"canary\"\ntarget = \"tags.ring = 'canary'\"",
+        "\"pilot\"\ntarget = \"deviceId = 'shop-1'\"",
+    );
+    let to = place.commit(&[("fleet.toml", &other)]);
+    place.until("other phases", || {
+        rollout(&place)["to"] == to.as_str() && rollout(&place)["phases"][0]["name"] == "pilot"
+    });
+    place.until("all", || all_have(&place, &ALL, "web:3") && state(&place) == "done");
+    assert_eq!(daemon.stop(), 0);
 }

@@ -87,6 +87,7 @@ fn canaries_go_first_and_every_decision_is_told() {
     let place = shop("2s");
     let daemon = place.watch(&[]);
     place.until("the first commit, at once", || all_have(&place, &ALL, "web:1"));
+    let from = place.head();
     let to = place.commit(&[("deployments/base.toml", &base("2", ""))]);
     place.until("the canary", || place.has("canary-1", "web:2"));
     assert!(all_have(&place, &SHOPS, "web:1"), "nobody else before it has soaked");
@@ -96,6 +97,9 @@ fn canaries_go_first_and_every_decision_is_told() {
     let address = crate::http::address(&place);
     let headline = "<h1 class=\"standing\">A change is on its way: 1 of 4 devices have it</h1>";
     place.until("a headline that says so", || get(&address, "/").body.contains(headline));
+    let (old, new) = (&from[..7], &to[..7]);
+    let words = format!("in force <code>{old}</code>, <code>{new}</code> is on its way");
+    assert!(get(&address, "/").body.contains(&words), "{words}");
     place.until("all", || all_have(&place, &ALL, "web:2"));
     place.until("the end", || state(&place) == "done");
     let shown = rollout(&place);

@@ -4,8 +4,8 @@
 //! stays at what it has until its turn comes. Not here: who takes part from the beginning ([`phases`](super::phases)).
 
 use super::daemon::Daemon;
+use super::kept::members_that_differ;
 use super::loaded::{Loaded, Wants};
-use super::rollout::members_that_differ;
 use crate::model::{DeviceId, Hash};
 use crate::rollout::{Candidate, Rollout, Stage};
 use crate::store::{Assignment, RolloutWrite, StoreError};

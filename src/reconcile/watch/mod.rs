@@ -18,6 +18,7 @@ mod job;
 mod joins;
 mod judge;
 mod jump;
+mod kept;
 mod listen;
 mod loaded;
 mod looking;
@@ -34,10 +35,10 @@ mod unchanged;
 
 pub use clock::{Wall, machine_clock};
 pub use judge::judge_revision;
+pub use kept::kept_rollout;
 pub use looking::give_up;
 pub(super) use orders::{Against, PAUSED, pause_of};
 pub use orders::{devices_in, elsewhere, paused_devices};
-pub use rollout::kept_rollout;
 
 use super::gate::Gate;
 use super::pace::PullsPer;

@@ -6,13 +6,13 @@
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
 use super::shape::Shape;
+use crate::fleet;
 use crate::language::{Subject, Truth};
 use crate::model::{DeviceId, Hash};
 use crate::reconcile::facts::live_facts;
 use crate::rollout::{Candidate, Mark, Plan, Rollout, Stage, TakesPart};
 use crate::store::{Assignment, HistoryEntry, StoredDevices};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What a newly accepted revision makes of the fleet.
 pub(super) struct Beginning {
@@ -120,7 +120,7 @@ impl Daemon {
         let from = self.unfinished().map(|rollout| rollout.from.clone());
         let from = from.or_else(|| Some(self.accepted.as_ref()?.revision.id.clone()));
         let from = from.or_else(|| candidates.values().next().map(|c| c.back_to.clone()));
-        let rollout = Rollout::begin(Plan {
+        let mut rollout = Rollout::begin(Plan {
             from: &from.unwrap_or_default(),
             to: &loaded.revision.id,
             settings,
@@ -131,6 +131,7 @@ impl Daemon {
             unphased,
             withheld,
         });
+        rollout.changed.clone_from(shape.changed());
         Beginning { rollout: Some(rollout), behind, caught_up }
     }
 
@@ -196,10 +197,14 @@ impl Daemon {
         named.map(|(_, phase)| phase.name.clone()).collect()
     }
 
-    /// Whether a revision wants the same of every device as what counts: then it disturbs nothing.
+    /// Whether a revision wants the same of every device as what counts, by the same phases: then it disturbs nothing.
     pub(super) fn wants_the_same(&self, loaded: &Loaded) -> bool {
-        let is_same = |former: &Arc<Loaded>| former.wants == loaded.wants;
-        self.rollout.is_some() && self.accepted.as_ref().is_some_and(is_same)
+        let (Some(rollout), Some(former)) = (&self.rollout, &self.accepted) else { return false };
+        let has_the_phases = || match (&former.fleet.rollout, &loaded.fleet.rollout) {
+            (Some(former), Some(new)) => rollout.stage == Stage::Done || are_same(former, new),
+            (None, _) | (_, None) => true,
+        };
+        former.wants == loaded.wants && has_the_phases()
     }
 
     fn marks(&self) -> Vec<Mark> {
@@ -329,6 +334,15 @@ impl Daemon {
         }
         behind
     }
+}
+
+/// Whether the phases of two revisions take the same devices.
+fn are_same(former: &fleet::Rollout, new: &fleet::Rollout) -> bool {
+    let who = |phase: &fleet::Phase| {
+        let target = phase.target.as_ref().map(ToString::to_string);
+        (phase.name.clone(), target, phase.share)
+    };
+    former.phases.iter().map(who).eq(new.phases.iter().map(who))
 }
 
 /// The revision that most of those who take part go back to.

@@ -141,7 +141,18 @@ impl Daemon {
         if let Some(words) = self.progress.broken.get(device) {
             return Some(Report::OnTheWay(words.clone()));
         }
-        (self.progress.reported.get(device)? == expected).then(|| report_of(member, stored))
+        if self.progress.reported.get(device).is_some_and(|reported| reported == expected) {
+            return Some(report_of(member, stored));
+        }
+        self.at_work_for_long(device, member).map(Report::OnTheWay)
+    }
+
+    /// What is being done on a device that was let in a while ago, if its look still goes on.
+    fn at_work_for_long(&self, device: &DeviceId, member: &Member) -> Option<String> {
+        let is_long = matches!(member.place, Place::Admitted { without } if without >= PATIENCE);
+        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = running.get(device).filter(|_| is_long)?;
+        Some(format!("at work: {step}"))
     }
 
     /// Whether the revision that it goes back to says anything of it; where it does not, what it has stays.

@@ -4,16 +4,16 @@
 //! part ([`phases`](super::phases)), and the rules ([`crate::rollout`]).
 
 use super::daemon::Daemon;
+use super::kept::{members_that_differ, read_kept, rollout_text};
 use super::loaded::Loaded;
 use super::names::NewNames;
 use super::phases::Beginning;
 use super::schedule::Moment;
-use super::shape::Shape;
+use super::shape::{Shape, tighter};
 use crate::model::DeviceId;
-use crate::rollout::{Decision, Member, Order, Rollout, Stage, Wait};
+use crate::rollout::{Decision, Order, Rollout, Stage, Wait};
 use crate::store::{
-    Assignment, HistoryEntry, InForce, KeptRollout, RolloutOrder, RolloutWrite, Store, StoreError,
-    StoredDevices,
+    Assignment, HistoryEntry, InForce, RolloutOrder, RolloutWrite, StoreError, StoredDevices,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -375,6 +375,11 @@ impl Daemon {
         if self.wants_the_same(loaded) {
             let Some(mut rollout) = self.rollout.clone() else { return Ok(()) };
             rollout.follow(id);
+            if let Some(settings) = &loaded.fleet.rollout {
+                let tighter = tighter(&rollout.changed, loaded);
+                rollout.take_rules(settings, &tighter);
+            }
+            self.progress.has_news = true;
             let text = rollout_text(&rollout);
             self.shared.store.record_rollout(&RolloutWrite {
                 renamed: &names.ids,
@@ -442,31 +447,6 @@ impl Daemon {
     }
 }
 
-/// The rollout that a store knows, or the last one; `None` where there was none, or it can't be read.
-///
-/// # Errors
-/// The store can't be read.
-pub fn kept_rollout(store: &Store) -> Result<Option<Rollout>, StoreError> {
-    Ok(read_kept(&store.kept_rollout()?).ok().flatten())
-}
-
-/// Reads what [`rollout_text`] and [`members_that_differ`] wrote.
-///
-/// # Errors
-/// It is none of this version; in words.
-fn read_kept(kept: &KeptRollout) -> Result<Option<Rollout>, String> {
-    let Some(text) = &kept.rollout else { return Ok(None) };
-    let rollout: Option<Rollout> =
-        serde_json::from_str(text).map_err(|error| format!("the rollout: {error}"))?;
-    let Some(mut rollout) = rollout else { return Ok(None) };
-    for (device, text) in &kept.members {
-        let member: Member =
-            serde_json::from_str(text).map_err(|error| format!("device {device}: {error}"))?;
-        rollout.members.insert(device.clone(), member);
-    }
-    Ok(Some(rollout))
-}
-
 /// Whether people would read something else than how much longer it takes.
 fn says_something_else(former: &Rollout, next: &Rollout) -> bool {
     let waits = match (&former.wait, &next.wait) {
@@ -480,21 +460,4 @@ fn says_something_else(former: &Rollout, next: &Rollout) -> bool {
         places(former) != places(next)
     };
     former.stage != next.stage || waits || has_another_place()
-}
-
-fn rollout_text(rollout: &Rollout) -> String {
-    serde_json::json!(rollout).to_string()
-}
-
-pub(super) fn members_that_differ(
-    former: Option<&Rollout>,
-    next: &Rollout,
-) -> Vec<(DeviceId, String)> {
-    let is_new = |(device, member): &(&DeviceId, &Member)| {
-        former.is_none_or(|former| former.members.get(*device) != Some(*member))
-    };
-    let members = next.members.iter().filter(is_new);
-    members
-        .map(|(device, member)| (device.clone(), serde_json::json!(member).to_string()))
-        .collect()
 }

@@ -80,11 +80,24 @@ impl Shape {
         self.withheld.contains(device)
     }
 
-    /// What the deployments by which devices change say of phases themselves.
-    pub(super) fn tighter<'l>(&self, loaded: &'l Loaded) -> Vec<&'l PhaseSettings> {
-        let changed = self.changed.iter().filter_map(|id| loaded.fleet.deployments.get(id));
-        changed.map(|deployment| &deployment.rollout).collect()
+    /// The deployments by which devices change.
+    pub(super) fn changed(&self) -> &BTreeSet<DeploymentId> {
+        &self.changed
     }
+
+    /// What these say of phases themselves.
+    pub(super) fn tighter<'l>(&self, loaded: &'l Loaded) -> Vec<&'l PhaseSettings> {
+        tighter(&self.changed, loaded)
+    }
+}
+
+/// What deployments say of phases themselves.
+pub(super) fn tighter<'l>(
+    changed: &BTreeSet<DeploymentId>,
+    loaded: &'l Loaded,
+) -> Vec<&'l PhaseSettings> {
+    let changed = changed.iter().filter_map(|id| loaded.fleet.deployments.get(id));
+    changed.map(|deployment| &deployment.rollout).collect()
 }
 
 /// Whether deployments that say `phased = false` are among those by which a group changes.

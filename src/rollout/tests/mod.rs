@@ -118,7 +118,8 @@ fn canaries_go_first_and_soak_before_the_rest() {
     seen.values_mut().for_each(|seen| seen.report = None);
     let first = rollout.step(&seen, 0);
     assert_eq!(admitted(&first), BTreeSet::from([id(0), id(1)]));
-    assert_eq!(state(&rollout), ("running", "2 of 2 of canary not reported yet".to_owned()));
+    let words = "2 of 2 of canary not reported yet (d000, d001)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
     assert!(rollout.step(&seen, 5_000).is_empty());
     let good = all_good(12);
     assert!(rollout.step(&good, 0).is_empty());
@@ -128,6 +129,8 @@ fn canaries_go_first_and_soak_before_the_rest() {
     assert!(rollout.step(&good, 9_999).is_empty());
     let looks = [Decision::Look(id(0)), Decision::Look(id(1))];
     assert_eq!(rollout.step(&good, 1), looks, "once more before it passes");
+    let words = "canary has soaked: 2 of 2 are looked at once more before it passes (d000, d001)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
     let opened = rollout.step(&good, 1);
     assert!(opened.contains(&Decision::Passed("canary".to_owned(), 2)));
     assert_eq!(admitted(&opened).len(), 2, "two of three at once");
@@ -186,7 +189,10 @@ fn who_is_silent_for_now_is_one_of_its_phase() {
     }
     let words = "canary: 1 of 9 failed: d000: refused";
     assert_eq!(back(&rollout.step(&seen, 0)).len(), 8);
-    assert_eq!(state(&rollout).1, format!("{words}; 8 on the way back"));
+    assert_eq!(
+        state(&rollout).1,
+        format!("{words}; 8 on the way back (d000, d001, d002 and 5 more)")
+    );
 }
 
 /// Of two that have room one is down, and the other is asked: not the limit holds it up.
@@ -225,7 +231,7 @@ fn who_is_on_the_way_back_does_not_arrive_where_no_daemon_works() {
     rollout.step(&BTreeMap::from([(id(0), Seen::default())]), 0);
     assert_eq!(rollout.returning(), BTreeSet::from([id(0)]));
     let words = rollout.standing_left_alone().reason;
-    assert!(words.contains("1 on the way back; no daemon works on this store"), "{words}");
+    assert!(words.contains("1 on the way back (d000); no daemon works on this store"), "{words}");
     rollout.step(&all_good(2), 0);
     assert_eq!(
         (rollout.returning().len(), rollout.standing_left_alone().reason.as_str()),
@@ -244,7 +250,10 @@ fn a_failing_canary_goes_back_and_is_not_tried_again() {
     let decisions = rollout.step(&seen, 1_000);
     assert_eq!(back(&decisions), BTreeSet::from([id(0), id(1)]));
     let words = "canary: 1 of 2 failed: d001: it ends";
-    assert_eq!(state(&rollout), ("rolled back", format!("{words}; 2 on the way back")));
+    assert_eq!(
+        state(&rollout),
+        ("rolled back", format!("{words}; 2 on the way back (d000, d001)"))
+    );
     assert!(rollout.step(&all_good(5), 1_000_000).is_empty(), "nobody else is let in");
     assert_eq!(state(&rollout), ("rolled back", words.to_owned()));
 
@@ -577,7 +586,7 @@ fn nobody_is_back_before_it_was_looked_at() {
     rollout.step(&seen, 0);
     seen.get_mut(&id(1)).unwrap().report = bad("refused");
     assert_eq!(back(&rollout.step(&seen, 0)).len(), 2);
-    assert_eq!(rollout.wait, Wait::Back { missing: 2 });
+    assert!(matches!(rollout.wait, Wait::Back { missing: 2, .. }), "{:?}", rollout.wait);
     rollout.obey(Order::Retry, "by hand").unwrap();
     for number in 0..2 {
         let seen = seen.get_mut(&id(number)).unwrap();
@@ -756,5 +765,35 @@ fn a_soak_that_does_not_go_on_does_not_say_so() {
     rollout.step(&seen, 0);
     seen.get_mut(&id(1)).unwrap().report = None;
     rollout.step(&seen, 60_000);
-    assert_eq!(state(&rollout), ("running", "1 of 2 of canary not reported yet".to_owned()));
+    let words = "canary soaks on as soon as 1 of 2 were looked at again (d001)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
+}
+
+#[test]
+fn who_stands_still_for_long_says_what_for_whoever_it_is() {
+    let mut rollout = begin(&declared(settings(), &[]), 4, 2);
+    let mut seen = all_good(4);
+    for number in 0..2 {
+        seen.insert(id(number), Seen::default());
+    }
+    let stuck = |rollout: &mut Rollout, seen: &BTreeMap<DeviceId, Seen>, passed: u64| {
+        rollout.step(seen, passed);
+        rollout.standing().stuck
+    };
+    assert_eq!(stuck(&mut rollout, &seen, 50_000), None);
+    assert_eq!(stuck(&mut rollout, &seen, 50_000), None);
+    let away = Some("canary: away".to_owned());
+    assert_eq!(stuck(&mut rollout, &seen, 10_000), away);
+    let written = serde_json::to_string(&rollout).unwrap();
+    let again: Rollout = serde_json::from_str(&written).unwrap();
+    assert_eq!(again.stuck, rollout.stuck, "a daemon that begins anew does not begin to wait anew");
+    // Another reason has to last as well.
+    seen.get_mut(&id(0)).unwrap().held = Some("paused by ada".to_owned());
+    assert_eq!(stuck(&mut rollout, &seen, 60_000), None);
+    assert_eq!(stuck(&mut rollout, &seen, 60_000), Some("canary: away+held".to_owned()));
+    // Nobody answers: no time counts for anybody, and it stands still all the same.
+    let nobody = BTreeMap::new();
+    assert_eq!(stuck(&mut rollout, &nobody, 60_000), None);
+    assert_eq!(stuck(&mut rollout, &nobody, 60_000), Some("canary: cut off".to_owned()));
+    assert_eq!(stuck(&mut rollout, &all_good(4), 1000), None);
 }

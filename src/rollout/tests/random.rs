@@ -518,7 +518,7 @@ impl World {
                 }
             }
             ("paused" | "halted" | "rolled back", _) => {}
-            ("waiting", Wait::Nobody { because } | Wait::TooFew { because, .. }) => {
+            ("waiting", Wait::Nobody { because, .. } | Wait::TooFew { because, .. }) => {
                 reasons(because)?;
             }
             ("waiting", Wait::CutOff) => {

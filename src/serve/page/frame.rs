@@ -71,19 +71,34 @@ fn header(snapshot: &Snapshot, fleet: &str, tab: Tab) -> Markup {
                 }
             }
             @if let Some(accepted) = &snapshot.accepted {
+                @let (in_force, coming) = revisions(snapshot.rollout.as_ref(), &accepted.revision);
                 p class="revision" {
-                    "in force " code { (short_revision(in_force(snapshot, &accepted.revision))) }
+                    "in force " code { (short_revision(in_force)) }
+                    @if let Some((revision, words)) = coming { ", " code { (short_revision(revision)) } " " (words) }
                 }
             }
         }
     }
 }
 
-/// The revision that devices are at: of one that went back, the one before.
-fn in_force<'a>(snapshot: &'a Snapshot, accepted: &'a str) -> &'a str {
-    let went_back =
-        |rollout: &&Standing| rollout.state == "rolled back" && !rollout.from.is_empty();
-    snapshot.rollout.as_ref().filter(went_back).map_or(accepted, |rollout| &rollout.from)
+/// The revision that is in force, and the one that is not yet: what has not gone through is called in force nowhere.
+fn revisions<'a>(
+    rollout: Option<&'a Standing>,
+    accepted: &'a str,
+) -> (&'a str, Option<(&'a str, &'static str)>) {
+    let Some(rollout) = rollout.filter(|rollout| !rollout.from.is_empty()) else {
+        return (accepted, None);
+    };
+    let has_begun = rollout.phases.iter().any(|phase| phase.admitted > 0);
+    let words = match rollout.state {
+        "done" => return (accepted, None),
+        "rolled back" => return (&rollout.from, None),
+        "paused" => "is paused",
+        "halted" => "has halted",
+        _ if has_begun => "is on its way",
+        _ => "waits",
+    };
+    (&rollout.from, Some((accepted, words)))
 }
 
 /// A number with its noun.
@@ -107,6 +122,39 @@ pub(super) fn number(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::PhaseStanding;
+
+    #[test]
+    fn what_has_not_gone_through_is_not_called_in_force() {
+        let rollout = |state, admitted| Standing {
+            from: "old".to_owned(),
+            to: "new".to_owned(),
+            state,
+            phase: None,
+            phases: vec![PhaseStanding {
+                name: "canary".to_owned(),
+                devices: 1,
+                admitted,
+                success: 0,
+                failure: 0,
+            }],
+            reason: String::new(),
+            next: None,
+            stuck: None,
+        };
+        for (state, admitted, said) in [
+            ("waiting", 0, ("old", Some(("new", "waits")))),
+            ("waiting", 1, ("old", Some(("new", "is on its way")))),
+            ("running", 1, ("old", Some(("new", "is on its way")))),
+            ("paused", 1, ("old", Some(("new", "is paused")))),
+            ("halted", 1, ("old", Some(("new", "has halted")))),
+            ("rolled back", 0, ("old", None)),
+            ("done", 1, ("new", None)),
+        ] {
+            assert_eq!(revisions(Some(&rollout(state, admitted)), "new"), said, "{state}");
+        }
+        assert_eq!(revisions(None, "new"), ("new", None));
+    }
 
     #[test]
     fn numbers_are_read_at_a_glance() {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 /// A card with a row a phase.
 pub(super) fn rollout_card(rollout: &Standing) -> Markup {
-    let Standing { from, to, state, phase, phases, reason, next } = rollout;
+    let Standing { from, to, state, phase, phases, reason, next, stuck: _ } = rollout;
     let (class, shape) = sign_of(state);
     html! {
         section class="card" aria-labelledby="rollout" {
@@ -84,6 +84,7 @@ mod tests {
             phases: vec![phase("canary", 3, 3, 1, 1), phase("<rest>", 1200, 0, 0, 0)],
             reason: "canary soaks until 14:32".to_owned(),
             next: Some("`hoist rollout promote`"),
+            stuck: None,
         })
         .into_string();
         for words in [
