@@ -253,6 +253,10 @@ fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
     place.until("the next phase opens, and fails", || {
         SHOPS.iter().any(|shop| tries(shop) == 1) && state(&place) == "halted"
     });
+    let history = place.store().expect("a store").history(&Default::default()).expect("readable");
+    let passed: Vec<&str> =
+        history.iter().filter(|e| e.action == "pass phase").map(|e| e.reason.as_str()).collect();
+    assert_eq!(passed, ["canary: promoted, nobody succeeded"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::schedule::Ended;
 use crate::apply::Event;
 use crate::engine::Engine;
 use crate::model::{DeviceId, Facts, Timestamp};
-use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Purpose};
+use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Plan, Purpose};
 use crate::reconcile::by_hand::{Restart, restart_module};
 use crate::reconcile::facts::held_facts;
 use crate::reconcile::record::{Ran, RunInput, Writes, run_and_record};
@@ -123,7 +123,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
         now,
     })
     .await;
-    let events = |id: &DeviceId, event: Event<'_>| shared.take_event(id, &event);
+    let events = shared.events(&survey.plan);
     let ran = run_and_record(&RunInput {
         fleet: &loaded.fleet,
         survey: &survey,
@@ -200,16 +200,63 @@ impl Shared {
         }
     }
 
-    fn take_event(&self, device: &DeviceId, event: &Event<'_>) {
+    /// What is told of what happens while a plan runs.
+    fn events<'a>(&'a self, plan: &'a Plan) -> impl Fn(&DeviceId, Event<'_>) + Send + Sync + 'a {
+        move |id, event| self.take_event(plan.devices.get(id), id, &event)
+    }
+
+    fn take_event(&self, plan: Option<&DevicePlan>, device: &DeviceId, event: &Event<'_>) {
         match event {
-            Event::StepBegins { step, .. } => {
+            Event::StepBegins { work, step } => {
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-                running.insert(device.clone(), step.to_string());
+                running.insert(device.clone(), in_words(plan, *work, &step.to_string()));
             }
             Event::StepEnded { step, result, .. } => {
                 self.tally.step(step.kind().as_str(), result.is_ok());
             }
             Event::WorkEnded { .. } => {}
         }
+    }
+}
+
+/// A step, with the module for which it is done where it speaks of a container by its id alone.
+fn in_words(plan: Option<&DevicePlan>, work: usize, step: &str) -> String {
+    let mut works = plan.into_iter().flat_map(|plan| &plan.works);
+    match works.find(|one| one.id == work).map(|one| &one.purpose) {
+        Some(Purpose::Module { name, .. }) if !step.contains(name.as_str()) => {
+            format!("{name}: {step}")
+        }
+        _ => step.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModuleName;
+    use crate::plan::{PlanAction, When, Work};
+
+    #[test]
+    fn what_is_done_names_the_module_for_which() {
+        let name = ModuleName::parse("web").unwrap();
+        let work = Work {
+            id: 7,
+            purpose: Purpose::Module { name, action: PlanAction::Replace },
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            undo: Vec::new(),
+            when: When::AllPassed(Vec::new()),
+            after: Vec::new(),
+            remember: Vec::new(),
+            tries: Vec::new(),
+            is_revival: false,
+        };
+        let device = DeviceId::parse("d1").unwrap();
+        let plan =
+            DevicePlan { works: vec![work], ..DevicePlan::idle(device, DeviceState::Observed) };
+        let said = |work, step| in_words(Some(&plan), work, step);
+        assert_eq!(said(7, "remove 3d6d5713a1d5"), "web: remove 3d6d5713a1d5");
+        assert_eq!(said(7, "start web (as hoist-new-web)"), "start web (as hoist-new-web)");
+        assert_eq!(said(8, "pull web:2"), "pull web:2");
     }
 }

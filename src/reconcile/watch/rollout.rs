@@ -330,7 +330,12 @@ impl Daemon {
             Decision::Look(_) | Decision::Ask(_) => return None,
             Decision::Opened(phase) => self.entry(None, "open phase", to, phase),
             Decision::Passed(phase, good) => {
-                self.entry(None, "pass phase", to, &format!("{phase}: {good} succeeded"))
+                let words = match good {
+                    // By itself it passes on nobody's success.
+                    0 => format!("{phase}: promoted, nobody succeeded"),
+                    good => format!("{phase}: {good} succeeded"),
+                };
+                self.entry(None, "pass phase", to, &words)
             }
             Decision::Stopped(words) => {
                 let action = match rollout.stage {
