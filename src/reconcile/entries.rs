@@ -6,7 +6,31 @@
 use crate::apply::{DeviceRun, Outcome};
 use crate::plan::{Block, DevicePlan, DeviceState, Purpose};
 use crate::reconcile::watch::PAUSED;
-use crate::store::{HistoryEntry, StatusSince, StoredDevice};
+use crate::store::{HistoryEntry, StatusSince, Store, StoreError, StoredDevice};
+
+/// A device as a whole is left alone, and goes on.
+const LEAVE_ALONE: &str = "leave alone";
+const GO_ON: &str = "go on";
+
+/// So the outcome of what was not even tried begins.
+const NOT_DONE: &str = "not done: ";
+
+/// Why a device was left alone when it was last looked at, where it was away or paused since: how it stands says that, and no
+/// more why it was left alone before.
+///
+/// # Errors
+/// The store can't be read.
+pub(super) fn left_alone_before(
+    store: &Store,
+    before: Option<&StoredDevice>,
+) -> Result<Option<String>, StoreError> {
+    let is_hidden =
+        |status: &StatusSince| status.code == 406 || status.description.starts_with(PAUSED);
+    let Some(before) = before.filter(|before| is_hidden(&before.status)) else { return Ok(None) };
+    let newest = store.newest_of(&before.device, [LEAVE_ALONE, GO_ON])?;
+    let outcome = newest.filter(|(action, _)| action == LEAVE_ALONE).map(|(_, outcome)| outcome);
+    Ok(outcome.and_then(|outcome| Some(outcome.strip_prefix(NOT_DONE)?.to_owned())))
+}
 
 /// What was tried, and what became of it. `blank` says who and when.
 pub(super) fn entries_of_works(
@@ -50,19 +74,22 @@ pub(super) fn news_of_trouble(
     plan: &DevicePlan,
     run: &DeviceRun,
     (before, after): (Option<&StoredDevice>, &StoredDevice),
+    left_alone: Option<&str>,
 ) -> Vec<HistoryEntry> {
     let not_done = |words: &str| HistoryEntry {
-        action: "leave alone".to_owned(),
-        outcome: format!("not done: {words}"),
+        action: LEAVE_ALONE.to_owned(),
+        outcome: format!("{NOT_DONE}{words}"),
         ..blank.clone()
     };
     if let DeviceState::Held { code, words } = &plan.state {
-        let is_known =
-            before.is_some_and(|d| (d.status.code, &d.status.description) == (*code, words));
+        let is_known = before
+            .is_some_and(|d| (d.status.code, &d.status.description) == (*code, words))
+            || left_alone == Some(words.as_str());
         return Some(not_done(words)).filter(|_| !is_known).into_iter().collect();
     }
     let status = before.map(|d| d.status.description.as_str());
-    let held = plan.held.as_deref().filter(|words| is_new(status, words));
+    let is_news = |words: &&str| is_new(status, words) && is_new(left_alone, words);
+    let held = plan.held.as_deref().filter(is_news);
     let blocked = plan.blocked.iter().filter_map(|(name, block)| {
         // That stands there since it failed, and says another time at each try.
         if matches!(block, Block::FailedBefore(_)) {
@@ -77,7 +104,7 @@ pub(super) fn news_of_trouble(
         })
     });
     let news = held.map(not_done).into_iter().chain(blocked);
-    news.chain(ends_of_trouble(blank, plan, run, (before, after))).collect()
+    news.chain(ends_of_trouble(blank, plan, run, (before, after), left_alone)).collect()
 }
 
 /// Whether something else was known before. What was known may say more, of what goes on meanwhile.
@@ -92,6 +119,7 @@ fn ends_of_trouble(
     plan: &DevicePlan,
     run: &DeviceRun,
     (before, after): (Option<&StoredDevice>, &StoredDevice),
+    left_alone: Option<&str>,
 ) -> Vec<HistoryEntry> {
     let Some(before) = before.filter(|_| plan.state == DeviceState::Observed) else {
         return Vec::new();
@@ -102,8 +130,8 @@ fn ends_of_trouble(
         outcome: "done".to_owned(),
         ..blank.clone()
     };
-    let was_held = is_held(before) && plan.held.is_none();
-    let device = was_held.then(|| over("go on", &before.status.description));
+    let was_held = is_held(before).then_some(before.status.description.as_str()).or(left_alone);
+    let device = was_held.filter(|_| plan.held.is_none()).map(|words| over(GO_ON, words));
     let modules = before.modules.iter().filter_map(|(name, standing)| {
         let outcomes = || {
             plan.works.iter().filter_map(|work| match &work.purpose {

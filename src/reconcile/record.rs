@@ -1,6 +1,6 @@
 //! Running a plan on all devices, and writing down what became of it: the intent before, the outcome after.
 
-use super::entries::{entries_of_works, news_of_trouble};
+use super::entries::{entries_of_works, left_alone_before, news_of_trouble};
 use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
@@ -179,7 +179,7 @@ impl RunInput<'_> {
         };
         let looked = Looked { seen, observation: &observation, ours, memory: &memory, reports };
         let stored = self.standing(plan, Some(looked), &run, at);
-        let history = self.history(plan, &run, &stored);
+        let history = self.history(plan, &run, &stored)?;
         let stored = self.write(plan, stored, &memory, &history)?;
         Ok(Ran { run, stored, memory: Some(memory) })
     }
@@ -203,6 +203,7 @@ impl RunInput<'_> {
         plan: &DevicePlan,
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
+        let known = self.known_before(&plan.device)?;
         self.store.remember(&plan.device, &intent(plan))?;
         let events = |event: Event<'_>| (self.events)(&plan.device, event);
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
@@ -219,7 +220,7 @@ impl RunInput<'_> {
             false => self.look_again(plan, seen, &memory).await,
         };
         explain_leaked_ports(&mut run, &observation);
-        let crossed_by = self.crossed_by(plan, &mut run, &seen.observation, &observation);
+        let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
@@ -229,20 +230,29 @@ impl RunInput<'_> {
         Ok((run, memory, observation, crossed_by))
     }
 
+    /// The containers of a device that were known before this look.
+    fn known_before(&self, device: &DeviceId) -> Result<BTreeSet<String>, StoreError> {
+        let ids = |memory: &DeviceMemory| memory.containers.keys().cloned().collect();
+        Ok(match self.writes {
+            Writes::All => ids(&self.store.memory(device)?),
+            Writes::Changes(memories) => memories.get(device).map(ids).unwrap_or_default(),
+        })
+    }
+
     /// The control host that crossed these works, if one did.
     fn crossed_by(
         &self,
         plan: &DevicePlan,
         run: &mut DeviceRun,
-        before: &Observation,
-        after: &Observation,
+        known: &BTreeSet<String>,
+        (before, after): (&Observation, &Observation),
     ) -> Option<String> {
         let device = self.fleet.devices.get(&plan.device)?;
         let names = &names(self.fleet, device);
-        let (control, known) = (self.store.control(), &plan.kept_memory.control);
-        let has_met = !known.undone.is_empty() || !known.crossed.is_empty();
-        let met_before = known.by.as_deref().filter(|_| has_met);
-        explain_rivals(run, &Between { before, after, names, control, met_before })
+        let (control, met) = (self.store.control(), &plan.kept_memory.control);
+        let has_met = !met.undone.is_empty() || !met.crossed.is_empty();
+        let met_before = met.by.as_deref().filter(|_| has_met);
+        explain_rivals(run, &Between { before, after, known, names, control, met_before })
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started
@@ -452,7 +462,7 @@ impl RunInput<'_> {
         plan: &DevicePlan,
         run: &DeviceRun,
         after: &StoredDevice,
-    ) -> Vec<HistoryEntry> {
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
         let before = self.before.get(&plan.device).map(AsRef::as_ref);
         let blank = HistoryEntry {
             at: self.now,
@@ -466,7 +476,9 @@ impl RunInput<'_> {
             outcome: String::new(),
         };
         let mut entries = entries_of_works(&blank, plan, run);
-        entries.extend(news_of_trouble(&blank, plan, run, (before, after)));
-        entries
+        let left_alone = left_alone_before(self.store, before)?;
+        let change = (before, after);
+        entries.extend(news_of_trouble(&blank, plan, run, change, left_alone.as_deref()));
+        Ok(entries)
     }
 }

@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 pub(super) struct Between<'a> {
     pub(super) before: &'a Observation,
     pub(super) after: &'a Observation,
+    /// The containers that were known from earlier looks: they are looked after here, whoever made them. A store that was lost
+    /// was another one when it made them.
+    pub(super) known: &'a BTreeSet<String>,
     /// The names that the fleet and the device have, or had.
     pub(super) names: &'a (Vec<String>, Vec<String>),
     /// Which control host's store this is.
@@ -74,12 +77,12 @@ impl Between<'_> {
         let is_new = |container: &&ObservedContainer| !before.contains(container.id.as_str());
         let is_gone = |container: &&ObservedContainer| !after.contains(container.id.as_str());
         let new = || self.anothers(self.after).into_iter().find(is_new);
-        let gone = || self.anothers(self.before).into_iter().find(is_gone);
+        let is_its_own = |container: &&ObservedContainer| !self.known.contains(&container.id);
+        let gone = || self.anothers(self.before).into_iter().filter(is_its_own).find(is_gone);
+        let there = || self.anothers(self.after).into_iter().find(is_its_own);
         let by_what_is_there = match failed {
             // It may not have come to making its own, or what it made was there before.
-            EngineErrorKind::Conflict if was_stopped => {
-                new().or_else(gone).or_else(|| self.anothers(self.after).into_iter().next())
-            }
+            EngineErrorKind::Conflict if was_stopped => new().or_else(gone).or_else(there),
             EngineErrorKind::Conflict | EngineErrorKind::Refused => new(),
             EngineErrorKind::NotFound => new().or_else(gone),
             EngineErrorKind::Unreachable

@@ -4,7 +4,7 @@
 use super::error::StoreError;
 use super::open::Store;
 use crate::model::{DeviceId, ModuleName, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 /// One thing that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +96,27 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// The newest entry of a device as a whole with one of these actions.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn newest_of(
+        &self,
+        device: &DeviceId,
+        actions: [&str; 2],
+    ) -> Result<Option<(String, String)>, StoreError> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT action, outcome FROM history
+                 WHERE device = ?1 AND module IS NULL AND action IN (?2, ?3) ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row((device.as_str(), actions[0], actions[1]), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+        })
     }
 
     /// Drops entries from before a moment; says how many.

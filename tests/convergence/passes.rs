@@ -74,7 +74,15 @@ impl House {
     /// A device goes away; what its engine runs is not to be had until it comes back.
     pub(crate) fn take_away(&self, device: &str) {
         let path = self.folder.path().join(format!("engines/{device}.json"));
+        // One that was never there leaves nothing to come back.
+        let _ = std::fs::rename(&path, path.with_extension("away"));
         std::fs::write(path, "it is not here").unwrap();
+    }
+
+    /// It comes back with what its engine runs.
+    pub(crate) fn bring_back(&self, device: &str) {
+        let path = self.folder.path().join(format!("engines/{device}.json"));
+        std::fs::rename(path.with_extension("away"), path).unwrap();
     }
 
     pub(crate) fn control(&self, device: &str) -> Control {

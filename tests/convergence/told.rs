@@ -1,7 +1,7 @@
 //! What stands in the way is told once in the history, and its end too.
 
 use crate::passes::House;
-use hoist::store::HistoryFilter;
+use hoist::store::{HistoryFilter, StoredDevice};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -110,4 +110,40 @@ fn a_device_that_is_held_is_told_of_and_so_is_that_it_goes_on() {
         trouble(&house)[1..],
         [format!("go on: no longer: {held}; what it had stays in force, done")]
     );
+}
+
+/// Away for a while, it is left alone for the same reason when it is back; and when that is over, it is told so.
+#[test]
+fn a_device_that_is_left_alone_and_away_meanwhile_is_told_of_once_and_so_is_its_end() {
+    let mut house = House::new();
+    house.apply(0);
+    let engine = |house: &House, engine: &str| {
+        let store = house.store();
+        let d1 = store.load_devices().unwrap().remove("d1").unwrap();
+        let other = StoredDevice { engine_id: Some(engine.to_owned()), ..(*d1).clone() };
+        store.record_device(&other).unwrap();
+    };
+    let ours = house.store().load_devices().unwrap()["d1"].engine_id.clone().unwrap();
+    engine(&house, "another");
+    house.apply(60);
+    for _ in 0..2 {
+        assert_eq!(house.words("d1").0, 409, "{:?}", house.words("d1"));
+        house.take_away("d1");
+        house.apply(60);
+        assert_eq!(house.words("d1").0, 406);
+        house.bring_back("d1");
+        house.apply(60);
+    }
+    house.take_away("d1");
+    house.apply(60);
+    engine(&house, &ours);
+    house.bring_back("d1");
+    house.apply(60);
+    house.apply(60);
+    assert_eq!(house.words("d1").0, 200);
+    let told = trouble(&house);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].starts_with("leave alone: , not done: "), "{told:#?}");
+    let why = told[0].trim_start_matches("leave alone: , not done: ");
+    assert_eq!(told[1], format!("go on: no longer: {why}, done"));
 }

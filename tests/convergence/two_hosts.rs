@@ -91,3 +91,26 @@ fn what_fails_by_itself_beside_another_control_host_is_a_failure() {
     house.apply(600);
     assert_eq!(house.words("d1").0, 500, "{:?}", house.words("d1"));
 }
+
+/// A store that was lost was another control host once: what it made is this one's, and who takes it away is anybody.
+#[test]
+fn what_a_lost_store_made_and_somebody_removes_is_no_other_control_hosts_work() {
+    let mut lost = House::new();
+    lost.apply(0);
+    let mut house = lost.beside();
+    house.apply(60);
+    house.write("deployments/base.toml", &base("2"));
+    let by_hand = lost.control("d1");
+    let ran = house.apply_after(60, || {
+        by_hand.remove("web").unwrap();
+    });
+    let d1 = DeviceId::parse("d1").unwrap();
+    let failures: Vec<String> =
+        ran[&d1].run.outcomes.values().filter_map(Outcome::failure).collect();
+    assert!(!failures.is_empty(), "it was in the middle of a change");
+    assert!(failures.iter().all(|words| !words.contains("another control host")), "{failures:?}");
+    house.apply(600);
+    assert_eq!(house.words("d1").0, 200, "{:?}", house.words("d1"));
+    let memory = house.store().memory(&d1).unwrap();
+    assert!(memory.control.crossed.is_empty(), "{memory:?}");
+}
