@@ -61,6 +61,22 @@ impl Store {
         self.write(|t| devices.iter().try_for_each(|device| record(t, device)))
     }
 
+    /// Records devices of which the moments are others, as the clock was set. Elsewhere a status that goes on keeps the moment
+    /// since which it does.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn record_moments(&self, devices: &[StoredDevice]) -> Result<(), StoreError> {
+        self.write(|t| {
+            devices.iter().try_for_each(|device| {
+                record(t, device)?;
+                t.prepare_cached("UPDATE devices SET status_since = ?2 WHERE device = ?1")?
+                    .execute((device.device.as_str(), device.status.since.seconds))
+                    .map(|_| ())
+            })
+        })
+    }
+
     /// Records what came of a pass over a device, all of it or nothing: how it stands, what is remembered of it, what
     /// was done. What is `None` is as it was.
     ///

@@ -6,6 +6,7 @@
 //! SQL. Not here: what anything means, clocks, and values of secrets.
 
 mod device;
+mod ends;
 mod error;
 mod history;
 mod lock;
@@ -27,4 +28,4 @@ pub use stored::{
     EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
     StoredDevice, StoredDevices,
 };
-pub use wishes::{EngineWish, RestartWish};
+pub use wishes::{BringWish, EngineWish, RestartWish};

@@ -181,19 +181,21 @@ impl Store {
         who: &str,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let action = match kind {
-            OrderKind::Pause => "resume",
-            OrderKind::Pin => "unpin",
-        };
         let text = scope.map(scope_text);
         let taken = self.write(|t| {
+            super::ends::note_ended(t, now)?;
+            // What is over by itself is taken back by nobody.
+            t.execute(
+                "DELETE FROM orders WHERE kind = ?1 AND until <= ?2",
+                (kind.as_str(), now.seconds),
+            )?;
             let taken = t.execute(
                 "DELETE FROM orders WHERE kind = ?1 AND (?2 IS NULL OR scope = ?2)",
                 (kind.as_str(), &text),
             )?;
             if taken > 0 {
                 let scope = scope.unwrap_or(&Scope::All);
-                append(t, &[entry(scope, action, None, who, now, "by hand".to_owned())])?;
+                append(t, &[entry(scope, kind.end(), None, who, now, "by hand".to_owned())])?;
             }
             Ok(taken)
         })?;
@@ -290,6 +292,7 @@ impl Store {
         entry: HistoryEntry,
     ) -> Result<(), StoreError> {
         self.write(|t| {
+            super::ends::note_ended(t, since)?;
             // A newer order for the same devices takes the place of the older one; and what is over goes.
             t.execute(
                 "DELETE FROM orders WHERE kind = ?1 AND (scope = ?2 OR until <= ?3)",
@@ -337,12 +340,17 @@ impl Store {
     }
 
     fn scope(&self, text: &str) -> Result<Scope, StoreError> {
-        match text.split_once(':') {
-            None if text == "all" => Ok(Scope::All),
-            Some(("device", id)) => Ok(Scope::Device(self.device_id(id)?)),
-            Some(("where", condition)) => Ok(Scope::Where(condition.to_owned())),
-            _ => Err(self.damaged(format!("`{text}` says no devices"))),
-        }
+        scope_of(text).ok_or_else(|| self.damaged(format!("`{text}` says no devices")))
+    }
+}
+
+/// The scope that a text of the store says.
+pub(super) fn scope_of(text: &str) -> Option<Scope> {
+    match text.split_once(':') {
+        None => (text == "all").then_some(Scope::All),
+        Some(("device", id)) => DeviceId::parse(id).ok().map(Scope::Device),
+        Some(("where", condition)) => Some(Scope::Where(condition.to_owned())),
+        Some(_) => None,
     }
 }
 
@@ -408,10 +416,18 @@ fn order_row(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
 }
 
 impl OrderKind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pause => "pause",
             Self::Pin => "pin",
+        }
+    }
+
+    /// What its end is called in the history.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::Pause => "resume",
+            Self::Pin => "unpin",
         }
     }
 }
@@ -424,7 +440,7 @@ fn scope_text(scope: &Scope) -> String {
     }
 }
 
-fn entry(
+pub(super) fn entry(
     scope: &Scope,
     action: &str,
     to: Option<&str>,
@@ -530,7 +546,7 @@ mod tests {
         assert_eq!(store.pins(at(41)).unwrap()[0].revision, "3f2a");
         let history = store.history(&crate::store::HistoryFilter::default()).unwrap();
         let actions: Vec<&str> = history.iter().map(|entry| entry.action.as_str()).collect();
-        assert_eq!(actions, ["pause", "pause", "pause", "resume", "pin"]);
+        assert_eq!(actions, ["pause", "pause", "resume", "pause", "resume", "pin"]);
         assert_eq!(history[0].device.as_ref(), Some(&lift));
     }
 

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     VERSION_5,
     super::rollouts::TABLES,
     super::wishes::ENGINE_WISHES,
+    super::wishes::BRINGS,
 ];
 
 /// The newest version that this Hoist knows.

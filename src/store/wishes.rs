@@ -1,4 +1,5 @@
-//! What people want to be done once: a look at a device, a restart of a module, an engine that is to be taken for a device's.
+//! What people want to be done once: a look at a device, a restart of a module, an engine that is to be taken for a device's,
+//! an `apply` that the daemon is to do.
 //! Whoever holds the lock takes each wish once.
 
 use super::error::StoreError;
@@ -28,6 +29,17 @@ pub struct EngineWish {
     pub device: DeviceId,
     /// The id that the engine gives itself.
     pub engine: String,
+    /// Who said so.
+    pub who: String,
+}
+
+/// A device that somebody wants to be brought to what counts, whatever was found on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BringWish {
+    /// Which.
+    pub device: DeviceId,
+    /// Whether what another control host did there is replaced.
+    pub take_over: bool,
     /// Who said so.
     pub who: String,
 }
@@ -102,6 +114,44 @@ impl Store {
             .collect()
     }
 
+    /// Asks whoever holds the lock to bring devices to what counts, all or none.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn wish_brought(&self, wishes: &[BringWish]) -> Result<(), StoreError> {
+        self.write(|t| {
+            // Who wanted more before still wants it.
+            let mut insert = t.prepare_cached(
+                "INSERT INTO brings VALUES (?1, ?2, ?3) ON CONFLICT (device) DO UPDATE
+                 SET take_over = max(take_over, excluded.take_over), who = excluded.who",
+            )?;
+            wishes.iter().try_for_each(|BringWish { device, take_over, who }| {
+                insert.execute((device.as_str(), take_over, who)).map(|_| ())
+            })
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The devices that are to be brought to what counts; each is told once.
+    ///
+    /// # Errors
+    /// The store can't be read or written.
+    pub fn take_brought(&self) -> Result<Vec<BringWish>, StoreError> {
+        let rows: Vec<(String, bool, String)> = self.read(|c| {
+            let mut statement = c.prepare_cached("SELECT device, take_over, who FROM brings")?;
+            statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+        })?;
+        if !rows.is_empty() {
+            self.write(|t| t.execute("DELETE FROM brings", []).map(|_| ()))?;
+        }
+        rows.into_iter()
+            .map(|(device, take_over, who)| {
+                Ok(BringWish { device: self.device_id(&device)?, take_over, who })
+            })
+            .collect()
+    }
+
     /// Asks whoever holds the lock to take an engine for a device's.
     ///
     /// # Errors
@@ -167,5 +217,12 @@ impl Store {
 pub(super) const ENGINE_WISHES: &str = "
 CREATE TABLE engine_wishes (
     device TEXT PRIMARY KEY, engine TEXT NOT NULL, who TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// The table of devices that are to be brought to what counts: a migration of its own.
+pub(super) const BRINGS: &str = "
+CREATE TABLE brings (
+    device TEXT PRIMARY KEY, take_over INTEGER NOT NULL, who TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

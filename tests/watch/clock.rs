@@ -221,6 +221,8 @@ fn what_a_look_wrote_before_a_jump_that_it_is_taken_in_after_stays_written() {
         let device = place.device("till-2").expect("known");
         device.modules.get("web").and_then(|web| web.container.clone())
     };
+    // What its own run made the engine tell is looked at first: such a look would see the container as it was.
+    std::thread::sleep(Duration::from_secs(2));
     let first = container();
     let running = || {
         let all = two.observed().expect("a list").containers;
@@ -285,5 +287,19 @@ fn what_happens_right_after_a_jump_is_not_moved_along_with_what_was() {
     place.until("it is accepted", || status().is_some_and(|s| s.code == 202));
     assert!(shop.is_now(status().expect("known").since), "{:?}", status());
     one.set_delay(Duration::ZERO);
+    shop.end();
+}
+
+/// Who reads the store beside the daemon reads the same as the daemon says.
+#[test]
+fn since_when_a_device_is_as_it_is_moves_along_in_the_store_too() {
+    let shop = Shop::open();
+    let place = &shop.place;
+    let since = || place.device("till-1").filter(|d| d.status.code == 200).map(|d| d.status.since);
+    place.until("the first", || since().is_some());
+    for jump in [DAY, -DAY] {
+        shop.jump(jump);
+        place.until("a moment ago", || since().is_some_and(|since| shop.is_now(since)));
+    }
     shop.end();
 }

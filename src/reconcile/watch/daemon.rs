@@ -24,7 +24,9 @@ use crate::reconcile::status::stale_after;
 use crate::reconcile::status_json::kept_unsigned;
 use crate::rollout::Rollout;
 use crate::source::Remote;
-use crate::store::{Assignment, HistoryEntry, RestartWish, StoreError, StoredDevices, fleet_key};
+use crate::store::{
+    Assignment, BringWish, HistoryEntry, RestartWish, StoreError, StoredDevices, fleet_key,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -67,6 +69,8 @@ pub(super) struct Daemon {
     pub(super) fresh: BTreeSet<DeviceId>,
     /// Modules that somebody wants to be restarted, by device.
     pub(super) restarts: BTreeMap<DeviceId, Vec<RestartWish>>,
+    /// Devices on which what another control host did is replaced at the next look, and whether that has begun.
+    pub(super) taken_over: BTreeMap<DeviceId, bool>,
     /// Whether somebody accepted the engine of a device that is being looked at.
     pub(super) engines_wait: bool,
     /// Containers that somebody changed while their device was looked at.
@@ -111,6 +115,7 @@ impl Daemon {
             .fleet_state(fleet_key::HELD)?
             .and_then(|text| serde_json::from_str(&text).ok())
             .and_then(|json| HeldRevision::from_json(&json));
+        store.note_ended_orders(clock.now())?;
         // The clock may have been set back while no daemon ran.
         let mut memories = store.memories()?;
         memories.values_mut().for_each(|memory| memory.forget_after(clock.now().seconds));
@@ -139,6 +144,7 @@ impl Daemon {
             unwritten: BTreeSet::new(),
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
             engines_wait: false,
             doubted: BTreeMap::new(),
             paces: Arc::default(),
@@ -195,11 +201,13 @@ impl Daemon {
     /// The store can't be read.
     pub(super) fn read_orders(&mut self) -> Result<(), StoreError> {
         let orders = Orders::read(&self.shared.store, self.clock.now())?;
+        self.shared.store.note_ended_orders(self.clock.now())?;
         let former = std::mem::replace(&mut self.orders, orders);
         self.is_news = true;
         for device in self.shared.store.take_pokes()? {
             self.poke(&device);
         }
+        self.take_brought()?;
         for wish in self.shared.store.take_restarts()? {
             self.schedule.wake(&wish.device, self.clock.moment());
             self.restarts.entry(wish.device.clone()).or_default().push(wish);
@@ -224,6 +232,35 @@ impl Daemon {
         let moment = self.clock.moment();
         changed.iter().for_each(|device| self.schedule.wake(device, moment));
         self.obey_rollout_orders()
+    }
+
+    /// Devices that somebody wants to be brought to what counts, whatever was found on them.
+    fn take_brought(&mut self) -> Result<(), StoreError> {
+        for BringWish { device, take_over, who } in self.shared.store.take_brought()? {
+            let entry = |action: &str| HistoryEntry {
+                at: self.clock.now(),
+                who: who.clone(),
+                device: Some(device.clone()),
+                from: None,
+                to: self.accepted.as_ref().map(|accepted| accepted.revision.id.clone()),
+                action: action.to_owned(),
+                module: None,
+                reason: "by hand".to_owned(),
+                outcome: "done".to_owned(),
+            };
+            let known = self.devices.get(&device);
+            // What it runs is of a revision that nobody knows: it is decided now.
+            if known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400) {
+                self.shared.store.append_history(&[entry("bring along")])?;
+                self.fresh.insert(device.clone());
+            }
+            if take_over {
+                self.shared.store.append_history(&[entry("take over")])?;
+                self.taken_over.insert(device.clone(), false);
+            }
+            self.poke(&device);
+        }
+        Ok(())
     }
 
     /// When the wall's clock brings about something: a fact that has held long enough, a pause that is over.

@@ -47,6 +47,8 @@ pub(super) struct Job {
     pub(super) full: bool,
     /// Modules that somebody wants to be restarted first.
     pub(super) restarts: Vec<RestartWish>,
+    /// Whether somebody wants what another control host did there to be replaced.
+    pub(super) take_over: bool,
     pub(super) paces: Arc<Paces>,
     pub(super) now: Timestamp,
     /// How far the clock had jumped by then.
@@ -87,6 +89,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
         memory,
         full,
         restarts,
+        take_over,
         paces,
         now,
         moved,
@@ -119,7 +122,7 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
         resync: full,
         recorded: recorded.as_deref(),
         paused: &paused,
-        consents: &Consents::default(),
+        consents: &Consents { take_over, ..Consents::default() },
         now,
     })
     .await;

@@ -87,7 +87,7 @@ impl Daemon {
             .filter_map(|device| self.devices.get(device))
             .map(|stored| StoredDevice::clone(stored))
             .collect();
-        store.record_devices(&devices)?;
+        store.record_moments(&devices)?;
         if let Some(held) = self.held.as_ref().map(HeldRevision::to_json) {
             store.set_fleet_state(fleet_key::HELD, Some(&held.to_string()))?;
         }

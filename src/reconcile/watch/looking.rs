@@ -72,6 +72,7 @@ impl Daemon {
         Some(Task::Look(Box::new(Job {
             memory,
             paused: self.orders.pause_of(&device, &self.against(&accepted)),
+            take_over: self.takes_over(&device),
             device,
             loaded,
             intended,
@@ -83,6 +84,11 @@ impl Daemon {
             now: self.clock.now(),
             moved: self.clock.moved(),
         })))
+    }
+
+    /// Whether a look that begins now replaces what another control host did.
+    fn takes_over(&mut self, device: &DeviceId) -> bool {
+        self.taken_over.get_mut(device).map(|has_begun| *has_begun = true).is_some()
     }
 
     /// Takes in what came of a look.
@@ -98,6 +104,10 @@ impl Daemon {
         self.progress.asked.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
+                // A device that is not reached is taken over when it is.
+                if stored.status.code != 406 && self.taken_over.get(&device) == Some(&true) {
+                    self.taken_over.remove(&device);
+                }
                 self.progress.answered.insert(device.clone(), moment);
                 self.progress.broken.remove(&device);
                 if !is_outdated {
