@@ -2,6 +2,7 @@
 
 use super::calling_off::CallingOff;
 use super::exit::{Exit, Failure};
+use super::left_to_daemon::leave_to_daemon;
 use super::output::{count, print, print_json_line, say};
 use super::progress::Progress;
 use super::run::{
@@ -27,26 +28,31 @@ use std::path::{Path, PathBuf};
 /// stops it before anything is run (exit 3). With `--format json` each line is one JSON object: one a work
 /// (`"event": "work"`), and at last one `"event": "summary"`. Ctrl-C and SIGTERM let it finish the call in progress,
 /// take back what is half done and report; a second one leaves at once, and the next run goes on from what is there.
+/// Beside a daemon on this control host, --device, --where, --retry and --take-over tell the daemon to do it; it goes by
+/// what counts there.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A plan that `hoist plan --out` kept: exactly it is run, or nothing
     #[arg(conflicts_with_all = ["devices", "wanted"])]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     #[command(flatten)]
-    run: RunArguments,
+    pub(super) run: RunArguments,
     /// Do not ask
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// So many devices that share the value of a tag may pull at a time: 'tags.location.building=1'
     #[arg(long, value_name = "TAG=N", value_parser = PullsPer::parse)]
     pulls_per: Option<PullsPer>,
     /// Go on where another control host undid this one's work again and again
     #[arg(long)]
-    take_over: bool,
+    pub(super) take_over: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
+    if let Some(exit) = leave_to_daemon(global, arguments, format)? {
+        return Ok(exit);
+    }
     block_on(apply(global, arguments, format))?
 }
 

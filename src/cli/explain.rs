@@ -3,27 +3,34 @@
 use super::exit::{Exit, Failure};
 use super::opened::{Opened, device, open};
 use super::output::{colours_stdout, paint, print, print_json};
+use super::seen::SeenDevice;
 use super::{Format, Global};
 use crate::diagnostic::render::visible;
 use crate::diagnostic::{Place, closest};
-use crate::fleet::print_inline;
+use crate::fleet::{Fleet, print_inline};
 use crate::language::{NearestMiss, PropertyValue, Wish};
-use crate::model::{Device, Facts, Manifest, Module, Value};
+use crate::model::{DeploymentId, Device, Facts, Manifest, Module, Timestamp, Value};
 use crate::resolve::{
     DeploymentExplanation, FieldExplanation, LostBy, Miss, Setter, SetterKind, Standing,
-    explain_deployments, explain_fields, masked, taken_away_by,
+    explain_deployments, explain_fields, masked, resolve, taken_away_by,
 };
 use crate::review::{Tone, fields_of};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Show which deployments hit a device, which do not, and who set each field.
+/// Show which deployments hit a device, which do not, and who set each field
+///
+/// Where a control host's store is here, with what the device reports. What it has reported for less than ten minutes
+/// decides nothing yet: what it will change then is said.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The device's id
     device: String,
     /// Only this field, such as `camera.env.LEVEL`, or all below `camera`
     path: Option<String>,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
 }
 
 /// What stands in place of a value that looks like a credential.
@@ -36,10 +43,16 @@ type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
-    let opened = open(global, global.revision.as_deref())?;
-    let device = device(&opened.fleet, &arguments.device)?;
-    let facts = Facts::none();
+    let mut opened = open(global, global.revision.as_deref())?;
+    let device = &device(&opened.fleet, &arguments.device)?.clone();
+    let seen = SeenDevice::of(global, &opened.fleet, &device.id, arguments.simulate);
+    let facts = seen.as_ref().map_or_else(Facts::none, SeenDevice::facts);
+    if seen.is_some() {
+        opened.resolution = resolve(&opened.fleet, &facts);
+    }
     let deployments = explain_deployments(&opened.fleet, &opened.resolution, &facts, device);
+    let soon = seen.as_ref().map(|seen| soon(&opened.fleet, seen, device, &deployments));
+    let soon = soon.unwrap_or_default();
     let retained = opened.resolution.cohort_of(&device.id).is_none();
     let manifest = manifest(&opened, device)?;
     let mut fields =
@@ -55,7 +68,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             "device": device.id.as_str(),
             "revision": opened.name,
             "retained": retained,
-            "deployments": deployments.iter().map(deployment_json).collect::<Vec<_>>(),
+            "last_contact": seen.as_ref().and_then(SeenDevice::last_contact).map(|at| at.to_string()),
+            "deployments": deployments.iter().map(|d| deployment_json(d, soon.get(&d.id))).collect::<Vec<_>>(),
             "fields": fields.iter().map(field_json).collect::<Vec<_>>(),
         }));
         return Ok(Exit::Done);
@@ -63,9 +77,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let coloured = colours_stdout(global);
     let paint: Paint<'_> = &|tone, text| paint(coloured, tone, text);
     let head = format!("{} @ {}", visible(device.id.as_str()), opened.name);
-    let mut out = format!("{}\n", paint(Tone::Strong, &head));
+    let mut out = paint(Tone::Strong, &head);
+    if let Some(at) = seen.as_ref().and_then(SeenDevice::last_contact) {
+        out.push_str(&paint(Tone::Quiet, &format!(", with what it reported until {at}")));
+    }
+    out.push('\n');
     if arguments.path.is_none() {
-        out.push_str(&deployments_text(&deployments, paint));
+        out.push_str(&deployments_text(&deployments, &soon, paint));
     }
     if retained {
         out.push_str("no base targets it: what it has stays in force (retained)\n");
@@ -73,6 +91,24 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     out.push_str(&fields_text(&fields, paint));
     print(&out);
     Ok(Exit::Done)
+}
+
+/// What becomes of a deployment, and from when on.
+type Soon = BTreeMap<DeploymentId, (Timestamp, DeploymentExplanation)>;
+
+/// What becomes of deployments when what the device reports has held long enough, where that is something else than now.
+fn soon(fleet: &Fleet, seen: &SeenDevice, device: &Device, now: &[DeploymentExplanation]) -> Soon {
+    let mut soon = Soon::new();
+    for (at, facts) in seen.soon() {
+        let then = explain_deployments(fleet, &resolve(fleet, &facts), &facts, device);
+        for later in then {
+            let same = now.iter().find(|d| d.id == later.id);
+            if same.is_none_or(|now| now.outcome.as_ref().ok() != later.outcome.as_ref().ok()) {
+                soon.entry(later.id.clone()).or_insert((at, later));
+            }
+        }
+    }
+    soon
 }
 
 fn manifest(opened: &Opened, device: &Device) -> Result<Option<Manifest>, Failure> {
@@ -169,7 +205,11 @@ fn what_is_near(fields: &[FieldExplanation], path: &str) -> String {
     }
 }
 
-fn deployments_text(deployments: &[DeploymentExplanation], paint: Paint<'_>) -> String {
+fn deployments_text(
+    deployments: &[DeploymentExplanation],
+    soon: &Soon,
+    paint: Paint<'_>,
+) -> String {
     let width = deployments.iter().map(|d| d.id.as_str().len()).max().unwrap_or(0);
     let mut out = String::new();
     for DeploymentExplanation { id, kind, priority, outcome } in deployments {
@@ -182,8 +222,14 @@ fn deployments_text(deployments: &[DeploymentExplanation], paint: Paint<'_>) -> 
         let priority = if *kind == "device" { String::new() } else { priority.to_string() };
         let words = paint(tone, &visible(&outcome_words(outcome)));
         out.push_str(&format!("  {id:width$}  {kind:9}  {priority:>4}  {words}\n"));
-        if let Err(Miss::Condition { decided, nearest }) = outcome {
-            let indent = " ".repeat(width + 21);
+        let indent = " ".repeat(width + 21);
+        if let Some((at, later)) = soon.get(id) {
+            let words = format!(
+                "from {at} on: {}, if it goes on reporting the same",
+                outcome_words(&later.outcome)
+            );
+            out.push_str(&format!("{indent}{}\n", paint(Tone::Warning, &visible(&words))));
+        } else if let Err(Miss::Condition { decided, nearest }) = outcome {
             let words = match nearest {
                 Some(miss) => nearest_words(miss),
                 None => format!("wanted: {}", decided.text),
@@ -292,7 +338,18 @@ fn setter_words(setter: &Setter) -> String {
     })
 }
 
-fn deployment_json(explanation: &DeploymentExplanation) -> Json {
+fn deployment_json(
+    explanation: &DeploymentExplanation,
+    soon: Option<&(Timestamp, DeploymentExplanation)>,
+) -> Json {
+    let soon = soon.map(|(at, DeploymentExplanation { outcome, .. })| {
+        json!({
+            "from": at.to_string(),
+            "targeted": outcome.is_ok(),
+            "applied": outcome.as_ref().is_ok_and(Standing::is_applied),
+            "outcome": outcome_words(outcome),
+        })
+    });
     let DeploymentExplanation { id, kind, priority, outcome } = explanation;
     let standing = match outcome {
         Ok(Standing::Base) => "base",
@@ -324,6 +381,7 @@ fn deployment_json(explanation: &DeploymentExplanation) -> Json {
         "standing": standing,
         "outcome": outcome_words(outcome),
         "miss": miss,
+        "soon": soon,
     })
 }
 

@@ -3,24 +3,34 @@
 use super::exit::{Exit, Failure};
 use super::opened::{device, open};
 use super::output::{print, print_json, say};
+use super::seen::SeenDevice;
 use super::{Format, Global};
 use crate::azure::export;
 use crate::diagnostic::render::visible;
 use crate::fleet::print_manifest;
 use crate::model::{Value, manifest_hash, manifest_table, module_hashes};
+use crate::resolve::resolve;
 use serde_json::json;
 
-/// Show the merged manifest of a device.
+/// Show the merged manifest of a device
+///
+/// Where a control host's store is here, with what the device reports.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The device's id
     device: String,
+    /// The store of the simulated engines
+    #[arg(long)]
+    simulate: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
-    let opened = open(global, global.revision.as_deref())?;
-    let device = device(&opened.fleet, &arguments.device)?;
+    let mut opened = open(global, global.revision.as_deref())?;
+    let device = &device(&opened.fleet, &arguments.device)?.clone();
+    if let Some(seen) = SeenDevice::of(global, &opened.fleet, &device.id, arguments.simulate) {
+        opened.resolution = resolve(&opened.fleet, &seen.facts());
+    }
     let manifest = match opened.resolution.manifest(&opened.fleet, &device.id) {
         Some(Ok(manifest)) => manifest,
         Some(Err(errors)) => {

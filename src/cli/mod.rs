@@ -20,6 +20,7 @@ mod help;
 mod history;
 mod import;
 mod init;
+mod left_to_daemon;
 mod logs;
 mod man;
 mod manifest;
@@ -41,6 +42,7 @@ mod revisions;
 mod run;
 mod schema;
 mod scope;
+mod seen;
 mod signed;
 mod sides;
 mod stamp;
@@ -219,7 +221,7 @@ pub fn main() -> ExitCode {
             return code.into();
         }
     };
-    output::start_logging();
+    output::start_logging(matches!(arguments.command, Command::Watch(_)));
     let Arguments { mut global, command } = arguments;
     // Read here and not by clap, which would show them in every usage line as if they had been typed.
     global.state = global.state.or_else(|| path_from("HOIST_STATE"));

@@ -6,7 +6,8 @@ use super::opened::{self, device};
 use super::remembered;
 use super::run::{load_config, state_folder};
 use super::scope::Opener;
-use crate::engine::EngineError;
+use crate::diagnostic::closest;
+use crate::engine::{EngineError, EngineErrorKind};
 use crate::fleet::Fleet;
 use crate::model::{Device, ModuleName};
 use crate::plan::{DeviceMemory, Role};
@@ -70,7 +71,26 @@ impl OneModule {
     /// Its container in one of these roles, the first role first.
     pub(super) async fn reach(&self, roles: &[Role]) -> Result<Reached, Failure> {
         let Self { device, module, fleet, memory, gate, store: _, stored: _ } = self;
-        gate.reach(fleet, device, module, roles, memory).await.map_err(|error| failure(&error))
+        gate.reach(fleet, device, module, roles, memory).await.map_err(|error| {
+            let help = self.which_it_has().filter(|_| error.kind == EngineErrorKind::NotFound);
+            match help {
+                Some(help) => failure(&error).help(help),
+                None => failure(&error),
+            }
+        })
+    }
+
+    /// The modules that the device has, where the one that was named is none of them.
+    fn which_it_has(&self) -> Option<String> {
+        let has = &self.stored.as_ref()?.modules;
+        let names: Vec<&str> = has.keys().map(ModuleName::as_str).collect();
+        if names.is_empty() || has.contains_key(&self.module) {
+            return None;
+        }
+        Some(match closest(self.module.as_str(), names.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("it has {}", names.join(", ")),
+        })
     }
 }
 

@@ -119,10 +119,15 @@ pub(super) fn print_failure(global: &Global, failure: &Failure) {
     }
 }
 
-/// Logs go to stderr, only if `HOIST_LOG` asks for them. Targets of libraries that print bodies stay off.
-pub(super) fn start_logging() {
-    let Some(wanted) = std::env::var_os("HOIST_LOG") else { return };
-    let wanted = format!("{},bollard=off,hyper=off", wanted.to_string_lossy());
+/// Logs go to stderr, if `HOIST_LOG` asks for them; a daemon, which says nothing else, warns without being asked. Targets of
+/// libraries that print bodies stay off.
+pub(super) fn start_logging(is_daemon: bool) {
+    let wanted = match std::env::var_os("HOIST_LOG") {
+        Some(wanted) => wanted.to_string_lossy().into_owned(),
+        None if is_daemon => "warn".to_owned(),
+        None => return,
+    };
+    let wanted = format!("{wanted},bollard=off,hyper=off");
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(wanted))
         .with_ansi(std::io::stderr().is_terminal())

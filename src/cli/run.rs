@@ -45,6 +45,21 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
+    /// Whether that can be told to a daemon, which goes by its branch and does the rest by itself.
+    pub(super) fn is_for_a_daemon(&self) -> bool {
+        let Self { devices, wanted, worktree, retry, resync, simulate: _ } = self;
+        !worktree && !resync && (!devices.is_empty() || wanted.is_some() || *retry)
+    }
+
+    /// The devices that are named or meet the condition; `None` for all.
+    pub(super) fn narrowed(
+        &self,
+        fleet: &Fleet,
+        stored: &StoredDevices,
+    ) -> Result<Option<BTreeSet<DeviceId>>, Failure> {
+        narrowed(&[fleet], &live_facts(stored), &self.devices, self.wanted.as_deref())
+    }
+
     /// The whole fleet at HEAD, or as it lies.
     pub(super) fn whole(worktree: bool, simulate: bool) -> Self {
         Self { devices: Vec::new(), wanted: None, worktree, retry: false, resync: false, simulate }
@@ -174,6 +189,12 @@ pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
         if !is_locked {
             return failure;
         }
+        if store.has_daemon().unwrap_or(false) {
+            return failure.help(
+                "that is a daemon, which brings every commit of its branch to the devices by itself; `hoist apply` with \
+                 --device, --where, --retry or --take-over tells it what to do at once",
+            );
+        }
         failure.help(
             "it works on these devices already: wait for its end, or stop it with SIGINT and try again; \
              --take-over is for the work of another control host, not for this lock",
@@ -285,10 +306,7 @@ pub(super) async fn prepare(
     let resolution = resolve(&opened.fleet, &facts);
     let only = match &intent.only {
         Some(saved) => Some(saved.clone()),
-        None => {
-            let live = live_facts(&stored);
-            narrowed(&[&opened.fleet], &live, &arguments.devices, arguments.wanted.as_deref())?
-        }
+        None => arguments.narrowed(&opened.fleet, &stored)?,
     };
     let adopt = match &intent.adopt {
         Adopt::Nowhere => BTreeSet::new(),

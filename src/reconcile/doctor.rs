@@ -126,10 +126,10 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
                     .to_owned(),
             ),
             // What failed is gone with its log, and what is there is the container before it.
-            Block::FailedBefore(failed) if failed.code == 500 => Some(
-                "what it wrote last stands there, if it wrote anything; `hoist apply --retry` tries it now"
-                    .to_owned(),
-            ),
+            Block::FailedBefore(failed) if failed.code == 500 => Some(format!(
+                "what it wrote last stands there, if it wrote anything; `hoist apply --retry --device {}` tries it now",
+                plan.device
+            )),
             block => help_for(block.code()),
         };
         findings.push(Finding::bad(module.as_str(), words, help));
@@ -137,7 +137,14 @@ pub fn modules(plan: &DevicePlan, stored: Option<&StoredDevice>) -> Vec<Finding>
     for (module, standing) in stored.into_iter().flat_map(|stored| &stored.modules) {
         if standing.code >= 400 && !plan.blocked.contains_key(module) {
             let words = format!("{} {}", standing.code, standing.description);
-            findings.push(Finding::bad(module.as_str(), words, help_for(standing.code)));
+            let help = match standing.code {
+                500 => Some(format!(
+                    "`hoist logs {} {module}` says what it wrote before it ended",
+                    plan.device
+                )),
+                code => help_for(code),
+            };
+            findings.push(Finding::bad(module.as_str(), words, help));
         }
     }
     if plan.state == DeviceState::Observed && findings.is_empty() {

@@ -156,10 +156,15 @@ pub fn held_facts(stored: &StoredDevices, now: Timestamp) -> Facts {
 
 /// The next moment at which a fact will have held long enough for targets to see it.
 pub fn next_settling(device: &StoredDevice, now: Timestamp) -> Option<Timestamp> {
-    let held = &device.facts.as_ref()?.held;
-    let changes = held.values().filter(|held| held.value != held.settled);
+    settlings(device, now).min()
+}
+
+/// All such moments.
+pub fn settlings(device: &StoredDevice, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let held = device.facts.iter().flat_map(|facts| facts.held.values());
+    let changes = held.filter(|held| held.value != held.settled);
     let moments = changes.map(|held| held.since.seconds.saturating_add(FACTS_HOLD));
-    moments.filter(|at| *at > now.seconds).min().map(|seconds| Timestamp { seconds })
+    moments.filter(move |at| *at > now.seconds).map(|seconds| Timestamp { seconds })
 }
 
 /// By path; what was recorded without moments of its own holds since all of it does.

@@ -37,7 +37,7 @@ pub use accept::accept_by_hand;
 pub use accept_engine::{AcceptedEngine, accept_engine};
 pub use by_hand::{Restart, Restarted, in_force, restart_module};
 pub use doctor::{Examined, Finding, examine, modules as module_findings};
-pub use facts::{held_facts, live_facts, next_settling, reported_properties};
+pub use facts::{held_facts, live_facts, next_settling, reported_properties, settlings};
 pub use gate::Gate;
 pub use guard::judge_plan;
 pub use help::help_of;

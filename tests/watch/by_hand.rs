@@ -86,7 +86,7 @@ fn a_held_revision_is_approved_by_its_numbers_and_a_wrong_one_never() {
     let out = done(&place, &["approve", &held]);
     assert_eq!(out, format!("  modules-removed: up to 3\n{} is approved\n", &held[..7]));
     place.until("it goes out", || place.held().is_none() && !all_have(&place, "meter:1"));
-    assert!(done(&place, &["approve", &held]).contains("goes out by itself"));
+    assert!(done(&place, &["approve", &held]).contains(": it counts"));
 
     let wrong = place.commit(&[("deployments/base.toml", "target = 5\n")]);
     place.until("held", || place.held().is_some());
@@ -213,4 +213,176 @@ fn orders_and_looks_need_no_repository() {
     std::fs::remove_file(object).expect("an object");
     done(&place, &["pause", "till-1", "--reason", "again"]);
     assert!(done(&place, &["status"]).contains("paused: till-1"));
+}
+
+fn actions(place: &Place) -> Vec<(String, String)> {
+    let history = place.store().expect("a store").history(&Default::default()).expect("read");
+    history.into_iter().map(|entry| (entry.action, entry.reason)).collect()
+}
+
+/// Words recommend these commands where a daemon runs: it is the daemon that does it.
+#[test]
+fn what_apply_is_to_do_on_some_devices_is_left_to_the_daemon_that_runs() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(place.state_folder().join(file));
+    }
+    place.git(&["commit", "--quiet", "--amend", "--message", "another history"]);
+    let _daemon = place.watch(&[]);
+    let status = |id: &str| place.device(id).map(|device| device.status);
+    place.until("nobody knows what they run", || {
+        let is_held = |id| status(id).is_some_and(|s| s.code == 400);
+        ["till-1", "till-2"].into_iter().all(is_held)
+    });
+    let words = status("till-1").expect("known").description;
+    assert!(words.contains("`hoist apply --device till-1`"), "{words}");
+    let refused = hoist(&place, &["apply", "--yes", "--simulate"]);
+    assert!(refused.code == 1 && refused.err.contains("another `hoist apply`"), "{}", refused.err);
+    let asked = hoist(&place, &["apply", "--device", "till-1", "--simulate"]);
+    assert!(asked.code == 1 && asked.err.contains("give --yes"), "{}", asked.err);
+    let said = done(&place, &["apply", "--device", "till-1", "--yes"]);
+    assert!(said.starts_with("till-1: the daemon brings it to what counts now; "), "{said}");
+    place.until("it is what counts", || status("till-1").is_some_and(|s| s.code == 200));
+    assert_eq!(status("till-2").expect("known").code, 400, "of that one nobody said anything");
+    assert!(actions(&place).contains(&("bring along".to_owned(), "by hand".to_owned())));
+}
+
+#[test]
+fn a_device_that_another_control_host_undid_is_taken_over_beside_the_daemon() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    let till = hoist::model::DeviceId::parse("till-1").expect("an id");
+    let store = place.store_to_write();
+    let mut memory = store.memory(&till).expect("read");
+    (memory.control.stopped, memory.control.by) = (true, Some("00ff".to_owned()));
+    store.remember(&till, &memory).expect("written");
+    let _daemon = place.watch(&[]);
+    let status = || place.device("till-1").map(|device| device.status).expect("known");
+    place.until("it is left alone", || status().code == 409);
+    assert!(status().description.contains("`hoist apply --take-over --device till-1`"));
+    let said = done(&place, &["apply", "--take-over", "--device", "till-1", "--yes"]);
+    assert!(said.contains("whatever another control host did there"), "{said}");
+    place.until("it is looked after again", || status().code == 200);
+    let took = ("take over".to_owned(), "by hand".to_owned());
+    place.until("the store knows it", || {
+        place.store_to_write().memory(&till).is_ok_and(|memory| !memory.control.stopped)
+    });
+    assert_eq!(actions(&place).iter().filter(|action| **action == took).count(), 1);
+}
+
+/// That nobody paused it any more stands there without anybody's doing.
+#[test]
+fn a_pause_and_a_pin_whose_time_is_over_end_in_the_history() {
+    let place = shop();
+    let first = place.head();
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    done(&place, &["pause", "till-1", "--reason", "serviced", "--for", "1s"]);
+    done(&place, &["pin", &first, "--device", "till-2", "--for", "1s"]);
+    let ends = || {
+        let ends = |(action, _): &(String, String)| action == "resume" || action == "unpin";
+        let mut ends: Vec<(String, String)> = actions(&place).into_iter().filter(ends).collect();
+        ends.sort();
+        ends
+    };
+    place.until("both are over", || ends().len() >= 2);
+    let over =
+        |action: &str, reason: &str| (action.to_owned(), format!("its time was over: {reason}"));
+    assert_eq!(ends(), [over("resume", "serviced"), over("unpin", "by hand")]);
+}
+
+/// What the daemon decides by, `explain` and `manifest` show; and what will decide soon.
+#[test]
+fn explain_knows_what_a_device_reports_and_what_waits_to_count() {
+    let place = shop();
+    let by_fact = "target = \"properties.reported.architecture = 'x86_64'\"\npriority = 20\n[modules.web]\nimage = \"web:9\"\n";
+    place.commit(&[("deployments/by-fact.toml", by_fact)]);
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    let explain = || done(&place, &["explain", "till-1"]);
+    let text = explain();
+    assert!(
+        text.lines().next().is_some_and(|head| head.contains("with what it reported")),
+        "{text}"
+    );
+    let soon = |line: &&str| line.contains("on: base, if it goes on reporting the same");
+    assert_eq!(text.lines().filter(|line| soon(line)).count(), 1, "{text}");
+    assert!(done(&place, &["manifest", "till-1"]).contains("web:1"));
+    let json = done(&place, &["explain", "till-1", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let of = |id: &str| {
+        let all = json["deployments"].as_array().expect("a list");
+        all.iter().find(|one| one["id"] == id).expect("it is there")["soon"].clone()
+    };
+    assert_eq!((&of("by-fact")["applied"], &of("base")["applied"]), (&true.into(), &false.into()));
+
+    // Ten minutes go by.
+    let store = place.store_to_write();
+    let mut till = place.device("till-1").expect("known");
+    let facts = std::sync::Arc::make_mut(till.facts.as_mut().expect("it reports"));
+    facts.held.values_mut().for_each(|fact| fact.since.seconds -= 601);
+    store.record_device(&till).expect("written");
+    let text = explain();
+    let base = |line: &str| line.trim_start().starts_with("by-fact") && line.ends_with("base");
+    assert!(text.lines().any(base) && !text.contains("if it goes on"), "{text}");
+    assert!(done(&place, &["manifest", "till-1"]).contains("web:9"));
+    // The store of real engines knows nothing of it.
+    let files = hoist(&place, &["explain", "till-1"]);
+    assert!(
+        files.code == 0 && !files.out.contains("with what it reported"),
+        "{}{}",
+        files.out,
+        files.err
+    );
+}
+
+#[test]
+fn words_lead_on_where_something_is_done_already_or_mistyped() {
+    let place = shop();
+    let first = place.head();
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let second = place.commit(&[("deployments/base.toml", &base("2"))]);
+    place.until("the second", || all_have(&place, "web:2"));
+    let (old, counts) = (&first[..7], &second[..7]);
+    let words = format!("nothing holds {old}: {counts} counts, which builds on it\n");
+    assert_eq!(done(&place, &["approve", &first]), words);
+    assert_eq!(done(&place, &["approve", &second]), format!("nothing holds {counts}: it counts\n"));
+    let said = hoist(&place, &["logs", "till-1", "wbe", "--simulate"]);
+    assert!(said.code == 1 && said.err.contains("did you mean `web`?"), "{}", said.err);
+    let said = hoist(&place, &["apply", "--yes", "--simulate"]);
+    assert!(said.code == 1 && said.err.contains("that is a daemon, which brings"), "{}", said.err);
+}
+
+/// Who types it at a terminal, or writes a unit without a variable, learns of trouble all the same.
+#[test]
+fn a_daemon_warns_where_no_variable_asks_for_a_log() {
+    let place = shop();
+    let fleet = place.fleet().display().to_string();
+    let log = place.path("warnings");
+    let arguments = ["watch", &fleet, "--only", "till-9", "--simulate", "--listen", "off"];
+    let mut daemon = place
+        .hoist(&arguments)
+        .env_remove("HOIST_LOG")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&log).expect("a file"))
+        .spawn()
+        .expect("hoist");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let is_warned = || said().contains("no device of this revision is looked after here");
+    for _ in 0..300 {
+        if is_warned() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    daemon.kill().and_then(|()| daemon.wait()).expect("it ended");
+    assert!(is_warned() && !said().contains(" INFO "), "{}", said());
 }
