@@ -461,3 +461,18 @@ fn the_page_shows_what_is_held_takes_a_condition_and_an_approval() {
     assert_eq!(code, 1);
     assert!(words.contains(&format!("can't listen on {at}")), "{words}");
 }
+
+/// Nobody takes "as desired" of a module for how it is, where its device was not reached since.
+#[test]
+fn modules_of_a_device_that_is_not_reached_are_said_to_be_as_they_were() {
+    let place = shop();
+    let _daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    let at = address(&place);
+    let words = "As they were when the device was seen last.";
+    assert!(!get(&at, "/devices/till-1").body.contains(words));
+    let engine = place.state_folder().join("engines/till-1.json");
+    std::fs::write(engine, "it is not here").expect("written");
+    place.store_to_write().poke(&DeviceId::parse("till-1").expect("an id")).expect("written");
+    place.until("it is said", || get(&at, "/devices/till-1").body.contains(words));
+}

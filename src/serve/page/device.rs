@@ -135,6 +135,10 @@ fn modules(device: &DeviceStatus, manifest: Option<&Manifest>) -> Markup {
     html! {
         section aria-labelledby="modules" {
             h2 id="modules" { "Modules" }
+            // Their badges are of then, and say nothing of now.
+            @if (device.code == 406 || device.stale) && !device.modules.is_empty() {
+                p class="quiet" { "As they were when the device was seen last." }
+            }
             @if device.modules.is_empty() { p class="quiet" { "None was seen yet." } } @else {
                 ul class="modules" { @for module in &device.modules { (one_module(module, manifest)) } }
             }
