@@ -20,6 +20,7 @@ mod joins;
 mod names;
 mod notices;
 mod place;
+mod poked;
 mod ports;
 mod remotes;
 mod rollout_apart;

@@ -71,6 +71,8 @@ pub(super) struct Daemon {
     pub(super) restarts: BTreeMap<DeviceId, Vec<RestartWish>>,
     /// Devices on which what another control host did is replaced at the next look, and whether that has begun.
     pub(super) taken_over: BTreeMap<DeviceId, bool>,
+    /// Devices that somebody wants to be tried again, of whom a look is under way: what it says would be written over that.
+    pub(super) poked: BTreeSet<DeviceId>,
     /// Whether somebody accepted the engine of a device that is being looked at.
     pub(super) engines_wait: bool,
     /// Containers that somebody changed while their device was looked at.
@@ -145,6 +147,7 @@ impl Daemon {
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
             taken_over: BTreeMap::new(),
+            poked: BTreeSet::new(),
             engines_wait: false,
             doubted: BTreeMap::new(),
             paces: Arc::default(),

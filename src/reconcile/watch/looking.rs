@@ -147,6 +147,9 @@ impl Daemon {
         if let Err(error) = self.end_look_at(&device) {
             self.take_trouble(&error);
         }
+        if self.poked.remove(&device) {
+            self.poke(&device);
+        }
     }
 
     /// The store, or something else that everything needs, fails.
@@ -274,6 +277,9 @@ impl Daemon {
 
     /// Somebody wants a device to be looked at now.
     pub(super) fn poke(&mut self, device: &DeviceId) {
+        if self.under_way.contains(device) {
+            self.poked.insert(device.clone());
+        }
         if let Some(memory) = self.memories.get(device) {
             let given_up = self.given_up(device, memory);
             if let Some(memory) = self.memories.get_mut(device) {
