@@ -7,7 +7,8 @@ use super::run::who;
 use super::{Format, Global, scope};
 use crate::diagnostic::render::visible;
 use crate::model::DeviceId;
-use crate::store::BringWish;
+use crate::plan::short_revision;
+use crate::store::{BringWish, fleet_key};
 use serde_json::json;
 
 /// Leaves to the daemon what was typed; `None` where there is none, or it can't do that.
@@ -35,10 +36,14 @@ pub(super) fn leave_to_daemon(
         [one] => one.to_string(),
         many => count(many.len(), "device"),
     };
+    let counts = match store.fleet_state(fleet_key::ACCEPTED)? {
+        Some(accepted) => format!("what counts there ({})", short_revision(&accepted)),
+        None => "what will count there".to_owned(),
+    };
     let over = if *take_over { ", whatever another control host did there" } else { "" };
     if !yes {
         say(&visible(&format!(
-            "a daemon keeps this fleet: it would bring {subject} to what counts{over}"
+            "a daemon keeps this fleet: it would bring {subject} to {counts}{over}"
         )));
         if !asked("tell it?", "give --yes")? {
             say("nothing was told");
@@ -65,7 +70,7 @@ pub(super) fn leave_to_daemon(
                 _ => ("them", "they stand", "hoist status".to_owned()),
             };
             let line = format!(
-                "{subject}: the daemon brings {them} to what counts now{over}; `{status}` says how {stand}"
+                "{subject}: the daemon brings {them} to {counts}{over}; `{status}` says how {stand}"
             );
             print(&format!("{}\n", visible(&line)));
         }

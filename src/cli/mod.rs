@@ -221,8 +221,11 @@ pub fn main() -> ExitCode {
             return code.into();
         }
     };
-    output::start_logging(matches!(arguments.command, Command::Watch(_)));
     let Arguments { mut global, command } = arguments;
+    if let Err(failure) = output::start_logging(matches!(command, Command::Watch(_))) {
+        output::print_failure(&global, &failure);
+        return Exit::Wrong.into();
+    }
     // Read here and not by clap, which would show them in every usage line as if they had been typed.
     global.state = global.state.or_else(|| path_from("HOIST_STATE"));
     global.config = global.config.or_else(|| path_from("HOIST_CONFIG"));

@@ -120,19 +120,33 @@ pub(super) fn print_failure(global: &Global, failure: &Failure) {
 }
 
 /// Logs go to stderr, if `HOIST_LOG` asks for them; a daemon, which says nothing else, warns without being asked. Targets of
-/// libraries that print bodies stay off.
-pub(super) fn start_logging(is_daemon: bool) {
+/// libraries that print bodies stay off. `HOIST_LOG_FORMAT=json` is for programs that collect logs: one object a line.
+///
+/// # Errors
+/// `HOIST_LOG_FORMAT` is neither `text` nor `json`.
+pub(super) fn start_logging(is_daemon: bool) -> Result<(), Failure> {
+    let as_json = match std::env::var_os("HOIST_LOG_FORMAT") {
+        None => false,
+        Some(format) if format == "text" => false,
+        Some(format) if format == "json" => true,
+        Some(other) => {
+            let words = format!("HOIST_LOG_FORMAT is `{}`", other.to_string_lossy());
+            return Err(Failure::new(words).help("it is `text`, which is the default, or `json`"));
+        }
+    };
     let wanted = match std::env::var_os("HOIST_LOG") {
         Some(wanted) => wanted.to_string_lossy().into_owned(),
         None if is_daemon => "warn".to_owned(),
-        None => return,
+        None => return Ok(()),
     };
     let wanted = format!("{wanted},bollard=off,hyper=off");
-    let _ = tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(wanted))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+        .with_ansi(std::io::stderr().is_terminal() && !as_json)
+        .with_writer(std::io::stderr);
+    // Only the first one in a process counts, as where tests run commands of this one.
+    let _ = if as_json { logs.json().try_init() } else { logs.try_init() };
+    Ok(())
 }
 
 #[cfg(test)]

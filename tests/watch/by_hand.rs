@@ -244,7 +244,7 @@ fn what_apply_is_to_do_on_some_devices_is_left_to_the_daemon_that_runs() {
     let asked = hoist(&place, &["apply", "--device", "till-1", "--simulate"]);
     assert!(asked.code == 1 && asked.err.contains("give --yes"), "{}", asked.err);
     let said = done(&place, &["apply", "--device", "till-1", "--yes"]);
-    assert!(said.starts_with("till-1: the daemon brings it to what counts now; "), "{said}");
+    assert!(said.starts_with("till-1: the daemon brings it to what counts there ("), "{said}");
     place.until("it is what counts", || status("till-1").is_some_and(|s| s.code == 200));
     assert_eq!(status("till-2").expect("known").code, 400, "of that one nobody said anything");
     assert!(actions(&place).contains(&("bring along".to_owned(), "by hand".to_owned())));
@@ -385,4 +385,30 @@ fn a_daemon_warns_where_no_variable_asks_for_a_log() {
     }
     daemon.kill().and_then(|()| daemon.wait()).expect("it ended");
     assert!(is_warned() && !said().contains(" INFO "), "{}", said());
+}
+
+#[test]
+fn a_log_of_json_has_an_object_a_line_that_says_where_it_belongs() {
+    let place = shop();
+    let apply = |format: &str| {
+        let mut command = place.hoist(&["apply", "--yes", "--simulate"]);
+        let command = command.env("HOIST_LOG", "info").env("HOIST_LOG_FORMAT", format);
+        command.current_dir(place.fleet()).output().expect("hoist")
+    };
+    let refused = apply("xml");
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && words.contains("or `json`"), "{words}");
+    let done = apply("json");
+    let words = String::from_utf8_lossy(&done.stderr).into_owned();
+    let lines = words.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<serde_json::Value> =
+        lines.map(|line| serde_json::from_str(line).expect("an object")).collect();
+    let creates = |line: &&serde_json::Value| {
+        let spans = line["spans"].as_array().into_iter().flatten();
+        let names: Vec<_> =
+            spans.map(|span| (&span["name"], &span["id"], &span["action"])).collect();
+        matches!(names.as_slice(), [(device, id, _), (step, _, action)]
+            if *device == "device" && *id == "till-1" && *step == "step" && *action == "Create")
+    };
+    assert!(lines.iter().any(|line| creates(&line) && line["level"] == "INFO"), "{words}");
 }
