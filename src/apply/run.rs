@@ -8,7 +8,7 @@ use crate::plan::{
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tracing::Instrument as _;
 
@@ -21,6 +21,7 @@ pub async fn run_device(
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> DeviceRun {
     let names = Names::default();
+    let silent_since = OnceLock::new();
     let mut run = DeviceRun::default();
     let made_room_for = made_room_for(&plan.works);
     let mut waiting: Vec<&Work> = plan.works.iter().collect();
@@ -28,7 +29,12 @@ pub async fn run_device(
     loop {
         let mut still_waiting = Vec::new();
         for work in waiting {
-            match readiness(work, &run.outcomes) {
+            let ready = match silent_since.get() {
+                // Of an engine that does not answer it is not known what it has done: nothing begins, also no way back.
+                Some(because) => Readiness::Ends(Outcome::Skipped { because: *because }),
+                None => readiness(work, &run.outcomes),
+            };
+            match ready {
                 Readiness::Waits => still_waiting.push(work),
                 // What only takes back what others did is no new beginning.
                 Readiness::Runs
@@ -39,7 +45,8 @@ pub async fn run_device(
                     run.outcomes.insert(work.id, outcome);
                 }
                 Readiness::Runs => {
-                    let work = Running { work, has_room: made_room_for.contains(&work.id) };
+                    let has_room = made_room_for.contains(&work.id);
+                    let work = Running { work, has_room, silent_since: &silent_since };
                     running.push(run_work(engine, work, secrets, pace, &names, events));
                 }
                 Readiness::Ends(outcome) => {
@@ -107,6 +114,8 @@ struct Running<'a> {
     work: &'a Work,
     /// Whether something was stopped for it that is started again where it does not come up.
     has_room: bool,
+    /// The work at which the engine was found to hang, once it was.
+    silent_since: &'a OnceLock<usize>,
 }
 
 type Ended = (usize, Outcome, Vec<(String, RememberedContainer)>);
@@ -119,8 +128,8 @@ async fn run_work(
     names: &Names,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> Ended {
-    let Running { work, has_room: _ } = running;
-    let back = Back { secrets, pace, names, is_silent: false };
+    let Running { work, has_room: _, silent_since } = running;
+    let back = Back { secrets, pace, names, silent_since };
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         let _turn = match step {
@@ -152,8 +161,7 @@ async fn run_work(
                 names.learn(step, &output);
             }
             Err(error) => {
-                let Judged { error, is_silent } = judged(engine, error).await;
-                let back = Back { is_silent, ..back };
+                let error = back.judged(engine, work, error).await;
                 let undo_failed = undo(engine, work, number, back).await;
                 let outcome = Outcome::Failed { step: step.to_string(), error, undo_failed };
                 return (work.id, outcome, Vec::new());
@@ -192,7 +200,7 @@ struct BrokenOff {
 /// back at once, or, where nothing comes after it, the next run sees what came of it. But what something else was stopped
 /// for does not stay beside that: it goes too, though it would stay if it failed.
 fn may_break_off(running: Running<'_>, number: usize) -> Option<BrokenOff> {
-    let Running { work, has_room } = running;
+    let Running { work, has_room, silent_since: _ } = running;
     if is_a_way_back(work) || !matches!(work.steps[number], Step::WaitRunning { .. }) {
         return None;
     }
@@ -233,20 +241,32 @@ struct Back<'a> {
     secrets: &'a SecretValues,
     pace: &'a Pace,
     names: &'a Names,
-    /// Whether the engine does not answer any more: each step would only wait for its own limit.
-    is_silent: bool,
+    /// Since when the engine does not answer any more: each step would only wait for its own limit.
+    silent_since: &'a OnceLock<usize>,
+}
+
+impl Back<'_> {
+    /// What an error says of the engine; that it hangs counts for all works.
+    async fn judged(&self, engine: &dyn Engine, work: &Work, error: EngineError) -> EngineError {
+        let Judged { error, is_silent } = judged(engine, error).await;
+        if is_silent {
+            // The first one counts.
+            let _ = self.silent_since.set(work.id);
+        }
+        error
+    }
 }
 
 /// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed, and none once the
-/// engine is silent: the next run takes back what is left.
+/// engine is silent: the next run finds what is left.
 async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -> Vec<String> {
-    let Back { secrets, pace, names, mut is_silent } = back;
+    let Back { secrets, pace, names, silent_since } = back;
     let mut pauses = pace.pauses_of_undo.iter();
     let mut trouble = BTreeMap::new();
     let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
     for (number, undo) in work.undo.iter().enumerate().filter(|(_, undo)| wanted(undo)) {
         let lacks = undo.needs.iter().any(|needed| trouble.contains_key(needed));
-        let result = match (is_silent, lacks) {
+        let result = match (silent_since.get().is_some(), lacks) {
             (true, _) => Err(format!("{}: not tried, as the engine does not answer", undo.step)),
             (false, true) => {
                 Err(format!("{}: not tried, because of what failed before", undo.step))
@@ -256,9 +276,8 @@ async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -
                 match persist(engine, &step, secrets, &mut pauses).await {
                     Ok(_) => Ok(()),
                     Err(error) => {
-                        let judged = judged(engine, error).await;
-                        is_silent = judged.is_silent;
-                        Err(failure_of(&undo.step.to_string(), &judged.error))
+                        let error = back.judged(engine, work, error).await;
+                        Err(failure_of(&undo.step.to_string(), &error))
                     }
                 }
             }

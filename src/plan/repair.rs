@@ -47,7 +47,9 @@ impl Draft<'_> {
             self.write_twin(&container, Some(current));
         }
         match verdict.repair {
-            Repair::None | Repair::Create | Repair::Unpause => self.finish_probation(current),
+            Repair::None | Repair::Create | Repair::Unpause => {
+                self.finish_probation(current, &verdict.repair);
+            }
             Repair::Start => {
                 self.stop_the_other(current);
                 let step = self.settings_update(&container);
@@ -61,6 +63,7 @@ impl Draft<'_> {
                 let timeout = self.input.module.effective_stop_timeout();
                 let step = Step::Restart { container: container.clone(), timeout };
                 self.push(PlanAction::Start, PlanReason::Unhealthy, step);
+                self.finish_probation(current, &verdict.repair);
                 self.out.is_revival = true;
             }
             Repair::Stop | Repair::UnpauseAndStop => {

@@ -4,13 +4,16 @@
 use super::memory::FailedChange;
 use super::module::{Draft, id};
 use super::place::FIRST_LOOK;
+use super::standing::Repair;
 use super::{Block, ModuleMemory, PlanAction, PlanReason};
-use crate::model::{ContainerState, Duration, ObservedContainer};
+use crate::model::{ContainerState, Duration, ObservedContainer, Status};
 
 impl Draft<'_> {
-    /// What is done where there is none: one is made, unless that failed and its pause is not over.
+    /// What is done where there is none: one is made, unless that failed beside what goes, and its pause is not over.
     pub(super) fn settle_on_none(&mut self) -> Result<(), Block> {
-        let failed = self.memory.failed.take().filter(|failed| failed.spec == self.spec);
+        let others_go = self.input.others_go;
+        let failed =
+            self.memory.failed.take().filter(|failed| others_go && failed.spec == self.spec);
         self.memory = ModuleMemory { failed, ..ModuleMemory::default() };
         if let Some(failed) = self.failed_before() {
             self.not_tried_again(failed);
@@ -27,10 +30,15 @@ impl Draft<'_> {
 
     /// What goes waits for what may be its successor to come up: also for one of which no run has seen that, as the run
     /// that made it was cut off.
-    pub(super) fn finish_probation(&mut self, current: &ObservedContainer) {
-        let is_up = matches!(current.state, ContainerState::Running | ContainerState::Restarting);
+    pub(super) fn finish_probation(&mut self, current: &ObservedContainer, repair: &Repair) {
         let is_known = self.input.memory.containers.contains_key(&current.id);
-        if is_up && !is_known && self.input.others_go {
+        if is_known || !self.input.others_go || self.input.module.status != Status::Running {
+            return;
+        }
+        let comes_up =
+            matches!(current.state, ContainerState::Running | ContainerState::Restarting)
+                || matches!(repair, Repair::Unpause | Repair::Restart);
+        if comes_up {
             let wait = self.wait(&id(current), self.input.module.probation);
             self.push(PlanAction::Update, PlanReason::NotSeenUp, wait);
         }

@@ -65,6 +65,23 @@ fn taking_back_outlives_a_connection_that_breaks() {
     });
 }
 
+/// The pause of a change that failed is for what was there: once that is gone there is nothing to lose.
+#[test]
+fn what_somebody_removes_is_made_anew_though_its_change_failed() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&web("web:1", ""), None).await;
+        let second = web("web:2", "");
+        world.control().behave("web:2", Behaviour::Ends { code: 3, after: 100 }).unwrap();
+        assert!(world.pass(&second, None).await.failed());
+        assert!(world.plan(&second).await.works.is_empty());
+        world.control().remove("web").unwrap();
+        world.control().behave("web:2", Behaviour::Runs).unwrap();
+        world.pass(&second, None).await;
+        assert_eq!(world.containers().await, ["web running web:2"]);
+    });
+}
+
 /// Each call to an engine that hangs waits for its own limit, of minutes: one is enough to know, and the next run does the rest.
 #[test]
 fn an_engine_that_hangs_is_asked_once_and_no_more() {

@@ -2,11 +2,13 @@
 
 use crate::back::lines;
 use crate::block_on;
-use crate::world::{Cut, World, manifest};
+use crate::world::{Cut, Hanging, World, manifest};
+use hoist::apply::{Pace, run_device};
+use hoist::engine::SecretValues;
 use hoist::engine::simulated::Behaviour;
 use hoist::model::HashedManifest;
 use hoist::plan::Step;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const SHARED: &str = "volumes = [\"data:/d\"]";
 const PORT: &str = "ports = [\"8080:80\"]";
@@ -118,6 +120,29 @@ fn what_no_run_has_seen_come_up_takes_nobodys_place() {
                 world.wait(700);
             }
             assert_eq!(world.containers().await, ["next running next:1"]);
+        }
+    });
+}
+
+/// Of an engine that hangs nobody knows whether what came is there: what made room for it is not started beside it.
+#[test]
+fn nothing_is_started_again_on_an_engine_that_hangs() {
+    block_on(async {
+        let mut after = 0;
+        loop {
+            let mut world = World::new();
+            world.pass(&only("former", &[SHARED]), None).await;
+            let plan = world.plan(&only("next", &[SHARED])).await;
+            let hanging = Hanging { engine: &world.engine, after, asked: Mutex::default() };
+            let (secrets, pace) = (SecretValues::default(), Pace::default());
+            run_device(&hanging, &plan, &secrets, &pace, &|_| {}).await;
+            let asked = hanging.asked.into_inner().unwrap();
+            if asked.len() <= after {
+                assert!(after >= 4, "it hung in the middle too: {asked:?}");
+                return;
+            }
+            assert_eq!(asked.len(), after + 1, "{asked:?}");
+            after += 1;
         }
     });
 }
