@@ -118,7 +118,7 @@ impl Rollout {
             disturbed,
             unphased,
             withheld,
-            changed: BTreeSet::new(),
+            changed: None,
             wait: Wait::Nothing,
             stuck: 0,
             at: Timestamp::default(),
@@ -183,6 +183,10 @@ impl Rollout {
 
     /// A newer commit with the same phases says something else of how strict they are: that counts from now on.
     pub fn take_rules(&mut self, settings: &fleet::Rollout, tighter: &[&PhaseSettings]) {
+        let names = settings.phases.iter().map(|phase| phase.name.as_str()).chain([REST]);
+        if !names.eq(self.phases.iter().map(|phase| phase.name.as_str())) {
+            return;
+        }
         let rest = PhaseSettings::default();
         let said = settings.phases.iter().map(|phase| &phase.settings).chain([&rest]);
         for (phase, said) in self.phases.iter_mut().zip(said) {

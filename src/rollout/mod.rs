@@ -64,9 +64,10 @@ pub struct Rollout {
     /// Devices that wait although a deployment says that it goes at once: something comes with it that nobody has proven.
     #[serde(default)]
     pub withheld: BTreeSet<DeviceId>,
-    /// Deployments by which devices change: what these say of phases themselves counts too.
+    /// Deployments by which devices change: what these say of phases themselves counts too. `None`: a version began it that did
+    /// not keep them.
     #[serde(default)]
-    pub changed: BTreeSet<DeploymentId>,
+    pub changed: Option<BTreeSet<DeploymentId>>,
     /// What it waits for.
     pub wait: Wait,
     /// For how many milliseconds it has stood still for one reason without a break, as far as that matters.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const LONGEST_STEP: u64 = 60_000;
 /// Who stands still for so many milliseconds does not go on in a moment.
 pub(super) const LONG: u64 = 60_000;
+
 impl Rollout {
     /// Takes in what is seen of devices, members or not, and how many milliseconds passed since the last step.
     pub fn step(&mut self, seen: &BTreeMap<DeviceId, Seen>, passed: u64) -> Vec<Decision> {

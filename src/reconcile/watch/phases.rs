@@ -131,7 +131,7 @@ impl Daemon {
             unphased,
             withheld,
         });
-        rollout.changed.clone_from(shape.changed());
+        rollout.changed = Some(shape.changed().clone());
         Beginning { rollout: Some(rollout), behind, caught_up }
     }
 

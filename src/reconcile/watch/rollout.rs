@@ -380,8 +380,8 @@ impl Daemon {
         if self.wants_the_same(loaded) {
             let Some(mut rollout) = self.rollout.clone() else { return Ok(()) };
             rollout.follow(id);
-            if let Some(settings) = &loaded.fleet.rollout {
-                let tighter = tighter(&rollout.changed, loaded);
+            if let (Some(settings), Some(changed)) = (&loaded.fleet.rollout, &rollout.changed) {
+                let tighter = tighter(changed, loaded);
                 rollout.take_rules(settings, &tighter);
             }
             self.progress.has_news = true;

@@ -797,3 +797,25 @@ fn who_stands_still_for_long_says_what_for_whoever_it_is() {
     assert_eq!(stuck(&mut rollout, &nobody, 60_000), Some("canary: cut off".to_owned()));
     assert_eq!(stuck(&mut rollout, &all_good(4), 1000), None);
 }
+
+#[test]
+fn rules_are_taken_from_the_same_phases_alone() {
+    let mut rollout = begin(&declared(settings(), &[50]), 4, 1);
+    let before = rollout.phases.clone();
+    let soaks = PhaseSettings { soak: Some(Duration::seconds(1)), ..settings() };
+    let mut others = declared(soaks.clone(), &[50]);
+    "half".clone_into(&mut others.phases[1].name);
+    rollout.take_rules(&others, &[]);
+    assert_eq!(rollout.phases, before);
+    rollout.take_rules(&declared(soaks, &[50]), &[]);
+    assert_ne!(rollout.phases, before);
+}
+
+#[test]
+fn of_a_rollout_from_an_older_version_it_is_not_known_whose_rules_count() {
+    let rollout = begin(&declared(settings(), &[50]), 4, 1);
+    let mut stored = serde_json::json!(rollout);
+    stored.as_object_mut().expect("an object").remove("changed");
+    let read: Rollout = serde_json::from_value(stored).expect("it is read");
+    assert_eq!(read.changed, None);
+}
