@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     pub(super) yes: bool,
     /// So many devices that share the value of a tag may pull at a time: 'tags.location.building=1'
     #[arg(long, value_name = "TAG=N", value_parser = PullsPer::parse)]
-    pulls_per: Option<PullsPer>,
+    pub(super) pulls_per: Option<PullsPer>,
     /// Go on where another control host undid this one's work again and again
     #[arg(long)]
     pub(super) take_over: bool,

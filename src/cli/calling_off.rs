@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM while devices are worked on: the first lets engines finish the steps that they have begun, waits for no module and takes
-//! back what is half done; the second leaves at once.
+//! Ctrl-C and SIGTERM while devices are worked on: the first lets engines finish the steps that they have begun, waits for
+//! no module and takes back what is half done; the second leaves at once.
 
 use super::exit::Exit;
 use super::output::say;

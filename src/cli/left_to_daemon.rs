@@ -17,8 +17,9 @@ pub(super) fn leave_to_daemon(
     arguments: &Arguments,
     format: Format,
 ) -> Result<Option<Exit>, Failure> {
-    let Arguments { file, run, yes, take_over, .. } = arguments;
-    if file.is_some() || global.revision.is_some() || !(run.is_for_a_daemon() || *take_over) {
+    let Arguments { file, run, yes, take_over, pulls_per } = arguments;
+    let is_by_what_counts = file.is_none() && global.revision.is_none() && pulls_per.is_none();
+    if !is_by_what_counts || !run.is_for_a_daemon(*take_over) {
         return Ok(None);
     }
     // What is wrong with the fleet here is said by who plans.
@@ -54,6 +55,7 @@ pub(super) fn leave_to_daemon(
     let wish = |device: &DeviceId| BringWish {
         device: device.clone(),
         take_over: *take_over,
+        named: run.names(device),
         who: who.clone(),
     };
     store.wish_brought(&devices.iter().map(wish).collect::<Vec<_>>())?;
@@ -70,7 +72,8 @@ pub(super) fn leave_to_daemon(
                 _ => ("them", "they stand", "hoist status".to_owned()),
             };
             let line = format!(
-                "{subject}: the daemon brings {them} to {counts}{over}; `{status}` says how {stand}"
+                "{subject}: the daemon brings {them} to {counts}{over}, unless a pause, a pin or a turn in a \
+                 rollout says otherwise; `{status}` says how {stand}"
             );
             print(&format!("{}\n", visible(&line)));
         }

@@ -127,7 +127,7 @@ pub(super) fn print_failure(global: &Global, failure: &Failure) {
 pub(super) fn start_logging(is_daemon: bool) -> Result<(), Failure> {
     let as_json = match std::env::var_os("HOIST_LOG_FORMAT") {
         None => false,
-        Some(format) if format == "text" => false,
+        Some(format) if format == "text" || format.is_empty() => false,
         Some(format) if format == "json" => true,
         Some(other) => {
             let words = format!("HOIST_LOG_FORMAT is `{}`", other.to_string_lossy());

@@ -46,9 +46,15 @@ pub(super) struct RunArguments {
 
 impl RunArguments {
     /// Whether that can be told to a daemon, which goes by its branch and does the rest by itself.
-    pub(super) fn is_for_a_daemon(&self) -> bool {
+    pub(super) fn is_for_a_daemon(&self, take_over: bool) -> bool {
         let Self { devices, wanted, worktree, retry, resync, simulate: _ } = self;
-        !worktree && !resync && (!devices.is_empty() || wanted.is_some() || *retry)
+        let is_order = !devices.is_empty() || wanted.is_some() || *retry || take_over;
+        !worktree && !resync && is_order
+    }
+
+    /// Whether a device is named by its id.
+    pub(super) fn names(&self, device: &DeviceId) -> bool {
+        self.devices.iter().any(|named| named.as_str() == device.as_str())
     }
 
     /// The devices that are named or meet the condition; `None` for all.
@@ -183,7 +189,7 @@ pub(super) fn keep_folder(
 
 /// Takes the lock of the store, so that no other run goes on beside.
 pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
-    store.lock().map_err(|error| {
+    let lock = store.lock().map_err(|error| {
         let is_locked = matches!(error, StoreError::Locked { .. });
         let failure = Failure::from(error);
         if !is_locked {
@@ -199,7 +205,10 @@ pub(super) fn lock(store: &Store) -> Result<RunLock, Failure> {
             "it works on these devices already: wait for its end, or stop it with SIGINT and try again; \
              --take-over is for the work of another control host, not for this lock",
         )
-    })
+    })?;
+    // A daemon says so itself afterwards; what one that is gone said is not true of who has its process id now.
+    store.set_fleet_state(crate::store::fleet_key::DAEMON, None)?;
+    Ok(lock)
 }
 
 /// What is recorded and what is remembered of devices.

@@ -346,6 +346,8 @@ fn open_readable(
             let kept = |device: &&Arc<Device>| !gone.contains(device.id.as_str());
             let devices = opened.fleet.devices.values().filter(kept).cloned().collect();
             opened.fleet.devices = Arc::new(devices);
+            // A resolution goes by the numbers of its fleet's devices.
+            opened.resolution = resolve(&opened.fleet, &Facts::none());
         }
         return Ok((opened, store));
     }

@@ -3,7 +3,6 @@
 use super::error::StoreError;
 use super::history::{HistoryEntry, append};
 use super::open::Store;
-use super::orders::fleet_key;
 use super::stored::{
     EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
     StoredDevice, StoredDevices,
@@ -12,7 +11,7 @@ use crate::model::{Cohort, DeploymentId, DeviceId, ModuleName, Timestamp};
 use crate::plan::DeviceMemory;
 use rusqlite::{Connection, Row};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The tables that hold what is known of a device.
@@ -152,43 +151,6 @@ impl Store {
         self.write(|t| forget(t, device))
     }
 
-    /// Forgets a device from which all that was ours is taken away, and notes that: what was applied last still has it.
-    ///
-    /// # Errors
-    /// The store can't be read or written.
-    pub fn decommission_device(&self, device: &DeviceId) -> Result<(), StoreError> {
-        let applied = self.fleet_state(fleet_key::APPLIED)?;
-        let mut gone = self.decommissioned()?;
-        gone.insert(device.to_string());
-        let text = serde_json::json!({ "applied": applied, "devices": gone }).to_string();
-        self.write(|t| {
-            forget(t, device)?;
-            t.execute(
-                "INSERT INTO fleet_state (key, value) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                [fleet_key::DECOMMISSIONED, &text],
-            )
-            .map(drop)
-        })
-    }
-
-    /// Devices that were decommissioned since something was applied to all devices.
-    ///
-    /// # Errors
-    /// The store can't be read.
-    pub fn decommissioned(&self) -> Result<BTreeSet<String>, StoreError> {
-        let Some(text) = self.fleet_state(fleet_key::DECOMMISSIONED)? else {
-            return Ok(BTreeSet::new());
-        };
-        let damaged = |_| self.damaged("the list of decommissioned devices is no JSON".to_owned());
-        let noted: Json = serde_json::from_str(&text).map_err(damaged)?;
-        if noted["applied"].as_str() != self.fleet_state(fleet_key::APPLIED)?.as_deref() {
-            return Ok(BTreeSet::new());
-        }
-        let devices = noted["devices"].as_array().into_iter().flatten();
-        Ok(devices.filter_map(Json::as_str).map(str::to_owned).collect())
-    }
-
     /// Gives what is recorded and remembered of devices to their new ids, by former ids, all of it or nothing. Where the new
     /// one is recorded already, the former one is forgotten. History keeps the former id.
     ///
@@ -269,7 +231,7 @@ impl Store {
     }
 }
 
-fn forget(t: &Connection, device: &DeviceId) -> rusqlite::Result<()> {
+pub(super) fn forget(t: &Connection, device: &DeviceId) -> rusqlite::Result<()> {
     for table in TABLES {
         t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device.as_str()])?;
     }

@@ -5,6 +5,7 @@
 //! while one writes; [`Store::lock`] keeps two runs from changing devices at once. Only this layer knows
 //! SQL. Not here: what anything means, clocks, and values of secrets.
 
+mod departed;
 mod device;
 mod ends;
 mod error;

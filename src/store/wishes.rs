@@ -40,6 +40,8 @@ pub struct BringWish {
     pub device: DeviceId,
     /// Whether what another control host did there is replaced.
     pub take_over: bool,
+    /// Whether it was named: only then is decided for it, where nobody knows the revision that it has.
+    pub named: bool,
     /// Who said so.
     pub who: String,
 }
@@ -122,11 +124,12 @@ impl Store {
         self.write(|t| {
             // Who wanted more before still wants it.
             let mut insert = t.prepare_cached(
-                "INSERT INTO brings VALUES (?1, ?2, ?3) ON CONFLICT (device) DO UPDATE
-                 SET take_over = max(take_over, excluded.take_over), who = excluded.who",
+                "INSERT INTO brings VALUES (?1, ?2, ?3, ?4) ON CONFLICT (device) DO UPDATE
+                 SET take_over = max(take_over, excluded.take_over), named = max(named, excluded.named),
+                     who = excluded.who",
             )?;
-            wishes.iter().try_for_each(|BringWish { device, take_over, who }| {
-                insert.execute((device.as_str(), take_over, who)).map(|_| ())
+            wishes.iter().try_for_each(|BringWish { device, take_over, named, who }| {
+                insert.execute((device.as_str(), take_over, named, who)).map(|_| ())
             })
         })?;
         self.wake();
@@ -138,16 +141,17 @@ impl Store {
     /// # Errors
     /// The store can't be read or written.
     pub fn take_brought(&self) -> Result<Vec<BringWish>, StoreError> {
-        let rows: Vec<(String, bool, String)> = self.read(|c| {
-            let mut statement = c.prepare_cached("SELECT device, take_over, who FROM brings")?;
-            statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+        let rows: Vec<(String, bool, bool, String)> = self.read(|c| {
+            let mut statement =
+                c.prepare_cached("SELECT device, take_over, named, who FROM brings")?;
+            statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
         })?;
         if !rows.is_empty() {
             self.write(|t| t.execute("DELETE FROM brings", []).map(|_| ()))?;
         }
         rows.into_iter()
-            .map(|(device, take_over, who)| {
-                Ok(BringWish { device: self.device_id(&device)?, take_over, who })
+            .map(|(device, take_over, named, who)| {
+                Ok(BringWish { device: self.device_id(&device)?, take_over, named, who })
             })
             .collect()
     }
@@ -223,6 +227,6 @@ CREATE TABLE engine_wishes (
 /// The table of devices that are to be brought to what counts: a migration of its own.
 pub(super) const BRINGS: &str = "
 CREATE TABLE brings (
-    device TEXT PRIMARY KEY, take_over INTEGER NOT NULL, who TEXT NOT NULL
+    device TEXT PRIMARY KEY, take_over INTEGER NOT NULL, named INTEGER NOT NULL, who TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

@@ -55,4 +55,13 @@ fn a_decommissioned_device_is_gone_at_once() {
     stage.git(&["revert", "--no-edit", "HEAD"]);
     stage.quiet_hoist(&["apply", "--simulate", "--yes"]);
     assert_eq!(status(&mut stage, &[]), (true, false));
+    // Also where what was applied last is called the same as before: the working tree.
+    stage.edit("devices/list.toml", door, "");
+    let apply = ["apply", "--simulate", "--yes", "--worktree"];
+    stage.quiet_hoist(&apply);
+    stage.quiet_hoist(&["decommission", "door", "--simulate", "--yes", "--worktree"]);
+    assert_eq!(status(&mut stage, &[]), (false, false));
+    stage.git(&["checkout", "--quiet", "--", "."]);
+    stage.quiet_hoist(&apply);
+    assert_eq!(status(&mut stage, &[]), (true, false));
 }

@@ -239,6 +239,12 @@ fn what_apply_is_to_do_on_some_devices_is_left_to_the_daemon_that_runs() {
     });
     let words = status("till-1").expect("known").description;
     assert!(words.contains("`hoist apply --device till-1`"), "{words}");
+    // Who tries again what failed has not decided for devices of which nobody knows what they have.
+    done(&place, &["apply", "--retry", "--yes"]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    for id in ["till-1", "till-2"] {
+        assert_eq!(status(id).expect("known").code, 400);
+    }
     let refused = hoist(&place, &["apply", "--yes", "--simulate"]);
     assert!(refused.code == 1 && refused.err.contains("another `hoist apply`"), "{}", refused.err);
     let asked = hoist(&place, &["apply", "--device", "till-1", "--simulate"]);

@@ -204,8 +204,11 @@ impl Daemon {
     /// The store can't be read.
     pub(super) fn read_orders(&mut self) -> Result<(), StoreError> {
         let orders = Orders::read(&self.shared.store, self.clock.now())?;
-        self.shared.store.note_ended_orders(self.clock.now())?;
         let former = std::mem::replace(&mut self.orders, orders);
+        // What counts now is heard all the same.
+        if let Err(error) = self.shared.store.note_ended_orders(self.clock.now()) {
+            self.take_trouble(&error);
+        }
         self.is_news = true;
         for device in self.shared.store.take_pokes()? {
             self.poke(&device);
@@ -239,7 +242,7 @@ impl Daemon {
 
     /// Devices that somebody wants to be brought to what counts, whatever was found on them.
     fn take_brought(&mut self) -> Result<(), StoreError> {
-        for BringWish { device, take_over, who } in self.shared.store.take_brought()? {
+        for BringWish { device, take_over, named, who } in self.shared.store.take_brought()? {
             let entry = |action: &str| HistoryEntry {
                 at: self.clock.now(),
                 who: who.clone(),
@@ -253,7 +256,9 @@ impl Daemon {
             };
             let known = self.devices.get(&device);
             // What it runs is of a revision that nobody knows: it is decided now.
-            if known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400) {
+            let is_unknown =
+                known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400);
+            if named && is_unknown && !self.is_paused(&device) {
                 self.shared.store.append_history(&[entry("bring along")])?;
                 self.fresh.insert(device.clone());
             }

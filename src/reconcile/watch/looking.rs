@@ -86,6 +86,12 @@ impl Daemon {
         })))
     }
 
+    /// Whether somebody wants a device to be left alone.
+    pub(super) fn is_paused(&self, device: &DeviceId) -> bool {
+        let of = |accepted: &Arc<Loaded>| self.orders.pause_of(device, &self.against(accepted));
+        self.accepted.as_ref().is_some_and(|accepted| of(accepted).is_some())
+    }
+
     /// Whether a look that begins now replaces what another control host did.
     fn takes_over(&mut self, device: &DeviceId) -> bool {
         self.taken_over.get_mut(device).map(|has_begun| *has_begun = true).is_some()
@@ -104,8 +110,9 @@ impl Daemon {
         self.progress.asked.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
-                // A device that is not reached is taken over when it is.
-                if stored.status.code != 406 && self.taken_over.get(&device) == Some(&true) {
+                // A device that is not reached, or is left alone, is taken over when it is no more.
+                let is_done = stored.status.code != 406 && !self.is_paused(&device);
+                if is_done && self.taken_over.get(&device) == Some(&true) {
                     self.taken_over.remove(&device);
                 }
                 self.progress.answered.insert(device.clone(), moment);
