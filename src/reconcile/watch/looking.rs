@@ -111,8 +111,8 @@ impl Daemon {
         match known {
             Ok(Some((stored, memory))) => {
                 // A device that is not reached, or is left alone, is taken over when it is no more.
-                let is_done = stored.status.code != 406 && !self.is_paused(&device);
-                if is_done && self.taken_over.get(&device) == Some(&true) {
+                let has_begun = self.taken_over.get(&device) == Some(&true);
+                if has_begun && stored.status.code != 406 && !self.is_paused(&device) {
                     self.taken_over.remove(&device);
                 }
                 self.progress.answered.insert(device.clone(), moment);
