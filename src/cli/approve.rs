@@ -65,20 +65,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return Err(Failure::new(format!("{} can't be approved: {reasons}", revision.short))
             .help("an approval lets through what guards count, and nothing else"));
     }
-    if judged.is_empty()
-        && let Some(accepted) = accepted.filter(|id| repository.is_in_history(&revision.id, id))
-    {
-        let counts = short_revision(&accepted);
-        let words = if accepted == revision.id {
-            "it counts".to_owned()
-        } else {
-            format!("{counts} counts, which builds on it")
+    if judged.is_empty() {
+        let words = match accepted.filter(|id| repository.is_in_history(&revision.id, id)) {
+            Some(accepted) if accepted == revision.id => "it counts".to_owned(),
+            Some(accepted) => {
+                format!("{} counts, which builds on it", short_revision(&accepted))
+            }
+            None => "it goes out by itself".to_owned(),
         };
         print(&format!("nothing holds {}: {words}\n", revision.short));
-        return Ok(Exit::Done);
-    }
-    if judged.is_empty() {
-        print(&format!("nothing holds {}: it goes out by itself\n", revision.short));
         return Ok(Exit::Done);
     }
     for (guard, n) in &judged {
