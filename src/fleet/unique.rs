@@ -3,8 +3,9 @@
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::language::{Condition, Query};
 use crate::model::{Deployment, Device, EngineAddress};
+use foldhash::fast::FixedState;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// A device as its file declares it.
@@ -83,9 +84,7 @@ fn all_differ(hashes: impl Iterator<Item = u64>) -> bool {
 }
 
 fn hash_of(thing: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    thing.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(thing)
 }
 
 /// A text whose capitals don't count.

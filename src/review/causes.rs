@@ -5,14 +5,16 @@
 //! manifest is made again ([`super::edits`]). So what reaches the device but changes nothing there, a
 //! priority that alters no order say, is no cause.
 
+use super::diff::Pair;
 use super::edits::{Edit, View, effective};
+use super::side::Member;
 use super::{Group, Membership, Side};
 use crate::language::{Condition, Query, Root, Subject};
 use crate::model::{
     Deployment, DeploymentId, Device, DeviceId, Manifest, Table, Text, Value, manifest_hash,
     path_segment,
 };
-use crate::resolve::{Resolution, Standing, Targeting, is_hit};
+use crate::resolve::{Standing, Targeting, is_hit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One reason for a change.
@@ -114,37 +116,24 @@ struct Known {
 pub(super) struct Causes<'a> {
     base: Side<'a>,
     head: Side<'a>,
-    renamed: &'a BTreeMap<&'a DeviceId, &'a DeviceId>,
 }
 
 impl<'a> Causes<'a> {
-    pub(super) fn new(
-        base: Side<'a>,
-        head: Side<'a>,
-        renamed: &'a BTreeMap<&'a DeviceId, &'a DeviceId>,
-    ) -> Self {
-        Self { base, head, renamed }
+    pub(super) fn new(base: Side<'a>, head: Side<'a>) -> Self {
+        Self { base, head }
     }
 
     /// Names the causes of a group's changes, each with the number of devices that it holds for.
-    pub(super) fn name(&self, group: &mut Group) {
+    pub(super) fn name(&self, group: &mut Group, devices: &[&Pair<'a>]) {
         let mut known = Known::default();
-        for device in std::mem::take(&mut group.devices) {
-            let former = self.renamed.get(&device).copied().unwrap_or(&device);
-            for cause in self.of_device(group, former, &device, &mut known) {
+        for pair in devices {
+            for cause in self.of_device(group, pair, &mut known) {
                 *group.causes.entry(cause).or_default() += 1;
             }
-            group.devices.push(device);
         }
     }
 
-    fn of_device(
-        &self,
-        group: &Group,
-        former: &DeviceId,
-        id: &DeviceId,
-        known: &mut Known,
-    ) -> BTreeSet<Cause> {
+    fn of_device(&self, group: &Group, pair: &Pair<'a>, known: &mut Known) -> BTreeSet<Cause> {
         let mut causes = BTreeSet::new();
         match group.membership {
             Membership::Joined => return BTreeSet::from([Cause::DeviceJoined]),
@@ -153,28 +142,28 @@ impl<'a> Causes<'a> {
             Membership::Stays
             | Membership::Retained
             | Membership::WasRetained
-            | Membership::Held => causes.extend(self.in_force_cause(former)),
+            | Membership::Held => causes.extend(self.in_force_cause(pair.base_id())),
         }
-        let view = |side: &Side<'a>, id: &DeviceId| {
-            let (fleet, _) = side.fleet?;
-            let device = fleet.devices.get(id)?;
-            Some(View::new(fleet, device, side.facts.reported(device), targeted(side, id)))
+        let view = |side: &Side<'a>, member: Option<Member<'a>>| {
+            let ((fleet, _), member) = side.fleet.zip(member)?;
+            let device = member.device()?;
+            Some(View::new(fleet, device, side.facts.reported(device), member.targeted()))
         };
-        let (Some(old), Some(new)) = (view(&self.base, former), view(&self.head, id)) else {
-            return causes;
-        };
+        let views = (view(&self.base, pair.before), view(&self.head, pair.after));
+        let (Some(old), Some(new)) = views else { return causes };
+        let keeps_its_id = pair.former.is_none();
         let compared = Compared { old: &old, new: &new };
         let reach = || Reach {
             edits: effective(&old, &new, &group.changes),
             outranked: compared.outranked(group),
         };
-        let is_same = former == id && compared.facts_are_equal();
+        let is_same = keeps_its_id && compared.facts_are_equal();
         if let Some(found) = known.of_same.get(&compared.targeting()).filter(|_| is_same) {
             causes.extend(found.iter().cloned());
             return causes;
         }
         let found;
-        let reach = if former == id {
+        let reach = if keeps_its_id {
             known.reach.entry(compared.same_for()).or_insert_with(reach)
         } else {
             found = reach();
@@ -203,11 +192,6 @@ impl<'a> Causes<'a> {
             is => (is != said).then_some(Cause::InForceDiffers),
         }
     }
-}
-
-fn targeted<'a>(side: &Side<'a>, device: &DeviceId) -> &'a [Targeting] {
-    let of = |(_, resolution): (_, &'a Resolution)| resolution.devices.get(device);
-    side.fleet.and_then(of).map(|d| &*d.targeted).unwrap_or_default()
 }
 
 /// One device on both sides.

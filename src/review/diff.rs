@@ -1,7 +1,7 @@
 //! The comparison itself: devices, their changes, groups of equal ones.
 
 use super::causes::Causes;
-use super::digest::digest;
+use super::digest::digests;
 use super::fields::{
     Action, FieldChange, ModuleChange, Reason, changed_lines, compare_modules, renamed_module,
 };
@@ -24,7 +24,7 @@ use std::fmt::Write as _;
 /// Compares two sides.
 pub fn diff(base: Side<'_>, head: Side<'_>, options: &DiffOptions<'_>) -> FleetDiff {
     let (before, after) = (base.members(), head.members());
-    let digests = || (digest(&base, &before), digest(&head, &after));
+    let digests = || digests((&base, &before), (&head, &after));
     let compared = || compared((&base, &before), (&head, &after), options);
     let ((base_digest, head_digest), compared) = both(digests, compared);
     let Compared { devices, groups, notices } = compared;
@@ -59,15 +59,16 @@ fn compared<'a>(
     options: &DiffOptions<'_>,
 ) -> Compared<'a> {
     let devices = devices_of((base, before), (head, after), options.only.as_ref());
-    let mut groups = grouped(*base, *head, &devices);
-    let renamed: BTreeMap<&DeviceId, &DeviceId> =
-        devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
-    for group in &mut groups {
-        name_setters(group, base, head, &renamed);
+    let mut grouped_pairs = grouped(*base, *head, &devices);
+    for (group, pairs) in &mut grouped_pairs {
+        name_setters(group, base, head, pairs);
     }
+    let mut groups = without_pairs(grouped_pairs);
     // A share takes its devices from all that change, whoever looks.
-    let all = (options.only.is_some() && head.revision.is_some() && has_shares(head))
-        .then(|| grouped(*base, *head, &devices_of((base, before), (head, after), None)));
+    let all = (options.only.is_some() && head.revision.is_some() && has_shares(head)).then(|| {
+        let devices = devices_of((base, before), (head, after), None);
+        without_pairs(grouped(*base, *head, &devices))
+    });
     let of_all = all.as_deref().or(options.only.is_none().then_some(&*groups));
     let phases = Phases::new(base, head, of_all);
     groups.iter_mut().for_each(|group| group.phases = phases.of(group));
@@ -89,17 +90,27 @@ fn compared<'a>(
     Compared { devices, groups, notices }
 }
 
+/// A group, and the devices in it on both sides.
+type GroupedPairs<'p, 'a> = Vec<(Group, Vec<&'p Pair<'a>>)>;
+
 /// Devices by what changes on them, with the causes.
-fn grouped<'a>(base: Side<'a>, head: Side<'a>, devices: &[Pair<'a>]) -> Vec<Group> {
-    let mut groups = Grouping::default();
+fn grouped<'p, 'a>(
+    base: Side<'a>,
+    head: Side<'a>,
+    devices: &'p [Pair<'a>],
+) -> GroupedPairs<'p, 'a> {
+    let mut grouping = Grouping::default();
     for pair in devices {
-        groups.add(&base, &head, pair);
+        grouping.add(&base, &head, pair);
     }
-    let mut groups = groups.into_groups();
-    let renamed = devices.iter().filter_map(|pair| Some((pair.id, pair.former?))).collect();
-    let causes = Causes::new(base, head, &renamed);
-    groups.iter_mut().for_each(|group| causes.name(group));
+    let mut groups = grouping.into_groups();
+    let causes = Causes::new(base, head);
+    groups.iter_mut().for_each(|(group, pairs)| causes.name(group, pairs));
     groups
+}
+
+fn without_pairs(groups: GroupedPairs<'_, '_>) -> Vec<Group> {
+    groups.into_iter().map(|(group, _)| group).collect()
 }
 
 /// A device that is looked at: its id, and the one that it had at the base if that is another.
@@ -168,17 +179,20 @@ fn join_renamed<'a>(pairs: &mut Vec<Pair<'a>>, base: &Side<'a>, head: &Side<'a>)
 
 /// Devices by what changes on them.
 #[derive(Default)]
-struct Grouping<'a> {
-    groups: Vec<Group>,
+struct Grouping<'p, 'a> {
+    groups: GroupedPairs<'p, 'a>,
     by_change: BTreeMap<String, usize>,
     equal: EqualCohorts,
     pairs: Pairs,
-    /// The combinations that each group spans, with the number of devices.
-    cohorts: BTreeMap<(usize, Option<&'a Cohort>, Option<&'a Cohort>), usize>,
+    combinations: Combinations<'a>,
 }
 
-impl<'a> Grouping<'a> {
-    fn add(&mut self, base: &Side<'a>, head: &Side<'a>, pair: &Pair<'a>) {
+/// The combinations that each group spans, with the number of devices; by where they lie, since many devices share them.
+type Combinations<'a> =
+    BTreeMap<(usize, [Option<*const Cohort>; 2]), ([Option<&'a Cohort>; 2], usize)>;
+
+impl<'p, 'a> Grouping<'p, 'a> {
+    fn add(&mut self, base: &Side<'a>, head: &Side<'a>, pair: &'p Pair<'a>) {
         if self.is_surely_same(base, head, pair) {
             return;
         }
@@ -187,19 +201,22 @@ impl<'a> Grouping<'a> {
             after: State::of(head, pair.id, pair.after.as_ref()),
             renamed: pair.former.is_some(),
         };
-        let Self { groups, by_change, equal: _, pairs, cohorts } = self;
+        let Self { groups, by_change, equal: _, pairs, combinations } = self;
         let index = pairs.found(states, |states| {
             let change = compare(states)?;
             Some(*by_change.entry(change.key()).or_insert_with(|| {
-                groups.push(change.into_group());
+                groups.push((change.into_group(), Vec::new()));
                 groups.len() - 1
             }))
         });
-        if let Some((index, group)) = index.and_then(|index| Some((index, groups.get_mut(index)?)))
+        if let Some((index, (group, of_group))) =
+            index.and_then(|index| Some((index, groups.get_mut(index)?)))
         {
             group.devices.push(pair.id.clone());
-            let combination = (index, states.before.cohort(), states.after.cohort());
-            *cohorts.entry(combination).or_default() += 1;
+            of_group.push(pair);
+            let cohorts = [states.before.cohort(), states.after.cohort()];
+            let places = cohorts.map(|cohort| cohort.map(std::ptr::from_ref));
+            combinations.entry((index, places)).or_insert((cohorts, 0)).1 += 1;
         }
     }
 
@@ -221,9 +238,10 @@ impl<'a> Grouping<'a> {
         }
     }
 
-    fn into_groups(mut self) -> Vec<Group> {
-        for ((index, before, after), devices) in self.cohorts {
-            self.groups[index].cohorts.insert((before.cloned(), after.cloned()), devices);
+    fn into_groups(mut self) -> GroupedPairs<'p, 'a> {
+        for ((index, _), (cohorts, devices)) in self.combinations {
+            let [before, after] = cohorts.map(Option::<&Cohort>::cloned);
+            *self.groups[index].0.cohorts.entry((before, after)).or_default() += devices;
         }
         self.groups
     }

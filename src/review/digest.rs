@@ -1,42 +1,176 @@
 //! The digest of a fleet: one hash over what all of its manifests are made of.
 //!
-//! A manifest is what its cohort says, filled with facts of its device; so the digest is over the ids of the
-//! devices, a hash of each one's cohort, and what it fills in. Where two digests are equal no manifest differs.
+//! A manifest is what its cohort says, filled with facts of its device. So devices whose cohorts say the same are one
+//! [`Class`], and the digest is over what each class gets, and the ids and facts of its devices. Where two digests are equal
+//! no manifest differs. Classes are hashed in shares, side by side; a share that is the same on both sides of a comparison,
+//! once.
 
 use super::Side;
 use super::side::{Member, State};
-use crate::fleet::Fleet;
-use crate::model::{Facts, Hash, HashOfTexts, NearFact, cohort_hash, manifest_hash};
+use crate::fleet::{Fleet, side_by_side};
+use crate::model::{Facts, Hash, HashOfTexts, NearFact, Piece, cohort_hash, manifest_hash};
 use crate::resolve::Resolution;
+use std::collections::BTreeMap;
+use std::ptr;
+
+/// So many devices are hashed in one go.
+const SHARE: usize = 4096;
 
 /// One hash over all manifests of a fleet.
 pub fn fleet_digest(fleet: &Fleet, resolution: &Resolution) -> Hash {
     let facts = Facts::none();
     let side = Side::of_files("", Some((fleet, resolution)), &facts, &[]);
-    digest(&side, &side.members())
+    let members = side.members();
+    let classes = classes(&side, &members);
+    let shares = shares(&side, &classes);
+    digest(&shares, &hashes(shares.iter()))
 }
 
-/// One hash over all manifests of a side.
-pub(super) fn digest(side: &Side<'_>, members: &[Member<'_>]) -> Hash {
-    let cohorts: Vec<Hash> =
-        side.cohorts().iter().map(|cohort| cohort_hash(&cohort.modules, &cohort.routes)).collect();
-    let mut facts: Vec<Vec<NearFact<'_>>> = Vec::new();
-    facts.extend(side.cohorts().iter().map(|c| c.facts.iter().map(NearFact::new).collect()));
-    let mut digest = HashOfTexts::new("hoist fleet by cohorts");
-    for member in members {
-        digest.add(member.id.as_str());
-        match State::of(side, member.id, Some(member)) {
-            State::Targeted { cohort: _, index, device } => {
-                digest.add(cohorts[index].as_str());
-                for fact in facts[index].iter_mut().filter_map(|fact| fact.value(device).ok()) {
-                    digest.add(&fact);
-                }
-            }
-            State::Recorded(manifest) => digest.add(manifest_hash(manifest).as_str()),
-            State::Held => digest.add("can't be filled"),
-            State::Empty => digest.add("has nothing"),
-            State::Kept(_) | State::Untargeted | State::Absent => digest.add("is retained"),
-        }
+/// One hash over all manifests of each of two sides.
+pub(super) fn digests<'a>(
+    (base, before): (&Side<'a>, &[Member<'a>]),
+    (head, after): (&Side<'a>, &[Member<'a>]),
+) -> (Hash, Hash) {
+    let (old, new) = (classes(base, before), classes(head, after));
+    let (old, new) = (shares(base, &old), shares(head, &new));
+    let known: BTreeMap<_, usize> = new.iter().map(Share::key).zip(0..).collect();
+    let same = |share: &Share<'_>| {
+        known.get(&share.key()).copied().filter(|at| share.surely_equals(&new[*at]))
+    };
+    let same: Vec<Option<usize>> = old.iter().map(same).collect();
+    let others = old.iter().zip(&same).filter(|(_, same)| same.is_none());
+    let mut of_new = hashes(new.iter().chain(others.map(|(share, _)| share)));
+    let mut of_others = of_new.split_off(new.len()).into_iter();
+    let of_old = same.into_iter().map(|same| match same {
+        Some(at) => of_new[at].clone(),
+        None => of_others.next().expect("each other share has its hash"),
+    });
+    (digest(&old, &of_old.collect::<Vec<_>>()), digest(&new, &of_new))
+}
+
+fn hashes<'s>(shares: impl Iterator<Item = &'s Share<'s>>) -> Vec<Hash> {
+    side_by_side(shares.collect(), 1, Share::hash)
+}
+
+fn digest(shares: &[Share<'_>], hashes: &[Hash]) -> Hash {
+    let mut digest = HashOfTexts::new("hoist fleet by classes");
+    for (share, hash) in shares.iter().zip(hashes) {
+        digest.add(share.class.as_str());
+        digest.add(hash.as_str());
     }
     digest.finish()
+}
+
+/// What devices get alike.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// What a cohort says, by its hash.
+    Cohort(Hash),
+    /// Each a manifest of its own, that no revision at hand says.
+    Recorded,
+    Held,
+    Empty,
+    Retained,
+}
+
+impl Class {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Cohort(hash) => hash.as_str(),
+            Self::Recorded => "has what is recorded",
+            Self::Held => "can't be filled",
+            Self::Empty => "has nothing",
+            Self::Retained => "is retained",
+        }
+    }
+}
+
+/// By class what its texts are filled with, and its devices by their ids.
+type Classes<'m, 'a> = BTreeMap<Class, (&'a [Piece], Vec<&'m Member<'a>>)>;
+
+/// All devices of a side by what they get. Cohorts that say the same are one class, whatever they consist of.
+fn classes<'m, 'a>(side: &Side<'a>, members: &'m [Member<'a>]) -> Classes<'m, 'a> {
+    let mut of_cohorts: Vec<Vec<&'m Member<'a>>> = vec![Vec::new(); side.cohorts().len()];
+    let mut classes = Classes::new();
+    for member in members {
+        let class = match State::of(side, member.id, Some(member)) {
+            State::Targeted { index, .. } => {
+                of_cohorts[index].push(member);
+                continue;
+            }
+            State::Recorded(_) => Class::Recorded,
+            State::Held => Class::Held,
+            State::Empty => Class::Empty,
+            State::Kept(_) | State::Untargeted | State::Absent => Class::Retained,
+        };
+        classes.entry(class).or_default().1.push(member);
+    }
+    for (cohort, devices) in side.cohorts().iter().zip(of_cohorts) {
+        if devices.is_empty() {
+            continue;
+        }
+        let class = Class::Cohort(cohort_hash(&cohort.modules, &cohort.routes));
+        let (facts, all) = classes.entry(class).or_default();
+        *facts = &cohort.facts;
+        let is_first = all.is_empty();
+        all.extend(devices);
+        if !is_first {
+            all.sort_by_key(|member| member.id);
+        }
+    }
+    classes
+}
+
+/// Some devices of a class.
+struct Share<'s> {
+    side: &'s Side<'s>,
+    class: &'s Class,
+    number: usize,
+    facts: &'s [Piece],
+    devices: &'s [&'s Member<'s>],
+}
+
+fn shares<'s>(side: &'s Side<'s>, classes: &'s Classes<'s, 's>) -> Vec<Share<'s>> {
+    let of_class =
+        |(class, (facts, devices)): (&'s Class, &'s (&'s [Piece], Vec<&'s Member<'s>>))| {
+            let shares = devices.chunks(SHARE).enumerate();
+            shares.map(move |(number, devices)| Share { side, class, number, facts, devices })
+        };
+    classes.iter().flat_map(of_class).collect()
+}
+
+impl<'s> Share<'s> {
+    fn key(&self) -> (&'s Class, usize) {
+        (self.class, self.number)
+    }
+
+    /// Whether both are of the same devices; what is recorded may be another thing on each side.
+    fn surely_equals(&self, other: &Share<'_>) -> bool {
+        *self.class != Class::Recorded
+            && self.devices.len() == other.devices.len()
+            && self.devices.iter().zip(other.devices).all(|(one, other)| ptr::eq(one.id, other.id))
+    }
+
+    fn hash(&self) -> Hash {
+        let mut facts: Vec<NearFact<'_>> = self.facts.iter().map(NearFact::new).collect();
+        let mut hash = HashOfTexts::new("hoist devices of a class");
+        for member in self.devices {
+            hash.add(member.id.as_str());
+            match (self.class, member.device()) {
+                (Class::Cohort(_), Some(device)) => {
+                    for fact in facts.iter_mut().filter_map(|fact| fact.value(device).ok()) {
+                        hash.add(&fact);
+                    }
+                }
+                (Class::Recorded, _) => {
+                    if let State::Recorded(manifest) = State::of(self.side, member.id, Some(member))
+                    {
+                        hash.add(manifest_hash(manifest).as_str());
+                    }
+                }
+                _ => {}
+            }
+        }
+        hash.finish()
+    }
 }

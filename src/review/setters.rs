@@ -1,5 +1,6 @@
 //! Who set each field of a change, on the side that has it.
 
+use super::diff::Pair;
 use super::side::{Side, State};
 use super::{Group, Rank, Ranks};
 use crate::fleet::Fleet;
@@ -14,18 +15,14 @@ pub(super) fn name_setters(
     group: &mut Group,
     base: &Side<'_>,
     head: &Side<'_>,
-    renamed: &BTreeMap<&DeviceId, &DeviceId>,
+    devices: &[&Pair<'_>],
 ) {
-    let mut asked: BTreeSet<(Option<usize>, Option<usize>)> = BTreeSet::new();
-    for device in &group.devices {
-        let former = renamed.get(device).copied().unwrap_or(device);
-        let cohort = |side: &Side<'_>, id: &DeviceId| {
-            side.fleet.and_then(|(_, resolution)| resolution.devices.get(id)?.cohort)
-        };
-        if !asked.insert((cohort(base, former), cohort(head, device))) {
+    let mut asked: BTreeSet<[Option<usize>; 2]> = BTreeSet::new();
+    for pair in devices {
+        if !asked.insert([pair.before, pair.after].map(|member| member?.cohort())) {
             continue;
         }
-        let (old, new) = (Asked::of(base, former), Asked::of(head, device));
+        let (old, new) = (Asked::of(base, pair.base_id()), Asked::of(head, pair.id));
         for change in &mut group.changes {
             for field in &mut change.fields {
                 let Some(side) = (if field.after.is_some() { &new } else { &old }) else {

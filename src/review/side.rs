@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::model::{
     Cohort, Device, DeviceId, Facts, Manifest, Module, ModuleName, Route, RouteName, manifest_hash,
 };
-use crate::resolve::{Resolution, ResolvedCohort, Signature, fill};
+use crate::resolve::{Resolution, ResolvedCohort, Signature, Targeting, fill};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +51,11 @@ pub(super) struct Said<'a> {
 impl<'a> Member<'a> {
     pub(super) fn device(&self) -> Option<&'a Arc<Device>> {
         self.said.map(|said| said.device)
+    }
+
+    /// The deployments that target it.
+    pub(super) fn targeted(&self) -> &'a [Targeting] {
+        self.said.map(|said| &*said.signature.targeted).unwrap_or_default()
     }
 
     /// The number of its cohort.

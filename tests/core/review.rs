@@ -4,8 +4,10 @@ use crate::harness::{compare, folder, manifest, root, valid, valid_tree};
 use crate::hashes::{FULL, MUTATIONS};
 use hoist::fleet::{FileTree, Fleet, TreeEntry};
 use hoist::model::{DeviceId, Value};
-use hoist::resolve::Resolution;
-use hoist::review::{Action, Cause, Compared, Membership, compare_modules, fields_of};
+use hoist::resolve::{CheckCache, Resolution, check_after};
+use hoist::review::{
+    Action, Cause, Compared, Membership, compare_modules, fields_of, fleet_digest,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Loaded = (Fleet, Resolution);
@@ -16,12 +18,16 @@ fn buildings() -> FileTree {
 
 /// The buildings example with one replacement in one file.
 fn edited(path: &str, from: &str, to: &str) -> Loaded {
+    valid_tree(&edited_files(path, from, to))
+}
+
+fn edited_files(path: &str, from: &str, to: &str) -> FileTree {
     let mut tree = buildings();
     let Some(TreeEntry::File(text)) = tree.0.get(path) else { panic!("{path}") };
     assert!(text.contains(from), "{from} in {path}");
     let text = text.replace(from, to);
     tree.0.insert(path.into(), TreeEntry::File(text.into()));
-    valid_tree(&tree)
+    tree
 }
 
 fn edits() -> Vec<Loaded> {
@@ -70,6 +76,49 @@ fn digests_are_equal_exactly_when_no_device_changes() {
             assert_eq!(diff.base.1 == diff.head.1, !diff.has_changes());
         }
     }
+}
+
+/// What both sides share is hashed once: that changes neither digest.
+#[test]
+fn a_digest_is_the_same_beside_another_side_as_alone() {
+    for (path, from, to) in [
+        ("deployments/base.toml", "gateway:2.4.1", "gateway:2.4.2"),
+        ("deployments/base.toml", "'prod'", "'prod' AND NOT deviceId = 'hq-vault'"),
+        ("deployments/motion.toml", "= true", "= false"),
+        ("devices/elevators.toml", "id = \"lift-06\"", "id = \"lift-07\""),
+        ("devices/headquarters/hq-lobby.toml", "floor = 0", "floor = 1"),
+    ] {
+        let trees = [buildings(), edited_files(path, from, to)];
+        let mut cache = CheckCache::default();
+        let [base, head] =
+            trees.each_ref().map(|tree| check_after(tree, &mut cache).fleet.expect("valid"));
+        let diff = compare(&base, &head);
+        let alone = trees.each_ref().map(|tree| {
+            let (fleet, resolution) = valid_tree(tree);
+            fleet_digest(&fleet, &resolution)
+        });
+        assert_eq!([diff.base.1, diff.head.1], alone, "{path}: {to}");
+    }
+}
+
+/// Cohorts that say the same give the same digest, whatever they consist of.
+#[test]
+fn a_deployment_in_two_halves_has_the_digest_of_the_whole() {
+    let module = |target: &str| {
+        format!(
+            "target = \"{target}\"\npriority = 1\n[modules.mm]\nimage = \"m:1\"\nenv = {{ A = \"${{device.tags.a}}\" }}\n"
+        )
+    };
+    let devices = "=== devices/all.toml\n[[device]]\nid = \"a\"\ntags = { a = 1, half = 1 }\n[[device]]\nid = \"b\"\n\
+                   tags = { a = 2, half = 2 }\n[[device]]\nid = \"c\"\ntags = { a = 3, half = 1 }\n";
+    let whole = valid(&format!("{devices}=== deployments/whole.toml\n{}", module("*")));
+    let halves = valid(&format!(
+        "{devices}=== deployments/one.toml\n{}=== deployments/two.toml\n{}",
+        module("tags.half = 1"),
+        module("tags.half = 2"),
+    ));
+    let digest = |(fleet, resolution): &Loaded| fleet_digest(fleet, resolution);
+    assert_eq!(digest(&whole), digest(&halves));
 }
 
 #[test]

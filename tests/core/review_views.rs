@@ -21,7 +21,7 @@ const BASE: &str = r#"
 fn a_change_as_text() {
     insta::assert_snapshot!(plain(BASE, &BASE.replace("m:1", "m:2").replace("A = \"1\"", "B = \"2\"")), @r#"
     test  base → head
-    digest aa1d91fbde45 → 8e0ec7d538ad
+    digest d06f0d5913a8 → 16bc79437cbd
 
     1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 
@@ -140,7 +140,7 @@ fn secrets_show_by_name_and_credentials_are_masked_in_text_and_json() {
     assert!(!json.contains("mallet") && json.contains("(masked)"), "{json}");
     insta::assert_snapshot!(shown, @r#"
     test  base → head
-    digest ddd3fba882b4 → 16621446f017
+    digest 97b12a32b370 → 30f0d940739a
 
     1 of 1 device changes, in 1 way: 1 module recreated, 0 removed
 

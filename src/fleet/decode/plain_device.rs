@@ -22,7 +22,9 @@ pub(super) fn devices(
     words: &mut Words,
 ) -> Option<Vec<(Device, Option<Place>)>> {
     let text = &*file.source.text;
-    if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\n') {
+    // Each byte is looked at, so that many can be at once.
+    let is_foreign = |byte: u8| byte.is_ascii_control() & (byte != b'\n');
+    if text.bytes().fold(false, |any, byte| any | is_foreign(byte)) {
         return None;
     }
     // Most files hold one.
