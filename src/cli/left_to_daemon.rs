@@ -57,6 +57,7 @@ pub(super) fn leave_to_daemon(
         take_over: *take_over,
         named: run.names(device),
         who: who.clone(),
+        told: false,
     };
     store.wish_brought(&devices.iter().map(wish).collect::<Vec<_>>())?;
     match format {

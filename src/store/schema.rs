@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     super::rollouts::TABLES,
     super::wishes::ENGINE_WISHES,
     super::wishes::BRINGS,
+    super::wishes::BRINGS_ARE_KEPT,
 ];
 
 /// The newest version that this Hoist knows.

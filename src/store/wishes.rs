@@ -1,6 +1,7 @@
 //! What people want to be done once: a look at a device, a restart of a module, an engine that is to be taken for a device's,
 //! an `apply` that the daemon is to do.
-//! Whoever holds the lock takes each wish once.
+//! Whoever holds the lock takes each wish once; what has to wait for a look, like an engine or a device that another control
+//! host has, is kept until that look is over.
 
 use super::error::StoreError;
 use super::history::HistoryEntry;
@@ -8,6 +9,7 @@ use super::open::Store;
 use super::stored::StoredDevice;
 use crate::model::{DeviceId, ModuleName};
 use crate::plan::DeviceMemory;
+use rusqlite::Row;
 
 /// A module that somebody wants to be restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct BringWish {
     pub named: bool,
     /// Who said so.
     pub who: String,
+    /// Whether the history has it: whoever heard of it ended before it was done.
+    pub told: bool,
 }
 
 impl Store {
@@ -124,36 +128,59 @@ impl Store {
         self.write(|t| {
             // Who wanted more before still wants it.
             let mut insert = t.prepare_cached(
-                "INSERT INTO brings VALUES (?1, ?2, ?3, ?4) ON CONFLICT (device) DO UPDATE
+                "INSERT INTO brings VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (device) DO UPDATE
                  SET take_over = max(take_over, excluded.take_over), named = max(named, excluded.named),
-                     who = excluded.who",
+                     who = excluded.who, told = excluded.told",
             )?;
-            wishes.iter().try_for_each(|BringWish { device, take_over, named, who }| {
-                insert.execute((device.as_str(), take_over, named, who)).map(|_| ())
+            wishes.iter().try_for_each(|BringWish { device, take_over, named, who, told }| {
+                insert.execute((device.as_str(), take_over, named, who, told)).map(|_| ())
             })
         })?;
         self.wake();
         Ok(())
     }
 
-    /// The devices that are to be brought to what counts; each is told once.
+    /// The devices that are to be brought to what counts: each until [`Store::end_bring`].
     ///
     /// # Errors
-    /// The store can't be read or written.
-    pub fn take_brought(&self) -> Result<Vec<BringWish>, StoreError> {
-        let rows: Vec<(String, bool, bool, String)> = self.read(|c| {
+    /// The store can't be read.
+    pub fn brings(&self) -> Result<Vec<BringWish>, StoreError> {
+        let rows: Vec<(String, bool, bool, String, bool)> = self.read(|c| {
             let mut statement =
-                c.prepare_cached("SELECT device, take_over, named, who FROM brings")?;
-            statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
+                c.prepare_cached("SELECT device, take_over, named, who, told FROM brings")?;
+            let row = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
+            statement.query_map([], row)?.collect()
         })?;
-        if !rows.is_empty() {
-            self.write(|t| t.execute("DELETE FROM brings", []).map(|_| ()))?;
-        }
         rows.into_iter()
-            .map(|(device, take_over, named, who)| {
-                Ok(BringWish { device: self.device_id(&device)?, take_over, named, who })
+            .map(|(device, take_over, named, who, told)| {
+                Ok(BringWish { device: self.device_id(&device)?, take_over, named, who, told })
             })
             .collect()
+    }
+
+    /// Writes down that a device is brought to what counts, and that the history has it now.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn begin_bring(
+        &self,
+        device: &DeviceId,
+        entries: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
+        self.write(|t| {
+            t.execute("UPDATE brings SET told = 1 WHERE device = ?1", [device.as_str()])?;
+            super::history::append(t, entries)
+        })
+    }
+
+    /// A device is brought to what counts, or never will be.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn end_bring(&self, device: &DeviceId) -> Result<(), StoreError> {
+        self.write(|t| {
+            t.execute("DELETE FROM brings WHERE device = ?1", [device.as_str()]).map(|_| ())
+        })
     }
 
     /// Asks whoever holds the lock to take an engine for a device's.
@@ -229,4 +256,9 @@ pub(super) const BRINGS: &str = "
 CREATE TABLE brings (
     device TEXT PRIMARY KEY, take_over INTEGER NOT NULL, named INTEGER NOT NULL, who TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// They are kept until it is done: a migration of its own.
+pub(super) const BRINGS_ARE_KEPT: &str = "
+ALTER TABLE brings ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 ";

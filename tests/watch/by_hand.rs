@@ -281,6 +281,35 @@ fn a_device_that_another_control_host_undid_is_taken_over_beside_the_daemon() {
     assert_eq!(actions(&place).iter().filter(|action| **action == took).count(), 1);
 }
 
+/// Whoever heard of it ends before it can be done: the next one does it, and the history has it once.
+#[test]
+fn what_a_daemon_was_told_and_could_not_do_yet_the_next_one_does() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    assert_eq!(daemon.stop(), 0);
+    let till = hoist::model::DeviceId::parse("till-1").expect("an id");
+    let store = place.store_to_write();
+    let mut memory = store.memory(&till).expect("read");
+    (memory.control.stopped, memory.control.by) = (true, Some("00ff".to_owned()));
+    store.remember(&till, &memory).expect("written");
+    done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]);
+    let daemon = place.watch(&[]);
+    let status = || place.device("till-1").map(|device| device.status).expect("known");
+    place.until("it is paused", || status().description.contains("a lift is serviced"));
+    done(&place, &["apply", "--take-over", "--device", "till-1", "--yes"]);
+    let took = ("take over".to_owned(), "by hand".to_owned());
+    place.until("the daemon heard of it", || actions(&place).contains(&took));
+    daemon.kill();
+
+    let _daemon = place.watch(&[]);
+    done(&place, &["resume", "till-1"]);
+    place.until("it is looked after again", || status().code == 200);
+    place.until("nothing is left to do", || store.brings().is_ok_and(|brings| brings.is_empty()));
+    assert!(!place.store_to_write().memory(&till).expect("read").control.stopped);
+    assert_eq!(actions(&place).iter().filter(|action| **action == took).count(), 1);
+}
+
 /// That nobody paused it any more stands there without anybody's doing.
 #[test]
 fn a_pause_and_a_pin_whose_time_is_over_end_in_the_history() {

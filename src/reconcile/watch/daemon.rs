@@ -31,6 +31,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
+/// A device that somebody wants to be brought to what counts.
+pub(super) struct Bring {
+    /// Whether what another control host did there is replaced.
+    pub(super) takes_over: bool,
+    /// Whether the look that does it has begun.
+    pub(super) has_begun: bool,
+}
+
 /// What the daemon knows.
 pub(super) struct Daemon {
     pub(super) settings: WatchSettings,
@@ -69,8 +77,8 @@ pub(super) struct Daemon {
     pub(super) fresh: BTreeSet<DeviceId>,
     /// Modules that somebody wants to be restarted, by device.
     pub(super) restarts: BTreeMap<DeviceId, Vec<RestartWish>>,
-    /// Devices on which what another control host did is replaced at the next look, and whether that has begun.
-    pub(super) taken_over: BTreeMap<DeviceId, bool>,
+    /// Devices that somebody wants to be brought to what counts at the next look.
+    pub(super) brought: BTreeMap<DeviceId, Bring>,
     /// Devices that somebody wants to be tried again, of whom a look is under way: what it says would be written over that.
     pub(super) poked: BTreeSet<DeviceId>,
     /// Whether somebody accepted the engine of a device that is being looked at.
@@ -146,7 +154,7 @@ impl Daemon {
             unwritten: BTreeSet::new(),
             fresh: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            taken_over: BTreeMap::new(),
+            brought: BTreeMap::new(),
             poked: BTreeSet::new(),
             engines_wait: false,
             doubted: BTreeMap::new(),
@@ -242,8 +250,29 @@ impl Daemon {
 
     /// Devices that somebody wants to be brought to what counts, whatever was found on them.
     fn take_brought(&mut self) -> Result<(), StoreError> {
-        for BringWish { device, take_over, named, who } in self.shared.store.take_brought()? {
-            let entry = |action: &str| HistoryEntry {
+        for wish in self.shared.store.brings()? {
+            let is_heard = wish.told && self.brought.contains_key(&wish.device);
+            if !is_heard {
+                self.bring(&wish)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bring(&mut self, wish: &BringWish) -> Result<(), StoreError> {
+        let BringWish { device, take_over, named, who, told } = wish;
+        let known = self.devices.get(device);
+        // What it runs is of a revision that nobody knows: it is decided now.
+        let is_unknown =
+            known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400);
+        let is_decided = *named && is_unknown && !self.is_paused(device);
+        if is_decided {
+            self.fresh.insert(device.clone());
+        }
+        if is_decided || *take_over {
+            let actions = [(is_decided, "bring along"), (*take_over, "take over")];
+            let actions = actions.into_iter().filter(|(is_so, _)| *is_so && !told);
+            let entry = |(_, action): (bool, &str)| HistoryEntry {
                 at: self.clock.now(),
                 who: who.clone(),
                 device: Some(device.clone()),
@@ -254,20 +283,13 @@ impl Daemon {
                 reason: "by hand".to_owned(),
                 outcome: "done".to_owned(),
             };
-            let known = self.devices.get(&device);
-            // What it runs is of a revision that nobody knows: it is decided now.
-            let is_unknown =
-                known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400);
-            if named && is_unknown && !self.is_paused(&device) {
-                self.shared.store.append_history(&[entry("bring along")])?;
-                self.fresh.insert(device.clone());
-            }
-            if take_over {
-                self.shared.store.append_history(&[entry("take over")])?;
-                self.taken_over.insert(device.clone(), false);
-            }
-            self.poke(&device);
+            self.shared.store.begin_bring(device, &actions.map(entry).collect::<Vec<_>>())?;
+            let bring = Bring { takes_over: *take_over, has_begun: false };
+            self.brought.insert(device.clone(), bring);
+        } else {
+            self.shared.store.end_bring(device)?;
         }
+        self.poke(device);
         Ok(())
     }
 

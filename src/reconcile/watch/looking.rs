@@ -69,10 +69,11 @@ impl Daemon {
         let restarts = self.restarts.remove(&device).unwrap_or_default();
         let mut memory = self.memories.get(&device).cloned().unwrap_or_default();
         memory.give_up(&self.given_up(&device, &memory));
+        let paused = self.orders.pause_of(&device, &self.against(&accepted));
         Some(Task::Look(Box::new(Job {
             memory,
-            paused: self.orders.pause_of(&device, &self.against(&accepted)),
-            take_over: self.takes_over(&device),
+            take_over: self.begin_bring(&device, paused.is_some()),
+            paused,
             device,
             loaded,
             intended,
@@ -92,9 +93,24 @@ impl Daemon {
         self.accepted.as_ref().is_some_and(|accepted| of(accepted).is_some())
     }
 
-    /// Whether a look that begins now replaces what another control host did.
-    fn takes_over(&mut self, device: &DeviceId) -> bool {
-        self.taken_over.get_mut(device).map(|has_begun| *has_begun = true).is_some()
+    /// A look begins now: whether it replaces what another control host did. One at a device that is left alone does nothing.
+    fn begin_bring(&mut self, device: &DeviceId, is_paused: bool) -> bool {
+        self.brought.get_mut(device).is_some_and(|bring| {
+            bring.has_begun = !is_paused;
+            bring.takes_over
+        })
+    }
+
+    /// What somebody wanted of a device is done. One that is not reached is brought when it is.
+    fn end_bring(&mut self, device: &DeviceId, code: u16) {
+        let has_begun = self.brought.get(device).is_some_and(|bring| bring.has_begun);
+        if !has_begun || code == 406 {
+            return;
+        }
+        match self.shared.store.end_bring(device) {
+            Ok(()) => drop(self.brought.remove(device)),
+            Err(error) => self.take_trouble(&error),
+        }
     }
 
     /// Takes in what came of a look.
@@ -110,11 +126,7 @@ impl Daemon {
         self.progress.asked.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
-                // A device that is not reached, or is left alone, is taken over when it is no more.
-                let has_begun = self.taken_over.get(&device) == Some(&true);
-                if has_begun && stored.status.code != 406 && !self.is_paused(&device) {
-                    self.taken_over.remove(&device);
-                }
+                self.end_bring(&device, stored.status.code);
                 self.progress.answered.insert(device.clone(), moment);
                 self.progress.broken.remove(&device);
                 if !is_outdated {
