@@ -1,12 +1,13 @@
 //! All files of a commit, by as many threads as there are processors.
 //!
-//! Enters: a tree's id. Leaves: the fleet's files in it, or nothing. libgit2 has one lock for all packs, and to ask it for
-//! the size of an object, so that none too large is read, goes through all that it is stored as once more; gix does
-//! without both. It does not look whether an object is what its id says, so that is done here. This knows the good case
-//! alone: for whatever is missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds
-//! out what to say.
+//! Enters: a tree's id. Leaves: the fleet's files in it, or nothing. First all folders are listed, then the packs are read
+//! ([`super::packed`]), then each file is handed on. libgit2 has one lock for all packs, and to ask it for the size of an
+//! object, so that none too large is read, goes through all that it is stored as once more; gix does without both. It does
+//! not look whether an object is what its id says, so that is done here. This knows the good case alone: for whatever is
+//! missing, damaged, too large, or not named in UTF-8 it gives up, and [`read`](super::read) finds out what to say.
 
 use super::interest::{self, Kind, Wanted};
+use super::packed::Packs;
 use crate::fleet::{FileTree, Seen, TreeEntry, while_given};
 use gix_hash::{Kind as HashKind, ObjectId};
 use gix_object::{Find as _, Kind as ObjectKind, TreeRefIter};
@@ -16,10 +17,10 @@ use gix_pack::cache::lru::MemoryCappedHashmap;
 use sha1::{Digest as _, Sha1};
 use std::sync::Arc;
 
-/// So many files are read by one thread after the other.
+/// So many files, or folders, are worked on by one thread after the other.
 const BATCH: usize = 100;
 /// Each thread remembers so many bytes of what others are stored as differences to.
-const REMEMBERED: usize = 4 << 20;
+pub(super) const REMEMBERED: usize = 4 << 20;
 
 type Files = Vec<(Arc<str>, TreeEntry)>;
 type Listed = Vec<(Arc<str>, ObjectId)>;
@@ -36,25 +37,34 @@ pub(super) fn files(
         alloc_limit_bytes: usize::try_from(FileTree::LARGEST_FILE).ok(),
         ..Options::default()
     };
-    let objects = git.commondir().join("objects");
+    let folder_of_objects = git.commondir().join("objects");
     let nothing_replaced = &mut std::iter::empty();
-    let store = Store::at_opts(objects, HashKind::Sha1, nothing_replaced, options).ok()?;
-    let store = Arc::new(store);
+    let store =
+        Store::at_opts(folder_of_objects.clone(), HashKind::Sha1, nothing_replaced, options);
+    let store = Arc::new(store.ok()?);
     let objects = || Objects::of(&store);
-    let walk = |hand: &mut dyn FnMut(Listed)| {
-        let mut walk = Walk { objects: objects(), listed: Vec::new(), others: Vec::new(), hand };
-        walk.folder(&folder, "")?;
-        (walk.hand)(walk.listed);
-        Some(walk.others)
-    };
-    let (others, read) = while_given(walk, objects, |objects: &mut Objects, listed: Listed| {
-        let files = listed.into_iter().map(|(path, id)| Some((path, objects.file(&id)?)));
+
+    let Folders { files: listed, others, folders: _ } = all_folders(&objects, folder)?;
+    let borrowed = store.alternate_db_paths().ok()?;
+    let packs = Packs::in_folders(std::iter::once(folder_of_objects).chain(borrowed));
+    let contents = packs.read(&listed.iter().map(|(_, id)| id).collect::<Vec<_>>())?;
+    let hand_out =
+        |hand: &mut dyn FnMut(_)| (0..).step_by(BATCH).zip(listed.chunks(BATCH)).for_each(hand);
+    let ((), read) = while_given(hand_out, objects, |objects, (first, batch)| {
+        let batch: &[(Arc<str>, ObjectId)] = batch;
+        let files = batch.iter().zip(first..).map(|((path, id), number)| {
+            let entry = match contents.of(number) {
+                Some(content) => TreeEntry::of(content),
+                None => objects.file(id)?,
+            };
+            Some((Arc::clone(path), entry))
+        });
         let files: Files = files.collect::<Option<_>>()?;
         seen(&files);
         Some(files)
     });
     let read: Vec<Files> = read.into_iter().collect::<Option<_>>()?;
-    Some(FileTree(read.into_iter().flatten().chain(others?).collect()))
+    Some(FileTree(read.into_iter().flatten().chain(others).collect()))
 }
 
 /// What one thread reads with.
@@ -80,42 +90,60 @@ impl Objects {
     }
 }
 
-fn is_its_id(id: &ObjectId, object: &gix_object::Data<'_>) -> bool {
+pub(super) fn is_its_id(id: &ObjectId, object: &gix_object::Data<'_>) -> bool {
     let head = format!("{} {}\0", object.kind, object.data.len());
     let hash = Sha1::new().chain_update(head).chain_update(object.data).finalize();
     *hash == *id.as_slice()
 }
 
-/// Lists the files of folder after folder.
-struct Walk<'h> {
-    objects: Objects,
-    /// What is to be read and not yet handed over.
-    listed: Listed,
+/// What is in folders.
+#[derive(Default)]
+struct Folders {
+    /// What is to be read.
+    files: Listed,
     /// What there is nothing to read of.
     others: Files,
-    hand: &'h mut dyn FnMut(Listed),
+    /// What is not listed yet; their paths end with `/`.
+    folders: Vec<(String, ObjectId)>,
 }
 
-impl Walk<'_> {
-    fn folder(&mut self, id: &ObjectId, path: &str) -> Option<()> {
-        let tree = self.objects.read(id, ObjectKind::Tree)?.to_owned();
-        for entry in TreeRefIter::from_bytes(&tree, HashKind::Sha1) {
+/// Lists a folder and all below it, level by level.
+fn all_folders(objects: &(impl Fn() -> Objects + Sync), top: ObjectId) -> Option<Folders> {
+    let mut all = Folders { folders: vec![(String::new(), top)], ..Folders::default() };
+    while !all.folders.is_empty() {
+        let level = std::mem::take(&mut all.folders);
+        let hand_out = |hand: &mut dyn FnMut(_)| level.chunks(BATCH).for_each(hand);
+        let ((), found) = while_given(hand_out, objects, |objects, folders: &[_]| {
+            let mut found = Folders::default();
+            folders.iter().try_for_each(|(path, id)| found.list(objects, path, id))?;
+            Some(found)
+        });
+        for found in found {
+            let Folders { files, others, folders } = found?;
+            all.files.extend(files);
+            all.others.extend(others);
+            all.folders.extend(folders);
+        }
+    }
+    Some(all)
+}
+
+impl Folders {
+    fn list(&mut self, objects: &mut Objects, path: &str, id: &ObjectId) -> Option<()> {
+        for entry in TreeRefIter::from_bytes(objects.read(id, ObjectKind::Tree)?, HashKind::Sha1) {
             let entry = entry.ok()?;
             let inside = format!("{path}{}", std::str::from_utf8(entry.filename).ok()?);
             if entry.mode.is_tree() {
                 if interest::enters(&inside) {
-                    self.folder(&entry.oid.to_owned(), &format!("{inside}/"))?;
+                    self.folders.push((format!("{inside}/"), entry.oid.to_owned()));
                 }
                 continue;
             }
             let kind = Kind::of_mode(u32::from(entry.mode.value()))?;
             match interest::wanted(&inside, kind) {
-                Some(Wanted::Content) => self.listed.push((inside.into(), entry.oid.to_owned())),
+                Some(Wanted::Content) => self.files.push((inside.into(), entry.oid.to_owned())),
                 Some(Wanted::Entry(other)) => self.others.push((inside.into(), other)),
                 None => {}
-            }
-            if self.listed.len() == BATCH {
-                (self.hand)(std::mem::take(&mut self.listed));
             }
         }
         Some(())
@@ -195,8 +223,13 @@ mod tests {
         std::fs::write(info.join("alternates"), format!("{}\n", objects.display())).unwrap();
         let head = lender.git().head().unwrap().target().unwrap();
         borrower.git().reference("refs/heads/main", head, true, "").unwrap();
-        let (bulk, exact, _) = both_ways(&borrower);
-        assert_eq!(bulk, Some(exact));
+        for packed in [false, true] {
+            if packed {
+                git(&lender, &["gc", "--quiet"]);
+            }
+            let (bulk, exact, _) = both_ways(&borrower);
+            assert_eq!(bulk, Some(exact), "packed: {packed}");
+        }
     }
 
     #[test]
@@ -213,6 +246,27 @@ mod tests {
             assert_eq!(bulk, None, "packed: {packed}");
             assert_eq!(exact.0["devices/large.toml"], TreeEntry::TooLarge(size));
         }
+    }
+
+    #[test]
+    fn a_damaged_pack_is_left_to_the_reader_that_says_so() {
+        let sandbox = of_all_kinds();
+        git(&sandbox, &["gc", "--quiet"]);
+        let repository = Repository::open(sandbox.path()).unwrap();
+        let head = repository.resolve("HEAD").unwrap();
+        let top = repository.commit(&head).unwrap().tree().unwrap().id();
+        assert!(files(repository.git(), top, &|_| {}).is_some());
+        let packs = std::fs::read_dir(sandbox.path().join(".git/objects/pack")).unwrap();
+        let packs = packs.map(|entry| entry.unwrap().path());
+        let pack = packs.into_iter().find(|path| path.extension().is_some_and(|e| e == "pack"));
+        let pack = pack.unwrap();
+        let mut bytes = std::fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 64].fill(0);
+        std::fs::remove_file(&pack).unwrap();
+        std::fs::write(&pack, bytes).unwrap();
+        let repository = Repository::open(sandbox.path()).unwrap();
+        assert_eq!(files(repository.git(), top, &|_| {}), None);
     }
 
     #[test]

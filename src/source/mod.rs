@@ -13,6 +13,7 @@ mod error;
 mod folder;
 mod interest;
 mod mirror;
+mod packed;
 mod read;
 mod refs;
 mod refusal;
