@@ -5,10 +5,11 @@ use super::image_check::{ImageChecks, image_checks};
 use super::joint::without_port;
 use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
+use super::room::Going;
 use super::works::Works;
 use super::{
-    Block, ControlMemory, DeviceMemory, DevicePlan, DeviceState, KnownEngine, ModuleMemory,
-    PlanAction, PlanReason, Purpose, RememberedContainer, Step,
+    Block, ControlMemory, DeviceMemory, DevicePlan, DeviceState, HalfDone, KnownEngine,
+    ModuleMemory, PlanAction, PlanReason, Purpose, RememberedContainer, Step,
 };
 use crate::model::{
     ContainerState, DeviceId, FleetName, Hash, HashedManifest, ImageReference, Manifest, Module,
@@ -144,23 +145,35 @@ impl<'a> Begun<'a> {
     fn plan(self) -> DevicePlan {
         let Self { input, manifest, mut plan, control, sorted, decided } = self;
         let mut works = Works::default();
-        let drafts = with_images(input, decided.drafts, &mut works);
+        let drafts = without_what_is_taken_back(decided.drafts, &sorted, &mut works);
+        let drafts = with_images(input, drafts, &mut works);
         plan.blocked = decided.blocked;
         plan.specs = decided.specs;
         let names = manifest.modules.keys().cloned().collect();
         let drafts = without_port(drafts, &names, &sorted, &mut plan.blocked);
         plan.adopts = sorted.adopted(&drafts);
         let networks = works.networks(input, &drafts);
-        let early = works.early_stops(&drafts, manifest, &sorted);
+        let going = Going {
+            sorted: &sorted,
+            half_done: &input.memory.half_done,
+            blocked: &plan.blocked,
+            specs: &plan.specs,
+        };
+        for (container, name) in going.taken_back(manifest) {
+            works.take_back(container, &name);
+        }
+        let early = works.early_stops(&drafts, manifest, &going);
         works.stages(&drafts, &networks, &sorted);
-        works.restarts(&early, &plan.specs);
+        works.restarts(&early, &plan.specs, !plan.blocked.is_empty());
         works.instead();
         if plan.blocked.is_empty() {
-            works.removals(manifest, &sorted);
+            works.removals(manifest, &going);
             works.unused_networks(input, manifest);
         } else {
-            plan.held_back = sorted.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
+            plan.held_back = going.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
         }
+        let others_go = !sorted.unwanted(manifest).is_empty();
+        let half_done = HalfDone::go_on(input.memory, &drafts, &sorted, &early, others_go);
         let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
         plan.works = works.list;
         plan.kept_memory = DeviceMemory {
@@ -170,10 +183,28 @@ impl<'a> Begun<'a> {
             adopting: adoption::remembered(input, &plan),
             control,
             checked,
+            half_done,
         };
         plan.due = decided.due.into_iter().chain(due).min();
         plan
     }
+}
+
+/// Adds what takes back what a run that was cut off made: its name and its room are needed.
+fn without_what_is_taken_back<'a>(
+    mut drafts: Vec<Draft<'a>>,
+    sorted: &Sorted<'_>,
+    works: &mut Works,
+) -> Vec<Draft<'a>> {
+    for draft in &mut drafts {
+        let taken_back = draft.decision.takes_back.take();
+        let mut all = sorted.all(&draft.name);
+        if let Some(container) = all.find(|c| taken_back.as_ref() == Some(&c.id)) {
+            works.take_back(container, &draft.name);
+        }
+    }
+    drafts.retain(|draft| !draft.decision.steps.is_empty());
+    drafts
 }
 
 fn may_need_another(input: &PlanInput<'_>, draft: &Draft<'_>) -> bool {
@@ -254,6 +285,11 @@ impl<'a> Sorted<'a> {
     /// The container in place of a module.
     pub(super) fn current(&self, module: &ModuleName) -> Option<&'a ObservedContainer> {
         self.ours.get(module.as_str())?.current
+    }
+
+    /// All containers of a module.
+    pub(super) fn all(&self, module: &ModuleName) -> impl Iterator<Item = &'a ObservedContainer> {
+        self.ours.get(module.as_str()).into_iter().flat_map(Owned::all)
     }
 
     /// Containers of modules that the manifest does not have.

@@ -9,6 +9,7 @@ mod adoption;
 mod body;
 mod control;
 mod device;
+mod differs;
 mod going_back;
 mod image_check;
 mod joint;
@@ -22,6 +23,7 @@ mod place;
 mod ports;
 mod reason;
 mod repair;
+mod room;
 mod standing;
 mod step;
 mod successors;
@@ -45,6 +47,7 @@ pub use ownership::{
 pub use ports::port_conflict;
 pub use reason::PlanReason;
 pub use repair::restart_steps;
+pub use room::{HalfDone, MadeRoom};
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};
@@ -288,6 +291,13 @@ pub enum Block {
     NoImage(String),
     /// It failed before, and its pause is not over.
     FailedBefore(FailedChange),
+    /// It is down beside others that go, and not started again before its pause is over.
+    InPause {
+        /// Its status code.
+        code: u16,
+        /// Why it is down, and until when.
+        words: String,
+    },
 }
 
 impl Block {
@@ -300,6 +310,7 @@ impl Block {
             Self::NoSecret(_) => 422,
             Self::NoImage(_) => 424,
             Self::FailedBefore(failed) => failed.code,
+            Self::InPause { code, .. } => *code,
         }
     }
 }
@@ -344,7 +355,7 @@ impl fmt::Display for Block {
             Self::PortOfModule { port, holder } => {
                 write!(f, "module {holder} publishes port {port}, and keeps it for now")
             }
-            Self::NoSecret(words) => f.write_str(words),
+            Self::NoSecret(words) | Self::InPause { words, .. } => f.write_str(words),
             Self::NoImage(image) => {
                 write!(f, "the engine lacks image {image}, and image-pull-policy is never")
             }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     ContainerState, EnvValue, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer,
-    PullPolicy, Route, RouteName, SecretName, Status, label,
+    Route, RouteName, SecretName, Status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,6 +79,10 @@ pub(super) struct Decision {
     pub(super) is_revival: bool,
     /// Whether it only keeps up the container that is there, whose ports are not those of its manifest.
     pub(super) keeps_up: bool,
+    /// Whether the probation is made up for that a run which was cut off did not see the end of.
+    pub(super) is_late: bool,
+    /// What a run that was cut off made, and is taken back before anything else is done.
+    pub(super) takes_back: Option<String>,
     /// What is done instead of a replacement that can't begin, if what is there needs something.
     pub(super) instead: Option<Box<Self>>,
     /// Where its steps begin that take down what is there, bring up what comes, and settle names.
@@ -133,7 +137,8 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         (None, None) => draft.settle_on_none()?,
         (Some(current), None) => draft.settle_on(current)?,
     }
-    Ok(draft.decided(current, spec))
+    let stays = current.filter(|_| draft.out.takes_back.is_none());
+    Ok(draft.decided(stays, spec))
 }
 
 /// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
@@ -172,6 +177,8 @@ impl Decision {
             tries: None,
             is_revival: false,
             keeps_up: false,
+            is_late: false,
+            takes_back: None,
             instead: None,
             phases: [0; 3],
         }
@@ -196,13 +203,20 @@ impl<'a> Draft<'a> {
     ) -> Decided {
         let kept = self.kept(current);
         let Self { out, memory, block, due, .. } = self;
-        let decision = (!out.steps.is_empty()).then_some(out);
+        let is_something = !out.steps.is_empty() || out.takes_back.is_some();
+        let decision = is_something.then_some(out);
         Decided { decision, spec, kept, memory, block, due }
     }
 
     /// What is done about the container that is in place.
     fn settle_on(&mut self, current: &ObservedContainer) -> Result<(), Block> {
         self.memory.notice(current, self.input.now);
+        if self.is_left_coming(current)
+            && (self.why_replace(current).is_some() || self.failed_before().is_some())
+        {
+            self.out.takes_back = Some(current.id.clone());
+            return self.settle_on_none();
+        }
         if self.input.module.status == Status::Stopped {
             self.memory.starts = Starts::default();
         }
@@ -360,54 +374,6 @@ impl<'a> Draft<'a> {
         self.out.steps.push(Step::Rename { container: id(container), name });
         self.out.reasons.push(reason);
         self.out.action = PlanAction::Update;
-    }
-
-    fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
-        if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
-            return Some(PlanReason::SpecDiffers);
-        }
-        // Who it is stands in its environment. What is only kept as it is keeps that too.
-        let named = current.labels.get(label::DEVICE).map_or("", String::as_str);
-        if named != self.input.device && !self.input.is_kept {
-            return Some(PlanReason::DeviceRenamed(named.to_owned()));
-        }
-        if let Some(network) = self.remade_network(current) {
-            return Some(PlanReason::NetworkRemade(network));
-        }
-        let module = self.input.module;
-        // A list names an image by its id once its tag is another one's.
-        let is_bare = current.image == current.image_id || current.image.starts_with("sha256:");
-        if is_bare
-            && module.image != current.image
-            && module.image_pull_policy == PullPolicy::Always
-        {
-            return Some(PlanReason::TagMoved);
-        }
-        let detail = current.detail.as_ref()?;
-        if detail.image != module.image {
-            return Some(PlanReason::OtherImage { seen: detail.image.clone() });
-        }
-        let options_limit = |key: &str| {
-            crate::model::Value::lookup_option(&module.create_options, &["HostConfig", key])
-                .is_some()
-        };
-        let lifted = (detail.memory > 0 && module.memory.is_none() && !options_limit("Memory"))
-            || (detail.nano_cpus > 0 && module.cpus.is_none() && !options_limit("NanoCpus"));
-        lifted.then_some(PlanReason::LimitLifted)
-    }
-
-    /// A network of a container that is down and should be started, which is not there any more: one made
-    /// again has only its name, and the engine would not start the container.
-    fn remade_network(&self, current: &ObservedContainer) -> Option<String> {
-        let there = self.input.network_ids?;
-        let down = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
-        if !down || self.input.module.status != Status::Running {
-            return None;
-        }
-        // The engine's own networks are new with every start of the engine.
-        let own = |name: &str| matches!(name, "bridge" | "host" | "none");
-        let mut ids = current.network_ids.iter().filter(|(name, _)| !own(name));
-        ids.find(|(name, id)| there.get(*name) != Some(*id)).map(|(name, _)| name.clone())
     }
 
     pub(super) fn remember(&mut self, container: ContainerRef, twin_version: u64) {

@@ -24,8 +24,12 @@ impl Published {
 
     /// Whether a container publishes it now.
     pub(super) fn is_taken_by(&self, container: &ObservedContainer) -> bool {
+        self.is_one_of(&container.ports)
+    }
+
+    pub(super) fn is_one_of(&self, ports: &[ObservedPort]) -> bool {
         let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
-        container.ports.iter().any(|ObservedPort { ip, host, protocol }| {
+        ports.iter().any(|ObservedPort { ip, host, protocol }| {
             host.to_string() == self.host
                 && *protocol == self.protocol
                 && (*ip == self.ip || any(ip) || any(&self.ip))

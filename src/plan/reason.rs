@@ -46,6 +46,8 @@ pub enum PlanReason {
     MakesRoom(String),
     /// What it made room for failed.
     RoomNotUsed,
+    /// A run that was cut off stopped it to make room.
+    LeftStopped,
     /// What should take its place can't be made.
     NextNotBegun,
     /// It has another name than it should have.
@@ -96,6 +98,7 @@ impl fmt::Display for PlanReason {
             Self::NotInManifest => f.write_str("not in the manifest any more"),
             Self::MakesRoom(name) => write!(f, "makes room for {name}"),
             Self::RoomNotUsed => f.write_str("what it made room for failed"),
+            Self::LeftStopped => f.write_str("a run that was cut off stopped it to make room"),
             Self::NextNotBegun => f.write_str("its successor can't be made"),
             Self::Renamed(name) => write!(f, "is named {name}"),
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),

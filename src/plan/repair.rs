@@ -48,6 +48,7 @@ impl Draft<'_> {
         }
         match verdict.repair {
             Repair::None | Repair::Create | Repair::Unpause => {
+                self.hold_back_in_pause(current, &verdict);
                 self.finish_probation(current, &verdict.repair);
             }
             Repair::Start => {
@@ -58,6 +59,9 @@ impl Draft<'_> {
                 self.out.steps.push(self.wait(&container, self.look_after_start()));
                 // One that was stopped by the manifest did not end by itself.
                 self.out.is_revival = current.state != ContainerState::Created && !settings_differ;
+                if self.is_left_coming(current) {
+                    self.takes_back_what_fails(current);
+                }
             }
             Repair::Restart => {
                 let timeout = self.input.module.effective_stop_timeout();

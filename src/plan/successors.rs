@@ -2,10 +2,10 @@
 //! not come up is taken back.
 
 use super::memory::FailedChange;
-use super::module::{Draft, id};
+use super::module::{Draft, id, is_up};
 use super::place::FIRST_LOOK;
-use super::standing::Repair;
-use super::{Block, ModuleMemory, PlanAction, PlanReason};
+use super::standing::{Repair, Verdict};
+use super::{Block, ModuleMemory, PlanAction, PlanReason, Step};
 use crate::model::{ContainerState, Duration, ObservedContainer, Status};
 
 impl Draft<'_> {
@@ -31,16 +31,46 @@ impl Draft<'_> {
     /// What goes waits for what may be its successor to come up: also for one of which no run has seen that, as the run
     /// that made it was cut off.
     pub(super) fn finish_probation(&mut self, current: &ObservedContainer, repair: &Repair) {
-        let is_known = self.input.memory.containers.contains_key(&current.id);
+        let is_left = self.is_left_coming(current);
+        let is_known = self.input.memory.containers.contains_key(&current.id) && !is_left;
         if is_known || !self.input.others_go || self.input.module.status != Status::Running {
             return;
         }
         let comes_up =
             matches!(current.state, ContainerState::Running | ContainerState::Restarting)
                 || matches!(repair, Repair::Unpause | Repair::Restart);
-        if comes_up {
+        // Of one that is down the wait says at once how it ended.
+        if comes_up || is_left {
             let wait = self.wait(&id(current), self.input.module.probation);
             self.push(PlanAction::Update, PlanReason::NotSeenUp, wait);
+            self.out.is_late = true;
+        }
+        if is_left {
+            self.takes_back_what_fails(current);
+        }
+    }
+
+    /// Whether it was made by a run that was cut off, beside others that still go.
+    pub(super) fn is_left_coming(&self, current: &ObservedContainer) -> bool {
+        self.input.others_go
+            && self.input.module.status == Status::Running
+            && self.input.memory.half_done.is_coming(current)
+    }
+
+    /// As where its create fails, nothing is left of it.
+    pub(super) fn takes_back_what_fails(&mut self, current: &ObservedContainer) {
+        let end = self.out.steps.len();
+        self.undo(0, end, Step::Remove { container: id(current) });
+        self.out.tries = Some(self.spec.clone());
+    }
+
+    /// What goes waits for one that is down and will be started, as it waits for one that is being started. One that ended
+    /// and is not started any more, by its policy, holds nothing up.
+    pub(super) fn hold_back_in_pause(&mut self, current: &ObservedContainer, verdict: &Verdict) {
+        let is_paced = verdict.due.is_some() && !is_up(current);
+        if self.input.others_go && is_paced && !self.is_left_coming(current) {
+            let Verdict { code, words, .. } = verdict.clone();
+            self.block = Some(Block::InPause { code, words });
         }
     }
 

@@ -7,9 +7,9 @@ use super::device::{Draft, PlanInput, Sorted, fleet_names, known_networks};
 use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
-use super::ports::published;
-use super::{PlanAction, PlanReason, Purpose, Step, Undo, When, Work};
-use crate::model::{ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, label};
+use super::room::Going;
+use super::{PlanAction, PlanReason, Purpose, Step, When, Work};
+use crate::model::{ContainerState, Manifest, ModuleName, label};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The works of a device in the making.
@@ -20,14 +20,6 @@ pub(super) struct Works {
     pub(super) modules: Vec<usize>,
     /// What is done where one of these works fails: a replacement then does not begin.
     instead: Vec<(Vec<usize>, ModuleName, Decision)>,
-}
-
-/// A module that is stopped early to make room, and the modules it makes room for.
-pub(super) struct EarlyStop {
-    container: super::ContainerRef,
-    module: ModuleName,
-    policy: Option<String>,
-    makes_room_for: Vec<ModuleName>,
 }
 
 impl Works {
@@ -89,49 +81,6 @@ impl Works {
             }
         }
         made
-    }
-
-    /// Modules that go and share a port or a volume with one that comes are stopped before.
-    pub(super) fn early_stops(
-        &mut self,
-        drafts: &[Draft<'_>],
-        manifest: &Manifest,
-        sorted: &Sorted<'_>,
-    ) -> Vec<EarlyStop> {
-        let before: Vec<usize> = (0..self.list.len()).collect();
-        let mut early = Vec::new();
-        for (container, name) in sorted.unwanted(manifest) {
-            let makes_room_for: Vec<ModuleName> = drafts
-                .iter()
-                .filter(|draft| {
-                    let Decision { needs_image, action, keeps_up, .. } = &draft.decision;
-                    *needs_image || *action == PlanAction::Start && !keeps_up
-                })
-                .filter(|draft| shares_with(draft.module, container))
-                .map(|draft| draft.name.clone())
-                .collect();
-            if makes_room_for.is_empty() || !is_up(container) {
-                continue;
-            }
-            let reasons =
-                makes_room_for.iter().map(|name| PlanReason::MakesRoom(name.to_string())).collect();
-            let stop = Step::Stop { container: id(container), timeout: None };
-            let policy = container.detail.as_ref().map(|detail| detail.restart_policy.clone());
-            let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
-            let number = self.add(purpose, reasons, vec![stop_policy(container), stop]);
-            self.list[number].after.clone_from(&before);
-            // Where an image can't be had, what it would replace goes on undisturbed.
-            let comes = drafts.iter().filter(|draft| makes_room_for.contains(&draft.name));
-            self.list[number].when =
-                When::AllPassed(comes.filter_map(|draft| draft.pull).collect());
-            early.push(EarlyStop {
-                container: id(container),
-                module: name,
-                policy,
-                makes_room_for,
-            });
-        }
-        early
     }
 
     /// By startup order; modules of one order side by side, the next begins when the former has ended. Those
@@ -199,61 +148,6 @@ impl Works {
         }
     }
 
-    /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
-    pub(super) fn restarts(&mut self, early: &[EarlyStop], specs: &BTreeMap<ModuleName, Hash>) {
-        for stop in early {
-            let waits_for: Vec<usize> = self
-                .list
-                .iter()
-                .filter(|work| match &work.purpose {
-                    Purpose::Module { name, .. } => stop.makes_room_for.contains(name),
-                    Purpose::Image(_) | Purpose::Network(_) => false,
-                })
-                .map(|work| work.id)
-                .collect();
-            for number in &waits_for {
-                self.makes_way_again(*number, specs);
-            }
-            let policy = Step::Update {
-                container: stop.container.clone(),
-                restart_policy: Some(stop.policy.clone().unwrap_or_else(|| "always".to_owned())),
-                memory: None,
-                nano_cpus: None,
-            };
-            let start = Step::Start { container: stop.container.clone() };
-            let purpose =
-                Purpose::Module { name: stop.module.clone(), action: PlanAction::StartAgain };
-            let number = self.add(purpose, vec![PlanReason::RoomNotUsed], vec![policy, start]);
-            self.list[number].when = When::NonePassed(waits_for.clone());
-            self.list[number].after = waits_for;
-        }
-    }
-
-    /// What was there and is started where others make room for it goes down again if it does not come up: it would stand
-    /// beside them. That it was tried is remembered, so that they are not stopped for it over and over.
-    fn makes_way_again(&mut self, number: usize, specs: &BTreeMap<ModuleName, Hash>) {
-        let work = &mut self.list[number];
-        let Purpose::Module { name, action: PlanAction::Start } = &work.purpose else { return };
-        let start = work.steps.iter().enumerate().find_map(|(at, step)| match step {
-            Step::Start { container } => Some((at, container.clone())),
-            _ => None,
-        });
-        let Some((since, container)) = start.filter(|_| work.undo.is_empty()) else { return };
-        work.tries = specs.get(name).map(|spec| (name.clone(), spec.clone())).into_iter().collect();
-        let policy = Step::Update {
-            container: container.clone(),
-            restart_policy: Some("no".to_owned()),
-            memory: None,
-            nano_cpus: None,
-        };
-        let until = work.steps.len();
-        let stop = Step::Stop { container, timeout: None };
-        work.undo = vec![
-            Undo { since, until, needs: Vec::new(), step: policy },
-            Undo { since, until, needs: vec![0], step: stop },
-        ];
-    }
-
     /// Notes what is done where a replacement does not begin, as one of these works has failed.
     pub(super) fn instead_of(&mut self, draft: &Draft<'_>, requires: &[usize]) {
         if let Some(instead) = &draft.decision.instead
@@ -281,9 +175,9 @@ impl Works {
     }
 
     /// Stopped in reverse order first, deleted only when all else passed.
-    pub(super) fn removals(&mut self, manifest: &Manifest, sorted: &Sorted<'_>) {
+    pub(super) fn removals(&mut self, manifest: &Manifest, going: &Going<'_>) {
         let required = self.modules.clone();
-        let unwanted = sorted.unwanted(manifest);
+        let unwanted = going.unwanted(manifest);
         for (container, name) in unwanted.iter().rev() {
             let mut steps = Vec::new();
             if is_up(container) {
@@ -361,19 +255,4 @@ fn network_labels(input: &PlanInput<'_>, network: &str) -> BTreeMap<String, Stri
         (label::DEVICE.to_owned(), input.device.to_string()),
         (label::NETWORK.to_owned(), network.to_owned()),
     ])
-}
-
-/// Whether a module needs a port or a named volume that a container has. Between two restarts a container
-/// publishes nothing, and takes its ports again at any moment.
-fn shares_with(module: &Module, container: &ObservedContainer) -> bool {
-    let ports = published(module);
-    if container.state == ContainerState::Restarting && !ports.is_empty() {
-        return true;
-    }
-    let port = ports.iter().any(|port| port.is_taken_by(container));
-    let volume = module
-        .volumes
-        .iter()
-        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
-    port || volume
 }

@@ -92,7 +92,7 @@ pub(super) fn news_of_trouble(
     let held = plan.held.as_deref().filter(is_news);
     let blocked = plan.blocked.iter().filter_map(|(name, block)| {
         // That stands there since it failed, and says another time at each try.
-        if matches!(block, Block::FailedBefore(_)) {
+        if matches!(block, Block::FailedBefore(_) | Block::InPause { .. }) {
             return None;
         }
         let words = block.to_string();

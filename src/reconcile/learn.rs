@@ -4,12 +4,15 @@
 
 use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome};
-use crate::model::{ModuleName, Observation, ObservedContainer, Timestamp, label};
-use crate::plan::{DeviceMemory, DevicePlan, MadeLast, PlanAction, Purpose, Step, checked_at};
+use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
+use crate::plan::{
+    DeviceMemory, DevicePlan, MadeLast, PlanAction, Purpose, Step, Work, checked_at,
+};
+use std::collections::BTreeSet;
 
 /// What the store remembers while works run: of containers that they touch not how they are, and of networks
 /// that they are not known. A run that is cut off then costs an inspect and loses nothing.
-pub(super) fn intent(plan: &DevicePlan) -> DeviceMemory {
+pub fn intent(plan: &DevicePlan) -> DeviceMemory {
     let mut memory = plan.kept_memory.clone();
     memory.doubt(&plan.works);
     if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
@@ -50,6 +53,50 @@ pub(super) fn is_half_taken_over(plan: &DevicePlan, run: &DeviceRun, module: &Mo
                 None => true,
             }
     })
+}
+
+/// What of what was begun beside modules that go is still half done. `seen`: what the engine ran after it, if it told.
+pub fn learn_half_done(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    seen: Option<&Observation>,
+    memory: &mut DeviceMemory,
+) {
+    let has_passed = |id: usize| run.outcomes.get(&id).is_some_and(Outcome::is_passed);
+    let mut half_done = std::mem::take(&mut memory.half_done);
+    let is_there = |name: &ModuleName, spec: &Hash| {
+        let has = |c: &ObservedContainer, key, value| c.labels.get(key).is_some_and(|v| v == value);
+        seen.is_none_or(|seen| {
+            let mut all = seen.containers.iter();
+            all.any(|c| has(c, label::MODULE, name.as_str()) && has(c, label::SPEC, spec.as_str()))
+        })
+    };
+    half_done.coming.retain(|name, spec| {
+        let has_come_up = plan.works.iter().any(|work| {
+            has_passed(work.id) && work.tries.iter().any(|(of, tried)| of == name && tried == spec)
+        });
+        !has_come_up && is_there(name, spec)
+    });
+    let is_as_left = |id: &str| {
+        let mut all = seen.into_iter().flat_map(|seen| &seen.containers);
+        seen.is_none() || all.any(|c| c.id == id && half_done.is_owed(c))
+    };
+    let still: BTreeSet<String> =
+        half_done.made_room.keys().filter(|id| is_as_left(id)).cloned().collect();
+    half_done.made_room.retain(|id, _| {
+        let way_back = plan.works.iter().find(|work| starts_again(work, id));
+        let way_back = way_back.and_then(|work| run.outcomes.get(&work.id));
+        // Not needed: what came has come up in its room.
+        let is_over = matches!(way_back, Some(Outcome::Passed { .. } | Outcome::NotNeeded));
+        !is_over && still.contains(id)
+    });
+    memory.half_done = half_done;
+}
+
+fn starts_again(work: &Work, id: &str) -> bool {
+    let is_again = matches!(work.purpose, Purpose::Module { action: PlanAction::StartAgain, .. });
+    let of = |step: &Step| matches!(step, Step::Start { container } if container.as_str() == id);
+    is_again && work.steps.iter().any(of)
 }
 
 /// What this control host did last with each module.

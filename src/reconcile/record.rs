@@ -4,7 +4,8 @@ use super::entries::{entries_of_works, left_alone_before, news_of_trouble};
 use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
-    explain_leaked_ports, intent, is_half_taken_over, learn, learn_made, learn_networks,
+    explain_leaked_ports, intent, is_half_taken_over, learn, learn_half_done, learn_made,
+    learn_networks,
 };
 use super::pace::Paces;
 use super::report::{known_reports, read_reports};
@@ -214,11 +215,13 @@ impl RunInput<'_> {
         if run.has_failures() || run.was_called_off() {
             memory.networks = None;
         }
-        let observation = match run.was_cut_off() && engine.answers().await.is_err() {
+        let seen_now = match run.was_cut_off() && engine.answers().await.is_err() {
             // A list would only wait for its limit.
-            true => seen.observation.clone(),
+            true => None,
             false => self.look_again(plan, seen, &memory).await,
         };
+        learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
+        let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));
         let there: BTreeSet<&str> =
@@ -263,16 +266,14 @@ impl RunInput<'_> {
         Timestamp { seconds: self.now.seconds.saturating_add_unsigned(seconds) }
     }
 
-    /// What the engine runs after the works; if it does not answer any more, what it ran before.
+    /// What the engine runs after the works, if it still answers.
     async fn look_again(
         &self,
         plan: &DevicePlan,
         seen: &Seen,
         memory: &DeviceMemory,
-    ) -> Observation {
-        let Some(device) = self.fleet.devices.get(&plan.device) else {
-            return seen.observation.clone();
-        };
+    ) -> Option<Observation> {
+        let device = self.fleet.devices.get(&plan.device)?;
         let unknown = details_wanted(self.fleet, device, plan.manifest.as_deref(), memory, None);
         let (fleets, devices) = names(self.fleet, device);
         let fresh = |container: &ObservedContainer| {
@@ -280,10 +281,7 @@ impl RunInput<'_> {
             unknown(container) || carries_our_labels(container, &fleets, &devices)
         };
         let wanted = Wanted { details: &fresh, ..Wanted::list_only() };
-        match seen.engine.observe(&wanted).await {
-            Ok(observation) => observation,
-            Err(_) => seen.observation.clone(),
-        }
+        seen.engine.observe(&wanted).await.ok()
     }
 
     /// The containers in place of the manifest's modules, also those made under former names, and those that wait for

@@ -1,6 +1,7 @@
 //! What was last written to the containers of each device, and what was tried with its modules.
 
 use super::error::StoreError;
+use super::half_done::half_done_text;
 use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
 use crate::plan::{
@@ -29,9 +30,10 @@ impl Store {
         let (known, rows, modules) = self.read(|c| {
             let known: Option<KnownRow> = c
                 .query_row(
-                    "SELECT networks, adopting, control, checked FROM memories WHERE device = ?1",
+                    "SELECT networks, adopting, control, checked, half_done FROM memories
+                     WHERE device = ?1",
                     [id],
-                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
+                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)),
                 )
                 .optional()?;
             Ok((
@@ -59,8 +61,12 @@ impl Store {
     pub fn memories(&self) -> Result<BTreeMap<DeviceId, DeviceMemory>, StoreError> {
         let (devices, rows, modules) = self.read(|c| {
             let devices = c
-                .prepare("SELECT device, networks, adopting, control, checked FROM memories")?
-                .query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))))?
+                .prepare(
+                    "SELECT device, networks, adopting, control, checked, half_done FROM memories",
+                )?
+                .query_map([], |r| {
+                    Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
+                })?
                 .collect::<rusqlite::Result<Vec<(String, KnownRow)>>>()?;
             Ok((devices, rows(c, "", [])?, module_rows(c, None)?))
         })?;
@@ -101,7 +107,7 @@ impl Store {
     /// What one row of `memories` holds.
     fn known(
         &self,
-        (networks, adopting, control, checked): KnownRow,
+        (networks, adopting, control, checked, half_done): KnownRow,
     ) -> Result<DeviceMemory, StoreError> {
         let json = |text: Option<String>| match text {
             None => Ok(Json::Null),
@@ -109,11 +115,15 @@ impl Store {
                 .map_err(|error| self.damaged(format!("a memory is no JSON: {error}"))),
         };
         let (adopting, control, checked) = (json(adopting)?, json(control)?, json(checked)?);
+        let half_done = self.half_done(&json(half_done)?)?;
         let module =
             |name: &str| ModuleName::parse(name).map_err(|error| self.damaged(error.to_string()));
         let text = |json: &Json| json.as_str().map(str::to_owned);
-        let mut memory =
-            DeviceMemory { networks: self.networks(networks)?, ..DeviceMemory::default() };
+        let mut memory = DeviceMemory {
+            networks: self.networks(networks)?,
+            half_done,
+            ..DeviceMemory::default()
+        };
         for (id, was) in adopting.as_object().into_iter().flatten() {
             let taken = TakenOver {
                 module: module(was["module"].as_str().unwrap_or_default())?,
@@ -178,19 +188,21 @@ pub(super) fn remember(
     device: &DeviceId,
     memory: &DeviceMemory,
 ) -> rusqlite::Result<()> {
-    let DeviceMemory { containers, networks, modules, adopting, control, checked } = memory;
+    let DeviceMemory { containers, networks, modules, adopting, control, checked, half_done } =
+        memory;
+    let half_done = half_done_text(half_done);
     let checked = (!checked.is_empty()).then(|| json!(checked).to_string());
     let (adopting, control) = (adopting_text(adopting), control_text(control));
     let networks = networks.as_ref().map(|names| json!(names).to_string());
     let id = device.as_str();
     t.prepare_cached(
-        "INSERT INTO memories (device, networks, adopting, control, checked)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO memories (device, networks, adopting, control, checked, half_done)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (device) DO UPDATE SET networks = excluded.networks,
              adopting = excluded.adopting, control = excluded.control,
-             checked = excluded.checked",
+             checked = excluded.checked, half_done = excluded.half_done",
     )?
-    .execute((id, networks, adopting, control, checked))?;
+    .execute((id, networks, adopting, control, checked, half_done))?;
     t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
     let mut insert =
         t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -210,9 +222,9 @@ pub(super) fn remember(
     modules.iter().try_for_each(|(module, tried)| remember_module(t, id, module, tried))
 }
 
-/// Networks, foreign containers that are being taken over, what this control host did last, and when images were
-/// checked: as texts.
-type KnownRow = (Option<String>, Option<String>, Option<String>, Option<String>);
+/// Networks, foreign containers that are being taken over, what this control host did last, when images were checked, and
+/// what is half done: as texts.
+type KnownRow = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
 fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
     let rows: serde_json::Map<String, Json> = adopting
@@ -345,6 +357,8 @@ fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ObservedPort;
+    use crate::plan::{HalfDone, MadeRoom};
 
     fn full_memory() -> ModuleMemory {
         ModuleMemory {
@@ -359,6 +373,20 @@ mod tests {
                 given_up: false,
             }),
             back_failed_at: Some(1_767_600_002),
+        }
+    }
+
+    fn full_half_done() -> HalfDone {
+        let next = ModuleName::parse("next").unwrap();
+        let port = ObservedPort { ip: "::".to_owned(), host: 8080, protocol: "udp".to_owned() };
+        let was = MadeRoom {
+            policy: "on-failure:5".to_owned(),
+            ports: vec![port],
+            modules: vec![next.clone()],
+        };
+        HalfDone {
+            coming: [(next, Hash::of_texts("s", []))].into(),
+            made_room: [("ddd".to_owned(), was)].into(),
         }
     }
 
@@ -403,6 +431,7 @@ mod tests {
                 by: Some("0011".to_owned()),
                 stopped: true,
             },
+            half_done: full_half_done(),
         };
         store.remember(&device("one"), &full).unwrap();
         store.remember(&device("operator'sDevice"), &DeviceMemory::default()).unwrap();

@@ -9,6 +9,7 @@ mod departed;
 mod device;
 mod ends;
 mod error;
+mod half_done;
 mod history;
 mod lock;
 mod memory;

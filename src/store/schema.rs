@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     super::wishes::ENGINE_WISHES,
     super::wishes::BRINGS,
     super::wishes::BRINGS_ARE_KEPT,
+    super::half_done::COLUMN,
 ];
 
 /// The newest version that this Hoist knows.

@@ -9,6 +9,7 @@ mod counts;
 mod kept_up;
 mod passes;
 mod seeds;
+mod stood;
 mod successors;
 mod told;
 mod two_hosts;

@@ -1,9 +1,11 @@
 //! Random fleets, random trouble, then calm: by seeds. `HOIST_SEED=17` runs one seed and tells what happens;
 //! `HOIST_SEEDS=10000` runs so many. In calm the manifest is reached; nothing foreign was touched; no module
 //! ever ran twice; nothing that is down was stopped, nothing that is there was pulled; and a pass on an engine
-//! that works never loses a module that worked, nor leaves what it made beside what that would follow, on one volume.
+//! that works never loses a module that worked, nor leaves what it made beside what that would follow, on one volume. What
+//! worked and was stopped for the sake of another by a run, whatever became of that run, runs again after it, or the other does.
 
 use crate::block_on;
+use crate::stood::Stood;
 use crate::world::{Cut, World, manifest};
 use hoist::engine::simulated::Behaviour;
 use hoist::model::{
@@ -148,6 +150,8 @@ struct Story {
     foreign: BTreeMap<String, String>,
     /// Images that do not work.
     bad: BTreeSet<String>,
+    /// What worked and should go.
+    stood: Stood,
 }
 
 impl Story {
@@ -161,7 +165,16 @@ impl Story {
             control.run_foreign(name, &serde_json::json!({"Image": "foreign:1"})).unwrap();
         }
         let foreign = foreign(&control.observed().unwrap());
-        Self { seed, tells, dice, world, wish, foreign, bad: BTreeSet::new() }
+        Self {
+            seed,
+            tells,
+            dice,
+            world,
+            wish,
+            foreign,
+            bad: BTreeSet::new(),
+            stood: Stood::default(),
+        }
     }
 
     fn tell(&self, words: impl FnOnce() -> String) {
@@ -178,18 +191,18 @@ impl Story {
                 self.wish = wish;
             }
             self.meddle();
-            if self.dice.one_in(2)
-                && let Some(image) = self.wish.rename(&mut self.dice)
-                && !self.dice.one_in(3)
-            {
+            let renamed = if self.dice.one_in(2) { self.wish.rename(&mut self.dice) } else { None };
+            if let Some(image) = renamed.as_ref().filter(|_| !self.dice.one_in(3)) {
                 let after = self.dice.roll(5_000);
-                self.spoil(&image, Behaviour::Ends { code: 3, after });
+                self.spoil(image, Behaviour::Ends { code: 3, after });
             }
             // Every third pass meets an engine that works: then what worked must not be lost.
             let rate = [0, 30, 150][usize::try_from(self.dice.roll(3)).unwrap()];
             let trouble = self.dice.roll(u64::MAX);
             self.world.control().trouble(trouble, rate);
-            let cut = (rate > 0 && self.dice.one_in(3)).then(|| Cut {
+            let is_cut =
+                rate > 0 && self.dice.one_in(3) || renamed.is_some() && self.dice.one_in(3);
+            let cut = is_cut.then(|| Cut {
                 gently: false,
                 call: usize::try_from(self.dice.roll(30)).unwrap(),
                 after: self.dice.one_in(2),
@@ -201,6 +214,8 @@ impl Story {
             if self.dice.one_in(8) {
                 self.tell(|| "the store is lost".to_owned());
                 self.world.memory = Default::default();
+                // Nobody knows any more who stopped what is down.
+                self.stood = Stood::default();
             }
             let pause = self.dice.roll(400);
             self.world.wait(pause);
@@ -255,6 +270,9 @@ impl Story {
         let before = self.world.control().observed().unwrap();
         let working = self.working(&before, &manifest);
         let revived = self.revived(&before, &manifest);
+        let control = self.world.control();
+        let policy_of = |id: &str| control.restart_policy(id).unwrap();
+        self.stood.note_what_stands(&before, &manifest, &self.bad, &policy_of);
         let pass = match self.world.try_pass(&manifest, cut).await {
             Ok(pass) => pass,
             Err(error) => return self.tell(|| format!("not reached: {error}")),
@@ -271,8 +289,11 @@ impl Story {
         let seed = self.seed;
         assert_eq!(foreign(&after), self.foreign, "seed {seed}: something foreign was touched");
         self.assert_stops(&before, &revived, &pass.plan);
+        self.stood.note_what_made_way(&pass, &after);
         if engine_works && !pass.was_cut {
             self.assert_alone(&before, &after, &manifest);
+            let left_down = self.stood.left_down(&after, &manifest, &self.bad);
+            assert_eq!(left_down, None, "seed {seed}: is left down: {:?}", lines(&after));
             for module in working {
                 let is_up = after.containers.iter().any(|c| {
                     c.name == module

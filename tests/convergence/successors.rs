@@ -20,6 +20,12 @@ fn only(module: &str, more: &[&str]) -> Arc<HashedManifest> {
     manifest(&format!("target = \"*\"\n[modules.{module}]\nimage = \"{module}:1\"\n{more}\n"))
 }
 
+fn policy_of(world: &World, name: &str) -> String {
+    let seen = world.control().observed().unwrap();
+    let id = &seen.containers.iter().find(|c| c.name == name).unwrap().id;
+    world.control().restart_policy(id).unwrap()
+}
+
 /// What fails goes, what was there runs on alone, and stays however often it is tried.
 #[test]
 fn a_new_module_that_fails_leaves_what_it_would_follow() {
@@ -74,9 +80,7 @@ fn a_module_that_does_not_start_is_stopped_before_what_made_room_starts_again() 
         let next = both("", "");
         assert!(world.pass(&next, None).await.failed());
         assert_eq!(world.containers().await, ["former running former:1", "next exited next:1"]);
-        let seen = world.control().observed().unwrap();
-        let id = &seen.containers.iter().find(|c| c.name == "next").unwrap().id;
-        assert_eq!(world.control().restart_policy(id).unwrap(), "no");
+        assert_eq!(policy_of(&world, "next"), "no");
         // The former is not stopped for it over and over.
         let plan = world.plan(&next).await;
         let stops = plan.works.iter().flat_map(|work| &work.steps);
@@ -109,9 +113,11 @@ fn what_no_run_has_seen_come_up_takes_nobodys_place() {
             world.wait(20);
             for _ in 0..3 {
                 assert!(world.pass(&next, None).await.failed());
-                let there = world.containers().await;
-                assert!(there.iter().any(|line| line.starts_with("former")), "{there:?}");
-                world.wait(700);
+                assert_eq!(world.containers().await, ["former running former:1"]);
+                assert_eq!(policy_of(&world, "former"), "always");
+                let plan = world.plan(&next).await;
+                assert!(plan.works.is_empty(), "{:?}", lines(&plan));
+                world.wait(3700);
             }
             world.control().behave("next:1", Behaviour::Runs).unwrap();
             world.wait(700);
@@ -121,6 +127,172 @@ fn what_no_run_has_seen_come_up_takes_nobodys_place() {
             }
             assert_eq!(world.containers().await, ["next running next:1"]);
         }
+    });
+}
+
+/// A run that is killed at any call leaves what made room to the next one, which starts it again where what came fails; so
+/// does one whose engine was not reached any more.
+#[test]
+fn what_a_run_that_was_cut_stopped_runs_again_where_what_came_fails() {
+    block_on(async {
+        for more in
+            [&[SHARED][..], &[PORT], &[PORT, "restart-policy = \"never\""], &[PORT, CHECKED]]
+        {
+            for behaviour in [ENDS, Behaviour::BadCommand, Behaviour::Unhealthy] {
+                for second in [false, true] {
+                    cut_everywhere(more, &behaviour, second).await;
+                }
+            }
+        }
+    });
+}
+
+async fn cut_everywhere(more: &[&str], behaviour: &Behaviour, second: bool) {
+    let (former, next) = (only("former", &more[..1]), only("next", more));
+    for call in 0.. {
+        let mut was_cut = false;
+        for after in [false, true] {
+            let mut world = World::new();
+            world.pass(&former, None).await;
+            world.control().behave("next:1", behaviour.clone()).unwrap();
+            let cut = |call| Some(Cut { call, after, gently: false });
+            was_cut |= world.pass(&next, cut(call)).await.was_cut;
+            if second {
+                world.wait(5);
+                world.pass(&next, cut(call % 3)).await;
+            }
+            let about =
+                format!("{more:?} {behaviour:?}, cut at {call}, after it: {after}, {second}");
+            world.wait(20);
+            let pass = world.pass(&next, None).await;
+            let done = || format!("{:?}\n{:#?}", lines(&pass.plan), pass.outcomes);
+            let there = world.containers().await;
+            let fails = !matches!(behaviour, Behaviour::Unhealthy) || more.contains(&CHECKED);
+            if fails {
+                assert_eq!(there, ["former running former:1"], "{about}: {}", done());
+                assert_eq!(policy_of(&world, "former"), "always", "{about}");
+            }
+            world.control().behave("next:1", Behaviour::Runs).unwrap();
+            world.wait(3700);
+            assert!(!world.pass(&next, None).await.failed(), "{about}");
+            assert_eq!(world.containers().await, ["next running next:1"], "{about}");
+            assert!(world.plan(&next).await.works.is_empty(), "{about}");
+            assert!(world.memory.half_done == Default::default(), "{about}");
+        }
+        if !was_cut {
+            assert!(call > 5, "only {call} calls");
+            return;
+        }
+    }
+}
+
+/// What stood stopped, or was stopped by somebody, is nothing that a run has to start.
+#[test]
+fn nobody_elses_stop_is_taken_back() {
+    let former = |more: &[&str]| only("former", &[&[SHARED], more].concat());
+    let next = only("next", &[SHARED]);
+    block_on(async {
+        // It was down before.
+        let mut world = World::new();
+        world.pass(&former(&["status = \"stopped\""]), None).await;
+        world.control().behave("next:1", ENDS).unwrap();
+        assert!(world.pass(&next, Some(Cut { call: 4, after: true, gently: false })).await.was_cut);
+        world.wait(20);
+        for _ in 0..3 {
+            world.pass(&next, None).await;
+            assert_eq!(world.containers().await, ["former created former:1"]);
+            world.wait(700);
+        }
+        // It was started again, and then somebody stopped it.
+        let mut world = World::new();
+        world.pass(&former(&[]), None).await;
+        world.control().behave("next:1", ENDS).unwrap();
+        let cut = Some(Cut { call: 5, after: true, gently: false });
+        assert!(world.pass(&next, cut).await.was_cut);
+        world.wait(20);
+        assert!(world.pass(&next, None).await.failed());
+        assert_eq!(world.containers().await, ["former running former:1"]);
+        world.stop("former").await;
+        for _ in 0..3 {
+            world.wait(700);
+            world.pass(&next, None).await;
+            assert_eq!(world.containers().await, ["former exited former:1"]);
+        }
+    });
+}
+
+/// Where the manifest says another thing by the next run, what a run that was cut off made is taken back at once, and what
+/// worked before it runs.
+#[test]
+fn what_no_run_has_seen_come_up_goes_where_it_is_not_wanted_any_more() {
+    let former = only("former", &[PORT]);
+    let next = only("next", &[PORT]);
+    let another_image =
+        manifest(&format!("target = \"*\"\n[modules.next]\nimage = \"next:2\"\n{PORT}\n"));
+    block_on(async {
+        for then in [&only("later", &[PORT]), &another_image, &only("apart", &[])] {
+            for missing in [false, true] {
+                let mut world = World::new();
+                world.pass(&former, None).await;
+                for image in ["next:1", "next:2", "later:1", "apart:1"] {
+                    world.control().behave(image, ENDS).unwrap();
+                    world.control().set_missing(image, missing && image != "next:1").unwrap();
+                }
+                world.control().behave("next:1", Behaviour::Runs).unwrap();
+                assert!(
+                    world
+                        .pass(&next, Some(Cut { call: 5, after: true, gently: false }))
+                        .await
+                        .was_cut
+                );
+                world.wait(20);
+                let pass = world.pass(then, None).await;
+                assert!(pass.failed());
+                assert_eq!(
+                    world.containers().await,
+                    ["former running former:1"],
+                    "{:?}",
+                    lines(&pass.plan)
+                );
+            }
+        }
+    });
+}
+
+/// What goes waits for one that is there and does not start, in its pauses too; not for one that ended and is not started.
+#[test]
+fn what_goes_waits_for_one_that_does_not_start_in_its_pauses_too() {
+    let both = |next: &str, former: &str| {
+        let text = "[modules.next]\nimage = \"next:1\"";
+        manifest(&format!("target = \"*\"\n{text}\n{next}\n{former}"))
+    };
+    let former = "[modules.former]\nimage = \"former:1\"\n";
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&both("", former), None).await;
+        world.control().behave("next:1", Behaviour::BadCommand).unwrap();
+        world.stop("next").await;
+        let mut in_pause = 0;
+        for wait in [0, 1, 5, 20, 7, 100, 700, 1] {
+            world.wait(wait);
+            let pass = world.pass(&both("", ""), None).await;
+            in_pause += usize::from(pass.plan.works.is_empty());
+            let there = world.containers().await;
+            assert_eq!(there, ["former running former:1", "next exited next:1"], "{wait}");
+        }
+        assert!(in_pause > 2, "{in_pause}");
+        world.control().behave("next:1", Behaviour::Runs).unwrap();
+        world.wait(3700);
+        assert!(!world.pass(&both("", ""), None).await.failed());
+        assert_eq!(world.containers().await, ["next running next:1"]);
+        // By its policy it is not started any more.
+        let mut world = World::new();
+        let never = "restart-policy = \"never\"";
+        world.control().behave("next:1", ENDS).unwrap();
+        world.pass(&both(never, former), None).await;
+        world.wait(20);
+        world.pass(&both(never, ""), None).await;
+        assert_eq!(world.containers().await, ["next exited next:1"]);
     });
 }
 

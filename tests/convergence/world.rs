@@ -1,6 +1,6 @@
 //! One device with a simulated engine, and passes over it that can be cut off at any call.
 
-use hoist::apply::{CallOff, Outcome, Pace, run_device};
+use hoist::apply::{CallOff, DeviceRun, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
     Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
@@ -12,9 +12,10 @@ use hoist::model::{
     ObservedContainer, SecretName, label,
 };
 use hoist::plan::{
-    DeviceMemory, DevicePlan, PlanInput, Purpose, Questions, Step, StepOutput, carries_our_labels,
-    plan_device, plan_or_ask, settings_to_remember,
+    ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
+    carries_our_labels, plan_device, plan_or_ask, settings_to_remember,
 };
+use hoist::reconcile::{intent, learn_half_done};
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -174,11 +175,7 @@ impl World {
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
         let plan = self.try_plan(manifest).await?;
-        self.memory = plan.kept_memory.clone();
-        self.memory.doubt(&plan.works);
-        if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
-            self.memory.networks = None;
-        }
+        self.memory = intent(&plan);
         let dying = Dying {
             engine: self.engine.clone(),
             cut,
@@ -200,7 +197,7 @@ impl World {
             return Ok(Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true });
         };
         self.memory.containers.clone_from(&plan.kept_memory.containers);
-        self.memory.containers.extend(run.remembered);
+        self.memory.containers.extend(run.remembered.clone());
         if !plan.works.is_empty() {
             self.memory.networks = None;
         }
@@ -214,13 +211,17 @@ impl World {
                 _ => {}
             }
         }
-        self.look_again().await;
+        self.look_again(&plan, &run).await;
         Ok(Pass { plan, outcomes: run.outcomes, calls, was_cut: false })
     }
 
     /// What a run does at its end: containers that are gone are forgotten, ends are noticed.
-    async fn look_again(&mut self) {
-        let Ok(seen) = self.try_observe(&DeviceMemory::default()).await else { return };
+    async fn look_again(&mut self, plan: &DevicePlan, run: &DeviceRun) {
+        let seen = self.try_observe(&DeviceMemory::default()).await.ok();
+        if !plan.works.is_empty() {
+            learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
+        }
+        let Some(seen) = seen else { return };
         let now = self.now();
         self.memory.containers.retain(|id, _| seen.containers.iter().any(|c| c.id == *id));
         for container in &seen.containers {
@@ -231,6 +232,13 @@ impl World {
         }
         self.memory.modules.retain(|_, tried| *tried != Default::default());
         self.last_seen = Some(now);
+    }
+
+    /// Somebody stops a container by hand.
+    pub(crate) async fn stop(&self, name: &str) {
+        let container = ContainerRef::Name(name.to_owned());
+        let step = Step::Stop { container, timeout: None };
+        self.engine.execute(&step, &SecretValues::default()).await.unwrap();
     }
 
     /// Every container as `name state module`, ours and foreign.
@@ -276,6 +284,10 @@ impl Dying {
 impl Engine for Dying {
     fn facts(&self) -> EngineFuture<'_, EngineReport> {
         self.engine.facts()
+    }
+
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        self.engine.answers()
     }
 
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {

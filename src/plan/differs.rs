@@ -1,0 +1,55 @@
+//! Why a container can't be what its module should be, so that another one takes its place.
+
+use super::PlanReason;
+use super::module::Draft;
+use crate::model::{ContainerState, ObservedContainer, PullPolicy, Status, label};
+
+impl Draft<'_> {
+    pub(super) fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
+        if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
+            return Some(PlanReason::SpecDiffers);
+        }
+        // Who it is stands in its environment. What is only kept as it is keeps that too.
+        let named = current.labels.get(label::DEVICE).map_or("", String::as_str);
+        if named != self.input.device && !self.input.is_kept {
+            return Some(PlanReason::DeviceRenamed(named.to_owned()));
+        }
+        if let Some(network) = self.remade_network(current) {
+            return Some(PlanReason::NetworkRemade(network));
+        }
+        let module = self.input.module;
+        // A list names an image by its id once its tag is another one's.
+        let is_bare = current.image == current.image_id || current.image.starts_with("sha256:");
+        if is_bare
+            && module.image != current.image
+            && module.image_pull_policy == PullPolicy::Always
+        {
+            return Some(PlanReason::TagMoved);
+        }
+        let detail = current.detail.as_ref()?;
+        if detail.image != module.image {
+            return Some(PlanReason::OtherImage { seen: detail.image.clone() });
+        }
+        let options_limit = |key: &str| {
+            crate::model::Value::lookup_option(&module.create_options, &["HostConfig", key])
+                .is_some()
+        };
+        let lifted = (detail.memory > 0 && module.memory.is_none() && !options_limit("Memory"))
+            || (detail.nano_cpus > 0 && module.cpus.is_none() && !options_limit("NanoCpus"));
+        lifted.then_some(PlanReason::LimitLifted)
+    }
+
+    /// A network of a container that is down and should be started, which is not there any more: one made
+    /// again has only its name, and the engine would not start the container.
+    fn remade_network(&self, current: &ObservedContainer) -> Option<String> {
+        let there = self.input.network_ids?;
+        let down = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
+        if !down || self.input.module.status != Status::Running {
+            return None;
+        }
+        // The engine's own networks are new with every start of the engine.
+        let own = |name: &str| matches!(name, "bridge" | "host" | "none");
+        let mut ids = current.network_ids.iter().filter(|(name, _)| !own(name));
+        ids.find(|(name, id)| there.get(*name) != Some(*id)).map(|(name, _)| name.clone())
+    }
+}

@@ -1,0 +1,330 @@
+//! Room for what comes: what goes and shares a port or a volume with it is stopped before, and started again where
+//! what it made room for does not come up.
+//!
+//! What was stopped so, and what a run began to make beside others that go, is remembered before it is done. A run that is cut
+//! off thus leaves both to the next one, which judges what came, takes it back where it is wanted no more, and starts again
+//! what was stopped; and nothing else that is down.
+
+use super::device::{Draft, Sorted};
+use super::module::{Decision, id, is_up, stop_policy};
+use super::ports::published;
+use super::works::Works;
+use super::{Block, ContainerRef, DeviceMemory, PlanAction, PlanReason, Purpose, Step, Undo, When};
+use crate::model::{
+    ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, ObservedPort, label,
+};
+use std::collections::BTreeMap;
+
+/// What a run began beside others that go, and does not know the end of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HalfDone {
+    /// Modules for which a container is made, with the specification that it bears.
+    pub coming: BTreeMap<ModuleName, Hash>,
+    /// By id: containers that are stopped to make room.
+    pub made_room: BTreeMap<String, MadeRoom>,
+}
+
+/// How a container was that a run stopped to make room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeRoom {
+    /// The engine's restart policy that it had.
+    pub policy: String,
+    /// The ports that it published: a list shows none of what is down.
+    pub ports: Vec<ObservedPort>,
+    /// The modules that it made room for.
+    pub modules: Vec<ModuleName>,
+}
+
+impl HalfDone {
+    /// Whether a run began to make this container, and none has seen it come up.
+    pub fn is_coming(&self, container: &ObservedContainer) -> bool {
+        let value = |key| container.labels.get(key).map(String::as_str);
+        let spec = value(label::MODULE).and_then(|module| self.coming.get(module));
+        spec.is_some_and(|spec| value(label::SPEC) == Some(spec.as_str()))
+    }
+
+    /// Whether this container is as a run left it that stopped it to make room: the policy is taken away first, which nobody
+    /// does who stops a container by hand.
+    pub fn is_owed(&self, container: &ObservedContainer) -> bool {
+        let Some(was) = self.made_room.get(&container.id) else { return false };
+        let has_policy = container.detail.as_ref().map(|d| d.restart_policy.as_str());
+        let has_lost_it = has_policy.is_none_or(|policy| matches!(policy, "no" | ""));
+        has_lost_it && (!is_up(container) || !matches!(was.policy.as_str(), "no" | ""))
+    }
+
+    /// What of it is still so, and what is about to be begun.
+    pub(super) fn go_on(
+        before: &DeviceMemory,
+        drafts: &[Draft<'_>],
+        sorted: &Sorted<'_>,
+        early: &[EarlyStop],
+        others_go: bool,
+    ) -> Self {
+        let before = &before.half_done;
+        let is_there = |name: &ModuleName| sorted.all(name).any(|c| before.is_coming(c));
+        // Beside nothing that goes it is a module like others.
+        let coming = before.coming.iter().filter(|(name, _)| others_go && is_there(name));
+        let begun = drafts.iter().filter(|draft| draft.decision.action == PlanAction::Create);
+        let begun = begun.filter_map(|draft| Some((&draft.name, draft.decision.tries.as_ref()?)));
+        let stops = early.iter().map(|stop| (stop.id.clone(), stop.was.clone()));
+        Self {
+            coming: coming.chain(begun).map(|(n, spec)| (n.clone(), spec.clone())).collect(),
+            made_room: stops.collect(),
+        }
+    }
+}
+
+/// A module that is stopped early to make room, or was by a run that was cut off.
+pub(super) struct EarlyStop {
+    id: String,
+    module: ModuleName,
+    was: MadeRoom,
+    /// Of those that it makes room for, the ones that are brought up now.
+    makes_room_for: Vec<ModuleName>,
+    /// Whether it is already so.
+    was_cut: bool,
+    /// Whether what came stands in its room, and is not judged now.
+    waits: bool,
+}
+
+impl Works {
+    /// Modules that go and share a port or a volume with one that comes are stopped before.
+    pub(super) fn early_stops(
+        &mut self,
+        drafts: &[Draft<'_>],
+        manifest: &Manifest,
+        going: &Going<'_>,
+    ) -> Vec<EarlyStop> {
+        let before: Vec<usize> = (0..self.list.len()).collect();
+        let mut early = Vec::new();
+        for (container, name) in going.unwanted(manifest) {
+            let was_cut = going.half_done.is_owed(container);
+            let was = going.as_it_was(container);
+            let is_for = |name: &ModuleName, module: &Module| {
+                shares_with(module, container, &was.ports) || was_cut && was.modules.contains(name)
+            };
+            let comes: Vec<&Draft<'_>> = drafts
+                .iter()
+                .filter(|draft| draft.decision.needs_room() || was_cut && draft.decision.is_late)
+                .filter(|draft| is_for(&draft.name, draft.module))
+                .collect();
+            let makes_room_for: Vec<ModuleName> =
+                comes.iter().map(|draft| draft.name.clone()).collect();
+            let needs_room = comes.iter().any(|draft| draft.decision.needs_room());
+            let mut waits = false;
+            if was_cut {
+                let others = manifest.modules.iter().filter(|(n, m)| is_for(n, m));
+                let others = others.filter(|(name, _)| !makes_room_for.contains(name));
+                let rooms: Vec<Room> = others.map(|(name, _)| going.room_of(name)).collect();
+                if rooms.contains(&Room::Taken) {
+                    continue;
+                }
+                waits = rooms.contains(&Room::Occupied);
+            } else if makes_room_for.is_empty() || !is_up(container) {
+                continue;
+            }
+            if needs_room && is_up(container) {
+                let reasons = makes_room_for.iter();
+                let reasons = reasons.map(|name| PlanReason::MakesRoom(name.to_string())).collect();
+                let stop = Step::Stop { container: id(container), timeout: None };
+                let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
+                let number = self.add(purpose, reasons, vec![stop_policy(container), stop]);
+                self.list[number].after.clone_from(&before);
+                // Where an image can't be had, what it would replace goes on undisturbed.
+                self.list[number].when =
+                    When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
+            }
+            let modules =
+                if makes_room_for.is_empty() { was.modules } else { makes_room_for.clone() };
+            early.push(EarlyStop {
+                id: container.id.clone(),
+                module: name,
+                was: MadeRoom { modules, ..was },
+                makes_room_for,
+                was_cut,
+                waits,
+            });
+        }
+        early
+    }
+
+    /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
+    pub(super) fn restarts(
+        &mut self,
+        early: &[EarlyStop],
+        specs: &BTreeMap<ModuleName, Hash>,
+        is_blocked: bool,
+    ) {
+        for stop in early.iter().filter(|stop| !stop.waits) {
+            let is_for = |number: &usize| match &self.list[*number].purpose {
+                Purpose::Module { name, .. } => stop.makes_room_for.contains(name),
+                Purpose::Image(_) | Purpose::Network(_) => false,
+            };
+            let waits_for: Vec<usize> = self.modules.iter().copied().filter(is_for).collect();
+            for number in &waits_for {
+                self.makes_way_again(*number, specs);
+            }
+            let container = ContainerRef::Id(stop.id.clone());
+            let policy = Step::Update {
+                container: container.clone(),
+                restart_policy: Some(stop.was.policy.clone()),
+                memory: None,
+                nano_cpus: None,
+            };
+            let start = Step::Start { container };
+            let purpose =
+                Purpose::Module { name: stop.module.clone(), action: PlanAction::StartAgain };
+            let reason = match stop.was_cut {
+                true => PlanReason::LeftStopped,
+                false => PlanReason::RoomNotUsed,
+            };
+            // Its policy last: one that is down without it, or runs without it, is known to be ours to start.
+            let number = self.add(purpose, vec![reason], vec![start, policy]);
+            let work = &mut self.list[number];
+            work.after.clone_from(&waits_for);
+            work.when = match (waits_for.is_empty(), is_blocked || self.modules.is_empty()) {
+                (false, _) => When::NonePassed(waits_for),
+                // It stays for now, and nothing of what comes needs its room.
+                (true, true) => When::AllPassed(Vec::new()),
+                (true, false) => When::AnyFailed(self.modules.clone()),
+            };
+        }
+    }
+
+    /// What was there, or was made by a run that was cut off, goes down again if it does not come up: it would stand beside
+    /// what made room. That it was tried is remembered, so that nothing is stopped for it over and over.
+    fn makes_way_again(&mut self, number: usize, specs: &BTreeMap<ModuleName, Hash>) {
+        let work = &mut self.list[number];
+        let Purpose::Module { name, action: PlanAction::Start | PlanAction::Update } =
+            &work.purpose
+        else {
+            return;
+        };
+        let begins = work.steps.iter().enumerate().find_map(|(at, step)| match step {
+            Step::Start { container } => Some((at, container.clone())),
+            _ => None,
+        });
+        let is_late = || {
+            work.steps.iter().find_map(|step| match step {
+                Step::WaitRunning { container, .. } => Some((0, container.clone())),
+                _ => None,
+            })
+        };
+        let Some((since, container)) = begins.or_else(is_late).filter(|_| work.undo.is_empty())
+        else {
+            return;
+        };
+        work.tries = specs.get(name).map(|spec| (name.clone(), spec.clone())).into_iter().collect();
+        let policy = Step::Update {
+            container: container.clone(),
+            restart_policy: Some("no".to_owned()),
+            memory: None,
+            nano_cpus: None,
+        };
+        let until = work.steps.len();
+        let stop = Step::Stop { container, timeout: None };
+        work.undo = vec![
+            Undo { since, until, needs: Vec::new(), step: policy },
+            Undo { since, until, needs: vec![0], step: stop },
+        ];
+    }
+
+    /// Takes back what a run that was cut off made, and the manifest does not want any more.
+    pub(super) fn take_back(&mut self, container: &ObservedContainer, name: &ModuleName) {
+        let mut steps = vec![stop_policy(container)];
+        if is_up(container) {
+            steps.push(Step::Stop { container: id(container), timeout: None });
+        }
+        steps.push(Step::Remove { container: id(container) });
+        let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Remove };
+        self.add(purpose, vec![PlanReason::LeftBehind], steps);
+    }
+}
+
+/// The room that a container gave up for a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// The module came up in it, or is as its manifest says without.
+    Taken,
+    /// What came stands in it, and nothing is done about it now.
+    Occupied,
+    /// Nothing stands in it, and nothing is about to.
+    Free,
+}
+
+/// What is known where modules go.
+pub(super) struct Going<'a> {
+    pub(super) sorted: &'a Sorted<'a>,
+    pub(super) half_done: &'a HalfDone,
+    pub(super) blocked: &'a BTreeMap<ModuleName, Block>,
+    pub(super) specs: &'a BTreeMap<ModuleName, Hash>,
+}
+
+impl<'a> Going<'a> {
+    /// Containers of modules that the manifest does not have, but for those that are taken back at once.
+    pub(super) fn unwanted(&self, manifest: &Manifest) -> Vec<(&'a ObservedContainer, ModuleName)> {
+        let mut unwanted = self.sorted.unwanted(manifest);
+        unwanted.retain(|(container, _)| !self.half_done.is_coming(container));
+        unwanted
+    }
+
+    /// Those that are.
+    pub(super) fn taken_back(
+        &self,
+        manifest: &Manifest,
+    ) -> Vec<(&'a ObservedContainer, ModuleName)> {
+        let mut unwanted = self.sorted.unwanted(manifest);
+        unwanted.retain(|(container, _)| self.half_done.is_coming(container));
+        unwanted
+    }
+
+    /// How a container is when it runs.
+    fn as_it_was(&self, container: &ObservedContainer) -> MadeRoom {
+        if let Some(was) = self.half_done.made_room.get(&container.id)
+            && self.half_done.is_owed(container)
+        {
+            return was.clone();
+        }
+        let policy = container.detail.as_ref().map(|detail| detail.restart_policy.clone());
+        MadeRoom {
+            policy: policy.unwrap_or_else(|| "always".to_owned()),
+            ports: container.ports.clone(),
+            modules: Vec::new(),
+        }
+    }
+
+    /// What stands in the room that was made for a module which is not brought up now.
+    fn room_of(&self, name: &ModuleName) -> Room {
+        if !self.blocked.contains_key(name) {
+            return Room::Taken;
+        }
+        let has_come = |container: &ObservedContainer| match self.specs.get(name) {
+            Some(spec) => container.labels.get(label::SPEC).is_some_and(|s| s == spec.as_str()),
+            None => self.half_done.is_coming(container),
+        };
+        let up = self.sorted.all(name).find(|container| is_up(container) && has_come(container));
+        if up.is_some() { Room::Occupied } else { Room::Free }
+    }
+}
+
+impl Decision {
+    /// Whether something is started in a room that others may have to make.
+    fn needs_room(&self) -> bool {
+        self.needs_image || self.action == PlanAction::Start && !self.keeps_up
+    }
+}
+
+/// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a
+/// container publishes nothing, and takes its ports again at any moment.
+fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
+    let needs = published(module);
+    if container.state == ContainerState::Restarting && !needs.is_empty() {
+        return true;
+    }
+    let port = needs.iter().any(|port| port.is_one_of(ports));
+    let volume = module
+        .volumes
+        .iter()
+        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
+    port || volume
+}
