@@ -32,9 +32,7 @@ pub trait Engine: Send + Sync {
     }
 
     /// Whether it answers at all, asked in a few words and with little patience.
-    fn answers(&self) -> EngineFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
+    fn answers(&self) -> EngineFuture<'_, ()>;
 
     /// All containers, by one list call; then what `wanted` asks for besides.
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation>;

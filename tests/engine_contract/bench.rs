@@ -1,8 +1,8 @@
 //! What the contract needs of an engine under test: the port, and hands beside it.
 
-use crate::testbed::Dockerd;
+use crate::testbed::{Dockerd, signal};
 use hoist::engine::docker::Docker;
-use hoist::engine::simulated::{Behaviour, Simulated};
+use hoist::engine::simulated::{Behaviour, CallKind, Fault, Simulated};
 use hoist::engine::{Engine, EngineError, SecretValues, Wanted};
 use hoist::model::{ContainerDetail, EngineAddress, Observation, ObservedContainer};
 use hoist::plan::{ContainerRef, Step, StepOutput};
@@ -40,6 +40,10 @@ pub(crate) trait Bench {
     fn pause(&self, container: &str);
     /// Somebody removes a network.
     fn remove_network(&self, network: &str);
+    /// The engine takes connections and says nothing to the next question for a sign of life.
+    fn hang(&self);
+    /// It goes on.
+    fn go_on(&self);
 }
 
 impl dyn Bench + '_ {
@@ -227,6 +231,12 @@ impl Bench for SimulatedBench {
     fn remove_network(&self, network: &str) {
         self.engine.control().remove_network(network).expect("a network");
     }
+
+    fn hang(&self) {
+        self.engine.control().fault_next(CallKind::Answers, Fault::Hang);
+    }
+
+    fn go_on(&self) {}
 }
 
 /// A private dockerd, swept before each case.
@@ -296,5 +306,22 @@ impl Bench for DockerBench<'_> {
     fn remove_network(&self, network: &str) {
         let answer = self.daemon.raw("DELETE", &format!("/networks/{network}"), None);
         assert_eq!(answer.status, 204, "{}", answer.text);
+    }
+
+    fn hang(&self) {
+        let pid = self.daemon.pid();
+        signal(pid, "STOP");
+        let state = format!("/proc/{pid}/task/{pid}/status");
+        let is_stopped = || {
+            let text = std::fs::read_to_string(&state).expect("a process");
+            text.lines().any(|line| line.starts_with("State:\tT"))
+        };
+        while !is_stopped() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn go_on(&self) {
+        signal(self.daemon.pid(), "CONT");
     }
 }

@@ -187,6 +187,40 @@ pub(crate) async fn rename_running_repeated_and_taken(bench: &dyn Bench) {
     assert_eq!(bench.see("other").await.state, ContainerState::Created);
 }
 
+/// Between two starts an engine can't rename it; what is the matter is that it ends.
+pub(crate) async fn what_ends_again_and_again_is_told_so_where_it_is_renamed(bench: &dyn Bench) {
+    bench.image("test/ends:5", Does::Ends(5, 100), &[]);
+    let mut with_policy = body("test/ends:5");
+    with_policy["HostConfig"]["RestartPolicy"] = json!({ "Name": "always" });
+    bench.up("hoist-new-cam", with_policy).await;
+    bench.fails(wait("hoist-new-cam", 5000, 9000)).await;
+    // Its pauses grow: soon it is between two starts, and stays so for a while.
+    let error = loop {
+        if bench.see("hoist-new-cam").await.state != ContainerState::Restarting {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            continue;
+        }
+        match bench.try_run(rename("hoist-new-cam", "cam")).await {
+            Err(error) => break error,
+            Ok(_) => bench.run(rename("cam", "hoist-new-cam")).await,
+        };
+    };
+    assert_eq!(error.kind, EngineErrorKind::ModuleFailed, "{error}");
+    assert_eq!(error.message, "cam ends again and again, last with code 5");
+    assert_eq!(bench.see("hoist-new-cam").await.name, "hoist-new-cam");
+}
+
+pub(crate) async fn an_engine_that_hangs_gives_no_sign_of_life(bench: &dyn Bench) {
+    bench.engine().answers().await.expect("a sign of life");
+    bench.hang();
+    let asked = bench.engine().answers();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(15), asked).await;
+    bench.go_on();
+    let error = answer.expect("an end within its limit").expect_err("it hangs");
+    assert_eq!(error.kind, EngineErrorKind::TimedOut, "{error}");
+    bench.engine().answers().await.expect("a sign of life");
+}
+
 pub(crate) async fn limits_and_policy_in_place(bench: &dyn Bench) {
     const MIB: u64 = 1 << 20;
     bench.image("test/runs:1", Does::Runs, &[]);

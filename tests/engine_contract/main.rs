@@ -50,6 +50,8 @@ const CASES: &[Case] = cases![
     lifecycle::limits_and_policy_in_place,
     lifecycle::a_restart_keeps_the_container,
     lifecycle::a_stop_with_policy_no_stays_down,
+    lifecycle::what_ends_again_and_again_is_told_so_where_it_is_renamed,
+    lifecycle::an_engine_that_hangs_gives_no_sign_of_life,
     refusals::bad_bodies_are_refused,
     refusals::names_are_unique,
     refusals::a_create_that_is_made_again_finds_its_own_work,

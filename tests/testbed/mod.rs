@@ -201,8 +201,13 @@ impl Drop for Dockerd {
 
 /// Kills a process at once.
 pub(crate) fn kill(pid: u32) {
-    let status = Command::new("kill").arg("-KILL").arg(pid.to_string()).status();
-    assert!(status.expect("kill").success(), "process {pid} could not be killed");
+    signal(pid, "KILL");
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    assert!(status.expect("kill").success(), "process {pid} could not be sent {name}");
 }
 
 fn busybox() -> io::Result<Vec<u8>> {

@@ -44,6 +44,10 @@ impl Engine for Breaking {
         self.engine.facts()
     }
 
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        self.engine.answers()
+    }
+
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {
         break_down(&self.lists);
         self.engine.observe(wanted)

@@ -60,7 +60,9 @@ impl Docker {
                 self.wait_running(container, limits, secrets).await?;
                 return Ok(StepOutput::Done);
             }
-            Step::Rename { container, name } => return self.rename(step, container, name).await,
+            Step::Rename { container, name } => {
+                return self.rename(step, container, name, secrets).await;
+            }
             Step::Remove { container } => return self.remove(step, container).await,
             Step::RemoveNetwork { name, labels } => return self.prune(step, name, labels).await,
             Step::CreateNetwork { .. } => Call::Network,
@@ -213,14 +215,20 @@ impl Docker {
         step: &Step,
         container: &ContainerRef,
         name: &str,
+        secrets: &SecretValues,
     ) -> Result<StepOutput, EngineError> {
         let options = RenameContainerOptionsBuilder::default().name(name).build();
         let call = self.client.rename_container(container.as_str(), options);
         let Err(trouble) = self.within(QUICK, call).await else { return Ok(StepOutput::Done) };
-        if matches!(trouble, Trouble::Status { status: 400 | 409, .. }) {
-            let seen = self.inspect(container.as_str()).await?;
-            if seen.is_some_and(|seen| seen.name.trim_start_matches('/') == name) {
+        if matches!(trouble, Trouble::Status { .. })
+            && let Some(seen) = self.inspect(container.as_str()).await?
+        {
+            if seen.name.trim_start_matches('/') == name {
                 return Ok(StepOutput::Done);
+            }
+            // Between two starts it has nothing that the engine could rename: that it ends is the matter.
+            if let Some(error) = self.ends_again_and_again(&seen, secrets).await {
+                return Err(error);
             }
         }
         Err(trouble.during(Call::Rename, step))

@@ -105,6 +105,22 @@ impl Docker {
         }
     }
 
+    /// That a module does not stay up, where its engine is just restarting it.
+    pub(super) async fn ends_again_and_again(
+        &self,
+        seen: &Inspected,
+        secrets: &SecretValues,
+    ) -> Option<EngineError> {
+        let Verdict::Failed(words) = judge(seen, false, false, false, &tidied) else { return None };
+        if seen.state.status != "restarting" {
+            return None;
+        }
+        let name = module_in(seen.name.trim_start_matches('/'));
+        let lines = self.last_lines(&seen.id, secrets).await;
+        let message = format!("{name} {words}{lines}");
+        Some(EngineError::new(EngineErrorKind::ModuleFailed, message))
+    }
+
     /// Until no container has that name or id.
     pub(super) async fn wait_gone(&self, container: &str) -> Result<(), EngineError> {
         let begun = Instant::now();

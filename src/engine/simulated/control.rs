@@ -15,6 +15,8 @@ use std::time::Duration;
 pub enum CallKind {
     /// Facts.
     Facts,
+    /// The question for a sign of life.
+    Answers,
     /// The list of an observation.
     List,
     /// One inspect of an observation, with the twin.
@@ -40,7 +42,7 @@ pub enum CallKind {
 pub enum Fault {
     /// This error; nothing is done.
     Fail(EngineError),
-    /// No answer, ever; nothing is done.
+    /// No answer, ever; nothing is done. The question for a sign of life ends at its limit, by the engine's own clock.
     Hang,
     /// No connection; nothing is done.
     Unreachable,

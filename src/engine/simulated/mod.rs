@@ -31,6 +31,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use world::World;
 
+/// So long it is waited for a sign of life, in milliseconds.
+const SIGN_LIMIT: u64 = 10_000;
+
 /// An engine of which nothing is real.
 #[derive(Clone)]
 pub struct Simulated {
@@ -135,6 +138,11 @@ impl Simulated {
         match fault {
             None => effect(),
             Some(Fault::Fail(error)) => Err(error),
+            Some(Fault::Hang) if kind == CallKind::Answers => {
+                self.change(|world| world.advance_to(world.now + SIGN_LIMIT))?;
+                let words = format!("could not {subject}: no end within {SIGN_LIMIT}ms");
+                Err(EngineError::new(EngineErrorKind::TimedOut, words))
+            }
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Unreachable) => unreachable("the engine is not reached"),
             Some(Fault::Cut { done }) => {
@@ -200,6 +208,11 @@ impl Engine for Simulated {
     fn facts(&self) -> EngineFuture<'_, EngineReport> {
         let words = format!("ask {} what it is", self.inner.device);
         Box::pin(self.call(CallKind::Facts, words, || self.look(World::report)))
+    }
+
+    fn answers(&self) -> EngineFuture<'_, ()> {
+        let words = format!("ask {} for a sign of life", self.inner.device);
+        Box::pin(self.call(CallKind::Answers, words, || Ok(())))
     }
 
     fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {

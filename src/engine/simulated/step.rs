@@ -335,8 +335,7 @@ impl World {
 
     pub(super) fn rename(&mut self, container: &str, name: &str) -> Result<(), EngineError> {
         let found = self.container(container)?;
-        let (id, restarting) =
-            (found.id.clone(), matches!(found.process, Process::Restarting { .. }));
+        let id = found.id.clone();
         if found.name == name {
             return Ok(());
         }
@@ -344,9 +343,10 @@ impl World {
             let words = format!("Invalid container name ({name})");
             return Err(EngineError::new(EngineErrorKind::Refused, words));
         }
-        if restarting {
-            let words = format!("sandbox {} not found", &id[..12]);
-            return Err(EngineError::new(EngineErrorKind::Refused, words));
+        if let Process::Restarting { code, .. } = found.process {
+            let name = module_in(&found.name);
+            let words = format!("{name} ends again and again, last with code {code}");
+            return Err(EngineError::new(EngineErrorKind::ModuleFailed, words));
         }
         if let Some(other) = self.containers.values().find(|c| c.name == name) {
             let words = format!(
