@@ -6,7 +6,7 @@
 //! modules whose port another one keeps.
 
 use super::device::{Draft, Sorted};
-use super::module::is_up;
+use super::module::{Decision, is_up};
 use super::ports::published;
 use super::works::Works;
 use super::{Block, PlanAction, PlanReason, Purpose, Step, Undo, When};
@@ -190,20 +190,42 @@ fn together_back(
             }
             undo.push((number, Undo { since, until: names_at, needs: Vec::new(), step }));
         }
+        for (at, step) in goes_down_again(&member.decision) {
+            let since = places.get(&(number, at)).copied().unwrap_or(names_at);
+            undo.push((number, Undo { since, until: names_at, needs: Vec::new(), step }));
+        }
     }
-    undo.sort_by_key(|(_, undo)| match undo.step {
-        Step::Remove { .. } => 0,
+    let makes_room = |step: &Step| matches!(step, Step::Remove { .. } | Step::Stop { .. });
+    undo.sort_by_key(|(_, undo)| match &undo.step {
+        step if makes_room(step) => 0,
         Step::Update { .. } => 1,
         _ => 2,
     });
-    let before: Vec<(usize, bool)> = undo
-        .iter()
-        .map(|(number, undo)| (*number, matches!(undo.step, Step::Remove { .. })))
-        .collect();
+    let before: Vec<(usize, bool)> =
+        undo.iter().map(|(number, undo)| (*number, makes_room(&undo.step))).collect();
     for (at, (number, undo)) in undo.iter_mut().enumerate() {
         let earlier = before.iter().take(at).enumerate();
         let needed = earlier.filter(|(_, (of, removes))| of == number || *removes);
         undo.needs = needed.map(|(index, _)| index).collect();
     }
     undo.into_iter().map(|(_, undo)| undo).collect()
+}
+
+/// What was there, down, and is started has no way back of its own: the others would not get their ports back beside it.
+fn goes_down_again(decision: &Decision) -> Vec<(usize, Step)> {
+    if decision.action != PlanAction::Start || !decision.undo.is_empty() {
+        return Vec::new();
+    }
+    let started = decision.steps.iter().enumerate().find_map(|(at, step)| match step {
+        Step::Start { container } => Some((at, container.clone())),
+        _ => None,
+    });
+    let Some((at, container)) = started else { return Vec::new() };
+    let policy = Step::Update {
+        container: container.clone(),
+        restart_policy: Some("no".to_owned()),
+        memory: None,
+        nano_cpus: None,
+    };
+    vec![(at, Step::Stop { container, timeout: None }), (at, policy)]
 }

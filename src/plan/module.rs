@@ -130,6 +130,10 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     match (current, lacks) {
         (None, Some(block)) => return Err(block),
         (Some(current), Some(block)) if draft.is_adopted(current) => return Err(block),
+        (Some(current), Some(block)) if draft.is_left_coming(current) => {
+            draft.out.takes_back = Some(current.id.clone());
+            draft.block = Some(block);
+        }
         (Some(current), Some(block)) => {
             draft.memory.notice(current, input.now);
             draft.keep_up(current, block, None);
@@ -215,7 +219,8 @@ impl<'a> Draft<'a> {
             && (self.why_replace(current).is_some() || self.failed_before().is_some())
         {
             self.out.takes_back = Some(current.id.clone());
-            return self.settle_on_none();
+            self.block = self.settle_on_none().err().or(self.block.take());
+            return Ok(());
         }
         if self.input.module.status == Status::Stopped {
             self.memory.starts = Starts::default();

@@ -113,9 +113,12 @@ impl Works {
             let needs_room = comes.iter().any(|draft| draft.decision.needs_room());
             let mut waits = false;
             if was_cut {
-                let others = manifest.modules.iter().filter(|(n, m)| is_for(n, m));
-                let others = others.filter(|(name, _)| !makes_room_for.contains(name));
-                let rooms: Vec<Room> = others.map(|(name, _)| going.room_of(name)).collect();
+                // Those that only stand beside, on the same volume, have their room.
+                let others = was.modules.iter().filter(|name| {
+                    manifest.modules.contains_key(name.as_str()) && !makes_room_for.contains(name)
+                });
+                let rooms: Vec<Room> =
+                    others.map(|name| going.room_of(name, &self.taken_back)).collect();
                 if rooms.contains(&Room::Taken) {
                     continue;
                 }
@@ -134,8 +137,11 @@ impl Works {
                 self.list[number].when =
                     When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
             }
-            let modules =
-                if makes_room_for.is_empty() { was.modules } else { makes_room_for.clone() };
+            let mut modules = was.modules;
+            modules.retain(|name| {
+                manifest.modules.contains_key(name.as_str()) && !makes_room_for.contains(name)
+            });
+            modules.extend(makes_room_for.iter().cloned());
             early.push(EarlyStop {
                 id: container.id.clone(),
                 module: name,
@@ -180,12 +186,13 @@ impl Works {
             };
             // Its policy last: one that is down without it, or runs without it, is known to be ours to start.
             let number = self.add(purpose, vec![reason], vec![start, policy]);
+            let taken_back: Vec<usize> = self.taken_back.values().copied().collect();
             let work = &mut self.list[number];
-            work.after.clone_from(&waits_for);
+            work.after = waits_for.iter().chain(&taken_back).copied().collect();
             work.when = match (waits_for.is_empty(), is_blocked || self.modules.is_empty()) {
                 (false, _) => When::NonePassed(waits_for),
                 // It stays for now, and nothing of what comes needs its room.
-                (true, true) => When::AllPassed(Vec::new()),
+                (true, true) => When::AllPassed(taken_back),
                 (true, false) => When::AnyFailed(self.modules.clone()),
             };
         }
@@ -237,7 +244,8 @@ impl Works {
         }
         steps.push(Step::Remove { container: id(container) });
         let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Remove };
-        self.add(purpose, vec![PlanReason::LeftBehind], steps);
+        let number = self.add(purpose, vec![PlanReason::LeftBehind], steps);
+        self.taken_back.insert(container.id.clone(), number);
     }
 }
 
@@ -294,7 +302,7 @@ impl<'a> Going<'a> {
     }
 
     /// What stands in the room that was made for a module which is not brought up now.
-    fn room_of(&self, name: &ModuleName) -> Room {
+    fn room_of(&self, name: &ModuleName, taken_back: &BTreeMap<String, usize>) -> Room {
         if !self.blocked.contains_key(name) {
             return Room::Taken;
         }
@@ -302,8 +310,12 @@ impl<'a> Going<'a> {
             Some(spec) => container.labels.get(label::SPEC).is_some_and(|s| s == spec.as_str()),
             None => self.half_done.is_coming(container),
         };
-        let up = self.sorted.all(name).find(|container| is_up(container) && has_come(container));
-        if up.is_some() { Room::Occupied } else { Room::Free }
+        let mut up = self.sorted.all(name).filter(|container| is_up(container));
+        if up.any(|container| has_come(container) && !taken_back.contains_key(&container.id)) {
+            Room::Occupied
+        } else {
+            Room::Free
+        }
     }
 }
 

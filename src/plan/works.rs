@@ -18,6 +18,8 @@ pub(super) struct Works {
     pub(super) list: Vec<Work>,
     /// Numbers of the works that bring a module somewhere; removals wait for all of them.
     pub(super) modules: Vec<usize>,
+    /// By id: what a run that was cut off made and is taken back, and the works that do it.
+    pub(super) taken_back: BTreeMap<String, usize>,
     /// What is done where one of these works fails: a replacement then does not begin.
     instead: Vec<(Vec<usize>, ModuleName, Decision)>,
 }

@@ -7,6 +7,7 @@
 use crate::block_on;
 use crate::stood::Stood;
 use crate::world::{Cut, World, manifest};
+use hoist::apply::Outcome;
 use hoist::engine::simulated::Behaviour;
 use hoist::model::{
     ContainerState, HashedManifest, Manifest, Observation, ObservedContainer, RestartPolicy,
@@ -292,11 +293,21 @@ impl Story {
         self.stood.note_what_made_way(&pass, &after);
         if engine_works && !pass.was_cut {
             self.assert_alone(&before, &after, &manifest);
-            let left_down = self.stood.left_down(&after, &manifest, &self.bad);
+            let left_down = self.stood.left_down(&after, &self.bad);
             assert_eq!(left_down, None, "seed {seed}: is left down: {:?}", lines(&after));
-            for module in working {
+            let came_up = |name: &str| {
+                pass.plan.works.iter().any(|work| {
+                    let of = matches!(&work.purpose, Purpose::Module { name: of, .. } if of.as_str() == name);
+                    of && matches!(pass.outcomes.get(&work.id), Some(Outcome::Passed { .. }))
+                })
+            };
+            // What ends after its probation came up: its end is another matter.
+            let ends = |name: &str| {
+                after.containers.iter().any(|c| c.name == name && self.bad.contains(&c.image))
+            };
+            for module in working.iter().filter(|name| !(ends(name) && came_up(name))) {
                 let is_up = after.containers.iter().any(|c| {
-                    c.name == module
+                    c.name == *module
                         && matches!(c.state, ContainerState::Running | ContainerState::Restarting)
                 });
                 assert!(is_up, "seed {seed}: {module} worked and is lost: {:?}", lines(&after));

@@ -73,12 +73,7 @@ impl Stood {
     }
 
     /// What is down and should run again, as nothing that works and came since stands in its room.
-    pub(crate) fn left_down(
-        &self,
-        after: &Observation,
-        manifest: &Manifest,
-        bad: &BTreeSet<String>,
-    ) -> Option<&str> {
+    pub(crate) fn left_down(&self, after: &Observation, bad: &BTreeSet<String>) -> Option<&str> {
         let is_down = |id: &str| {
             let there = after.containers.iter().find(|c| c.id == id);
             there.is_some_and(|c| {
@@ -92,10 +87,11 @@ impl Stood {
                 let works = !one.beside.contains(&c.id) && !bad.contains(&c.image);
                 let port = c.ports.iter().any(|port| one.was.ports.contains(port));
                 let volume = c.mounts.iter().any(|mount| volumes.contains(mount.volume.as_str()));
-                works && manifest.modules.contains_key(c.name.as_str()) && (port || volume)
+                works && c.labels.contains_key(label::MODULE) && (port || volume)
             })
         };
-        let left = self.0.iter().find(|(id, one)| is_down(id) && !stands_in_its_room(one));
+        let mut left = self.0.iter().filter(|(_, one)| !bad.contains(&one.was.image));
+        let left = left.find(|(id, one)| is_down(id) && !stands_in_its_room(one));
         left.map(|(_, one)| one.was.name.as_str())
     }
 }

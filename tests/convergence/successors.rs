@@ -4,10 +4,10 @@ use crate::back::lines;
 use crate::block_on;
 use crate::world::{Cut, Hanging, World, manifest};
 use hoist::apply::{Pace, run_device};
-use hoist::engine::SecretValues;
-use hoist::engine::simulated::Behaviour;
+use hoist::engine::simulated::{Behaviour, CallKind, Fault};
+use hoist::engine::{Engine as _, EngineError, EngineErrorKind, SecretValues};
 use hoist::model::HashedManifest;
-use hoist::plan::Step;
+use hoist::plan::{ContainerRef, Step, StepKind};
 use std::sync::{Arc, Mutex};
 
 const SHARED: &str = "volumes = [\"data:/d\"]";
@@ -186,6 +186,32 @@ async fn cut_everywhere(more: &[&str], behaviour: &Behaviour, second: bool) {
     }
 }
 
+/// What fails and can't be taken back at once is so by the next run, also in its pause.
+#[test]
+fn what_could_not_be_taken_back_is_so_by_the_next_run() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&only("former", &[PORT]), None).await;
+        world.control().behave("next:1", ENDS).unwrap();
+        let next = only("next", &[PORT]);
+        let refusal = || Fault::Fail(EngineError::new(EngineErrorKind::Refused, "server error"));
+        for _ in 0..2 {
+            let control = world.control();
+            control.fault_next(CallKind::Step(StepKind::Start), Fault::TimeOut { done: true });
+            control.fault_next(CallKind::Step(StepKind::Remove), refusal());
+            control.fault_next(CallKind::Step(StepKind::Start), refusal());
+            assert!(world.pass(&next, None).await.failed());
+            let there = world.containers().await;
+            assert_eq!(there, ["former exited former:1", "next running next:1"]);
+            let pass = world.pass(&next, None).await;
+            let there = world.containers().await;
+            assert_eq!(there, ["former running former:1"], "{:?}", lines(&pass.plan));
+            assert_eq!(policy_of(&world, "former"), "always");
+            world.wait(3700);
+        }
+    });
+}
+
 /// What stood stopped, or was stopped by somebody, is nothing that a run has to start.
 #[test]
 fn nobody_elses_stop_is_taken_back() {
@@ -227,10 +253,15 @@ fn nobody_elses_stop_is_taken_back() {
 fn what_no_run_has_seen_come_up_goes_where_it_is_not_wanted_any_more() {
     let former = only("former", &[PORT]);
     let next = only("next", &[PORT]);
-    let another_image =
-        manifest(&format!("target = \"*\"\n[modules.next]\nimage = \"next:2\"\n{PORT}\n"));
+    let changed = |more: &str| {
+        let image = "[modules.next]\nimage = \"next:2\"";
+        manifest(&format!("target = \"*\"\n{image}\n{PORT}\n{more}\n"))
+    };
+    let never = changed("image-pull-policy = \"never\"");
+    let secret = changed("env = { P = { secret = \"none\" } }");
     block_on(async {
-        for then in [&only("later", &[PORT]), &another_image, &only("apart", &[])] {
+        let (later, apart) = (only("later", &[PORT]), only("apart", &[]));
+        for then in [&later, &apart, &changed(""), &never, &secret] {
             for missing in [false, true] {
                 let mut world = World::new();
                 world.pass(&former, None).await;
@@ -247,7 +278,7 @@ fn what_no_run_has_seen_come_up_goes_where_it_is_not_wanted_any_more() {
                 );
                 world.wait(20);
                 let pass = world.pass(then, None).await;
-                assert!(pass.failed());
+                assert!(pass.failed() || !pass.plan.blocked.is_empty());
                 assert_eq!(
                     world.containers().await,
                     ["former running former:1"],
@@ -293,6 +324,34 @@ fn what_goes_waits_for_one_that_does_not_start_in_its_pauses_too() {
         world.wait(20);
         world.pass(&both(never, ""), None).await;
         assert_eq!(world.containers().await, ["next exited next:1"]);
+    });
+}
+
+/// One that is only started, in the same go in which another gives up its port, goes down again where that one fails.
+#[test]
+fn what_is_started_together_with_others_goes_down_again_with_them() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&only("web", &[PORT]), None).await;
+        let next = only("next", &[PORT]);
+        let plan = world.plan(&next).await;
+        let mut steps = plan.works.iter().flat_map(|work| &work.steps);
+        let start = steps.position(|step| matches!(step, Step::Start { .. })).unwrap();
+        let cut = Cut { call: start, after: false, gently: false };
+        assert!(world.pass(&next, Some(cut)).await.was_cut);
+        assert_eq!(world.containers().await, ["next created next:1", "web exited web:1"]);
+        world.control().behave("web:2", ENDS).unwrap();
+        let both = manifest(&format!(
+            "target = \"*\"\n[modules.next]\nimage = \"next:1\"\n{PORT}\n\
+             [modules.web]\nimage = \"web:2\"\nports = [\"8081:80\"]\n"
+        ));
+        // It is up when both are changed over.
+        let start = Step::Start { container: ContainerRef::Name("web".to_owned()) };
+        world.engine.execute(&start, &SecretValues::default()).await.unwrap();
+        let pass = world.pass(&both, None).await;
+        assert!(pass.failed(), "{:?}", lines(&pass.plan));
+        let there = world.containers().await;
+        assert_eq!(there, ["next exited next:1", "web running web:1"], "{:?}", lines(&pass.plan));
     });
 }
 
