@@ -125,6 +125,12 @@ impl Diagnostic {
         self
     }
 
+    /// Where it comes among others.
+    fn rank(&self) -> impl Ord {
+        let place = self.place.as_ref().map(|place| (place.file(), place.span()));
+        (place, self.code, self.message.as_str())
+    }
+
     /// File, line and column (both from 1; columns count characters), where it has a place.
     pub fn position(&self) -> Option<(&str, usize, usize)> {
         self.place.as_ref().map(|place| {
@@ -177,16 +183,7 @@ impl Diagnostics {
     /// Sorted by path and position, then code and message; exact repetitions are dropped.
     #[must_use]
     pub fn sorted(mut self) -> Self {
-        self.0.sort_by(|a, b| {
-            let key = |d: &Diagnostic| {
-                (
-                    d.place.as_ref().map(|p| (p.file().to_owned(), p.span())),
-                    d.code,
-                    d.message.clone(),
-                )
-            };
-            key(a).cmp(&key(b))
-        });
+        self.0.sort_by(|a, b| a.rank().cmp(&b.rank()));
         self.0.dedup();
         self
     }

@@ -1,29 +1,27 @@
 //! All files of a revision to one fleet, and what only shows when files are seen together.
 //!
 //! Each file is decoded by itself ([`Decoded`]), many at a time; one whose content is known already is not decoded
-//! again, nor is one that was decoded while others were still being read. Whatever depends on more than one file is done
-//! after that, in the order of their paths.
+//! again ([`KnownFiles`]), nor is one that was decoded while others were still being read. Whatever depends on more than
+//! one file is done after that, in the order of their paths: of `fleet.toml`, deployments and files with mistakes anew, of
+//! devices only where they differ ([`KnownDevices`]).
 
 use super::decode::{self, File, Texts, Words};
-use super::paths::{NearMisses, Role, is_ours, is_readable, role, start_of};
-use super::side_by_side::side_by_side_with;
-use super::unique::{Declared, unique_deployments, unique_devices};
+use super::known_devices::KnownDevices;
+use super::known_files::{Known, KnownFiles, is_in_order};
+use super::paths::{Role, role};
+use super::unique::{Declared, unique_deployments};
 use super::{FileTree, Fleet, Loaded, TreeEntry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Source, did_you_mean};
 use crate::language::{Condition, Query};
-use crate::model::{Deployment, DeploymentKind, Device, DeviceId, Devices, FleetName};
+use crate::model::{Deployment, DeploymentKind, DeviceId, Devices, FleetName};
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// So many files are worth a thread of their own.
-const WORTH_A_THREAD: usize = 200;
 
 /// Files that were decoded before, with what they said. Kept from revision to revision, it saves decoding those
 /// that stay; what a load gives does not depend on it.
 #[derive(Debug, Default)]
 pub struct LoadCache {
-    files: Vec<Known>,
+    files: KnownFiles,
     /// What was decoded ahead of the next load.
     ahead: Vec<Known>,
     devices: Option<KnownDevices>,
@@ -59,29 +57,30 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a file is decoded, and nothing is said of its path and kind.
-fn is_in_order(path: &str, content: &TreeEntry) -> bool {
-    let mut found = Diagnostics::new();
-    is_wanted(path, content, &mut true, &mut found) && found.is_empty()
-}
-
-/// All devices that were loaded, nothing wrong with any two of them.
-#[derive(Debug)]
-struct KnownDevices {
-    files: Vec<Arc<Decoded>>,
-    all: Arc<Devices>,
-}
-
-/// The path, the content and what it says.
-type Known = (Arc<str>, TreeEntry, Arc<Decoded>);
-
 /// What one file says, which depends on nothing but its path and content.
 #[derive(Debug, Default)]
-struct Decoded {
+pub(super) struct Decoded {
     content: Content,
     diagnostics: Diagnostics,
     /// Whether a device may be lost in it.
     may_lack_devices: bool,
+}
+
+impl Decoded {
+    /// The devices that it declares.
+    pub(super) fn devices(&self) -> &[Declared] {
+        match &self.content {
+            Content::Devices(list) => list,
+            _ => &[],
+        }
+    }
+
+    /// Whether it says anything that is not said by its devices alone.
+    pub(super) fn tells_more_than_devices(&self) -> bool {
+        !matches!(self.content, Content::Devices(_))
+            || !self.diagnostics.is_empty()
+            || self.may_lack_devices
+    }
 }
 
 #[derive(Debug, Default)]
@@ -115,18 +114,14 @@ pub fn load(tree: &FileTree) -> Loaded {
 pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     let mut found = Diagnostics::new();
     let mut fleet = None;
-    let mut device_files = Vec::new();
     let mut deployments = Vec::new();
-    let mut all_devices_read = true;
-    let known = [&mut cache.files, &mut cache.ahead].map(std::mem::take);
-    let files = files(tree, known, &mut found);
-    all_devices_read &= files.all_devices_read;
-    cache.files = decode_all(files);
-    for (_, _, decoded) in &cache.files {
+    let ahead = std::mem::take(&mut cache.ahead);
+    let changes = cache.files.go_on(tree, ahead, &mut found);
+    let mut all_devices_read = changes.all_devices_read;
+    for decoded in cache.files.telling() {
         match &decoded.content {
-            Content::Nothing => {}
+            Content::Nothing | Content::Devices(_) => {}
             Content::Fleet(decoded) => fleet = Some(Fleet::clone(decoded)),
-            Content::Devices(_) => device_files.push(decoded),
             Content::Deployment(deployment) => deployments.push(Arc::clone(deployment)),
         }
         all_devices_read &= !decoded.may_lack_devices;
@@ -138,7 +133,7 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
                 .help("run this in the folder of a fleet, or make one with `hoist init`"),
         );
     }
-    let devices = all_devices(device_files, &mut cache.devices, &mut found);
+    let devices = KnownDevices::go_on(&mut cache.devices, &cache.files, &changes, &mut found);
     let deployments = unique_deployments(deployments, &mut found);
     check_named_devices(&deployments, &devices, all_devices_read, &mut found);
     let fleet = fleet.map(|fleet| Fleet {
@@ -149,161 +144,8 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
     Loaded { fleet, diagnostics: found }
 }
 
-/// The devices of all files.
-fn all_devices(
-    files: Vec<&Arc<Decoded>>,
-    known: &mut Option<KnownDevices>,
-    found: &mut Diagnostics,
-) -> Arc<Devices> {
-    if let Some(known) = known
-        && let Some(others) = known.others_in(&files)
-    {
-        if !others.is_empty() {
-            known.files = files.into_iter().cloned().collect();
-            let all = Arc::make_mut(&mut known.all);
-            others.into_iter().for_each(|device| all.insert(device));
-        }
-        return Arc::clone(&known.all);
-    }
-    let declared = files.iter().flat_map(|file| match &file.content {
-        Content::Devices(list) => list.iter(),
-        _ => Default::default(),
-    });
-    let before = found.len();
-    let unique = unique_devices(&declared.collect::<Vec<_>>(), found);
-    let all: Arc<Devices> = Arc::new(unique.into_iter().collect());
-    *known = (found.len() == before).then(|| KnownDevices {
-        files: files.into_iter().cloned().collect(),
-        all: Arc::clone(&all),
-    });
-    all
-}
-
-impl KnownDevices {
-    /// The devices that are others in some files; `None` where more may differ than what stands in them: ids and engines
-    /// are the same as before, so that again no two of them are at odds.
-    fn others_in(&self, files: &[&Arc<Decoded>]) -> Option<Vec<Arc<Device>>> {
-        if self.files.len() != files.len() {
-            return None;
-        }
-        let mut others = Vec::new();
-        for (old, new) in self.files.iter().zip(files) {
-            if Arc::ptr_eq(old, new) {
-                continue;
-            }
-            let (Content::Devices(old), Content::Devices(new)) = (&old.content, &new.content)
-            else {
-                return None;
-            };
-            let is_alike = |(old, new): (&Declared, &Declared)| {
-                old.device.id == new.device.id && old.device.engine == new.device.engine
-            };
-            let are_few = others.len() + new.len() <= Devices::FEW;
-            if old.len() != new.len() || !are_few || !old.iter().zip(new).all(is_alike) {
-                return None;
-            }
-            others.extend(new.iter().map(|declared| Arc::clone(&declared.device)));
-        }
-        Some(others)
-    }
-}
-
-/// The files that are decoded, in the order of their paths.
-#[derive(Default)]
-struct Files {
-    /// All of them. What was decoded before has its content, the others have none yet.
-    all: Vec<Known>,
-    /// Where the ones stand that are not decoded yet.
-    new: Vec<usize>,
-    /// Whether none is missing that might hold devices.
-    all_devices_read: bool,
-}
-
-/// The files of a tree that are decoded. Those that were before are known to be in order. Both are in the order of paths.
-fn files(tree: &FileTree, known: [Vec<Known>; 2], found: &mut Diagnostics) -> Files {
-    let all = Vec::with_capacity(tree.0.len());
-    let mut files = Files { all, new: Vec::new(), all_devices_read: true };
-    let mut known = known.map(|known| known.into_iter().peekable());
-    let mut near_misses = NearMisses::default();
-    for (path, entry) in &tree.0 {
-        if let Some(same) = known.iter_mut().find_map(|known| next_same(known, path, entry)) {
-            files.all.push(same);
-            continue;
-        }
-        near_misses.look_at(path, entry, found);
-        if is_wanted(path, entry, &mut files.all_devices_read, found) {
-            files.new.push(files.all.len());
-            files.all.push((Arc::clone(path), entry.clone(), Arc::default()));
-        }
-    }
-    files
-}
-
-/// The known file of this path and content, where the ones before it are not asked for any more.
-fn next_same(
-    known: &mut Peekable<impl Iterator<Item = Known>>,
-    path: &Arc<str>,
-    entry: &TreeEntry,
-) -> Option<Known> {
-    while known.next_if(|(other, ..)| is_before(other, path)).is_some() {}
-    known.next_if(|(other, content, _)| {
-        (Arc::ptr_eq(other, path) || other == path) && is_same(content, entry)
-    })
-}
-
-fn is_before(one: &Arc<str>, other: &Arc<str>) -> bool {
-    !Arc::ptr_eq(one, other) && one < other
-}
-
-/// Whether a file is decoded; what may not stand there is reported, and whether a device may be lost by it.
-fn is_wanted(
-    path: &str,
-    entry: &TreeEntry,
-    all_devices_read: &mut bool,
-    found: &mut Diagnostics,
-) -> bool {
-    let may_matter =
-        matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
-    if !is_ours(path) || !may_matter {
-        return false;
-    }
-    if path.split('/').any(|part| matches!(part, ".." | "." | "")) {
-        let message = format!("`{path}` is no path within the fleet repository");
-        found.push(Diagnostic::new(Code::UnreadableFile, message).at(start_of(path)));
-        return false;
-    }
-    let before = found.len();
-    if is_readable(path, entry, found) && role(path).is_some() {
-        return true;
-    }
-    let is_whole = found.len() == before || path.starts_with("deployments");
-    *all_devices_read &= is_whole;
-    false
-}
-
-/// Decodes the files that are new.
-fn decode_all(files: Files) -> Vec<Known> {
-    let Files { mut all, new, all_devices_read: _ } = files;
-    let new: Vec<(usize, &Known)> = new.into_iter().map(|at| (at, &all[at])).collect();
-    let decoded = side_by_side_with(new, WORTH_A_THREAD, |words, (at, (path, content, _))| {
-        (at, Arc::new(decode(path, content, words)))
-    });
-    for (at, decoded) in decoded {
-        all[at].2 = decoded;
-    }
-    all
-}
-
-/// Whether contents are equal; of those that stayed nothing is read.
-fn is_same(one: &TreeEntry, other: &TreeEntry) -> bool {
-    match (one, other) {
-        (TreeEntry::File(one), TreeEntry::File(other)) if Arc::ptr_eq(one, other) => true,
-        _ => one == other,
-    }
-}
-
 /// Decodes one file.
-fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
+pub(super) fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
     let mut diagnostics = Diagnostics::new();
     let Some((file, role)) = text(path, content, &mut diagnostics).zip(role(path)) else {
         let may_lack_devices = !path.starts_with("deployments");
@@ -644,28 +486,6 @@ env = { PROXY = "http://proxy:3128" }
                 prop_assert_eq!(said(&load_after(&tree, &mut cache)), said(&load(&tree)));
                 former = tree;
             }
-        }
-    }
-
-    #[test]
-    fn many_files_are_the_same_in_any_number_of_threads() {
-        let files: Vec<(String, String)> = (0..3 * WORTH_A_THREAD)
-            .map(|n| {
-                let text = if n % 7 == 0 { "engine = 1\n" } else { "tls = \"x\"\n" };
-                (format!("devices/d{n:04}.toml"), text.to_owned())
-            })
-            .collect();
-        let refs = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-        let tree = FileTree::from_texts(refs);
-        let mut found = Diagnostics::new();
-        for (path, content, decoded) in
-            decode_all(super::files(&tree, Default::default(), &mut found))
-        {
-            assert_eq!(
-                format!("{decoded:?}"),
-                format!("{:?}", decode(&path, &content, &mut Words::default())),
-                "{path}"
-            );
         }
     }
 

@@ -5,6 +5,8 @@
 //! reports all mistakes with their places. Not here: who is targeted and what is merged.
 
 mod decode;
+mod known_devices;
+mod known_files;
 mod load;
 mod manifest;
 mod paths;

@@ -26,12 +26,68 @@ impl Declared {
     }
 }
 
-/// Devices with ids of their own; engines that two of them share are reported too.
-pub(super) fn unique_devices(devices: &[&Declared], found: &mut Diagnostics) -> Vec<Arc<Device>> {
-    if all_differ(devices.iter().map(|declared| declared.id_hash))
-        && all_differ(devices.iter().filter_map(|declared| declared.engine_hash))
-    {
-        return devices.iter().map(|declared| Arc::clone(&declared.device)).collect();
+/// What shows of devices that no two of them are at odds.
+#[derive(Debug)]
+pub(super) struct NoneAtOdds {
+    ids: AllDiffer,
+    engines: AllDiffer,
+}
+
+impl NoneAtOdds {
+    fn of(devices: &[&Declared]) -> Option<Self> {
+        let ids = AllDiffer::of(id_hashes(devices))?;
+        let engines = AllDiffer::of(engine_hashes(devices))?;
+        Some(Self { ids, engines })
+    }
+
+    /// Goes over to devices of which some are gone and some are new; says whether still no two are at odds.
+    pub(super) fn go_over_to(&mut self, gone: &[&Declared], new: &[&Declared]) -> bool {
+        self.ids.go_over_to(id_hashes(gone), id_hashes(new))
+            && self.engines.go_over_to(engine_hashes(gone), engine_hashes(new))
+    }
+}
+
+fn id_hashes(devices: &[&Declared]) -> Vec<u64> {
+    devices.iter().map(|declared| declared.id_hash).collect()
+}
+
+fn engine_hashes(devices: &[&Declared]) -> Vec<u64> {
+    devices.iter().filter_map(|declared| declared.engine_hash).collect()
+}
+
+/// Hashes that all differ, ascending, so that what they are of surely does.
+#[derive(Debug)]
+struct AllDiffer(Vec<u64>);
+
+impl AllDiffer {
+    fn of(mut hashes: Vec<u64>) -> Option<Self> {
+        hashes.sort_unstable();
+        hashes.is_sorted_by(|one, other| one < other).then_some(Self(hashes))
+    }
+
+    /// Says whether they still all differ.
+    fn go_over_to(&mut self, mut gone: Vec<u64>, mut new: Vec<u64>) -> bool {
+        gone.sort_unstable();
+        new.sort_unstable();
+        if gone == new {
+            return true;
+        }
+        self.0.retain(|hash| gone.binary_search(hash).is_err());
+        self.0.extend(new);
+        // It takes what is in order as it is.
+        self.0.sort();
+        self.0.is_sorted_by(|one, other| one < other)
+    }
+}
+
+/// Devices with ids of their own; engines that two of them share are reported too. Where nothing is, also what shows it.
+pub(super) fn unique_devices(
+    devices: &[&Declared],
+    found: &mut Diagnostics,
+) -> (Vec<Arc<Device>>, Option<NoneAtOdds>) {
+    if let Some(none_at_odds) = NoneAtOdds::of(devices) {
+        let all = devices.iter().map(|declared| Arc::clone(&declared.device)).collect();
+        return (all, Some(none_at_odds));
     }
     let mut ids = Ids::new("device");
     let mut engines: BTreeMap<EngineAddress, (String, Place)> = BTreeMap::new();
@@ -62,7 +118,7 @@ pub(super) fn unique_devices(devices: &[&Declared], found: &mut Diagnostics) -> 
         }
         unique.push(Arc::clone(device));
     }
-    unique
+    (unique, None)
 }
 
 /// Deployments with ids of their own.
@@ -74,13 +130,6 @@ pub(super) fn unique_deployments(
     let mut unique = deployments;
     unique.retain(|deployment| ids.add(deployment.id.as_str(), &deployment.place, found));
     unique
-}
-
-/// Whether things surely all differ: their hashes do.
-fn all_differ(hashes: impl Iterator<Item = u64>) -> bool {
-    let mut hashes: Vec<u64> = hashes.collect();
-    hashes.sort_unstable();
-    hashes.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 fn hash_of(thing: impl Hash) -> u64 {

@@ -84,6 +84,13 @@ impl Devices {
         }
     }
 
+    /// Takes a device out.
+    pub fn remove(&mut self, id: &(impl AsRef<str> + ?Sized)) {
+        if let Ok(at) = self.position(id.as_ref()) {
+            self.0.remove(at);
+        }
+    }
+
     /// The ids.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &DeviceId> + ExactSizeIterator {
         self.0.iter().map(|device| &device.id)
@@ -175,5 +182,8 @@ mod tests {
         devices.insert(device("a", 6));
         assert_eq!(floors(&devices), ["aInteger(6)", "bInteger(4)", "bbInteger(5)", "cInteger(2)"]);
         assert_eq!(devices.at(2).map(|d| d.id.as_str()), Some("bb"));
+        devices.remove("b");
+        devices.remove("none");
+        assert_eq!(floors(&devices), ["aInteger(6)", "bbInteger(5)", "cInteger(2)"]);
     }
 }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     columns: Arc<Columns>,
-    met: BTreeMap<String, Bitmap>,
+    /// By the canonical text of a condition; the same set from revision to revision where none is in or out.
+    met: BTreeMap<String, Arc<Bitmap>>,
 }
 
 impl Answers {
@@ -59,7 +60,10 @@ impl Answers {
             let reported = facts.reported(device);
             let subject = Subject { device, reported: &reported };
             for (text, met) in &mut self.met {
-                met.set(number, all[text].evaluate(subject) == Truth::True);
+                let meets = all[text].evaluate(subject) == Truth::True;
+                if met.contains(number) != meets {
+                    Arc::make_mut(met).set(number, meets);
+                }
             }
         }
     }
@@ -79,7 +83,7 @@ impl Answers {
             Arc::make_mut(&mut self.columns).keep_and_add(&needed, (names, parts));
         }
         for (text, condition) in conditions {
-            self.met.entry(text).or_insert_with(|| self.columns.matches(condition));
+            self.met.entry(text).or_insert_with(|| self.columns.matches(condition).into());
         }
     }
 
@@ -89,18 +93,18 @@ impl Answers {
     }
 
     /// The devices that meet a condition of the fleet.
-    pub(super) fn matches(&self, condition: &Condition) -> Bitmap {
+    pub(super) fn matches(&self, condition: &Condition) -> Arc<Bitmap> {
         let met = self.met.get(&condition.to_string());
         met.cloned().unwrap_or_else(|| self.only(None))
     }
 
     /// One device alone, by its number, or none.
-    pub(super) fn only(&self, device: Option<usize>) -> Bitmap {
+    pub(super) fn only(&self, device: Option<usize>) -> Arc<Bitmap> {
         let mut only = Bitmap::none(self.columns.devices().len());
         if let Some(device) = device {
             only.set(device, true);
         }
-        only
+        only.into()
     }
 
     /// How many devices have nothing at a property that a condition names.

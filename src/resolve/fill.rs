@@ -101,6 +101,11 @@ fn fill_module(
 }
 
 impl ResolvedCohort {
+    /// Whether all that is filled may be any text: then nothing but a fact that is missing can be in the way.
+    pub(super) fn may_be_any_texts(&self) -> bool {
+        self.are_templates && self.checked_per_device.is_empty()
+    }
+
     /// Whether nothing but a fact that is missing can be in the way of filling.
     pub(super) fn may_fill(&self, device: &Device) -> bool {
         self.are_templates
@@ -130,7 +135,7 @@ pub struct FilledText {
 
 impl FilledText {
     /// Whether nothing but a tag that is missing can be wrong with its filled form.
-    pub(super) fn may_be_any_text(&self) -> bool {
+    fn may_be_any_text(&self) -> bool {
         let field = self.path.split('.').next().unwrap_or_default();
         !["image", "ports", "volumes", "host-devices", "networks", "desired"].contains(&field)
             && !is_mount(&self.path)

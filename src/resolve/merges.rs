@@ -7,7 +7,7 @@ use super::{ResolvedCohort, merge_cohort};
 use crate::fleet::Fleet;
 use crate::language::{Condition, Query};
 use crate::model::{Cohort, Deployment, DeploymentId, ModuleSettings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The cohorts of the revision that was resolved last, and what they were made of.
@@ -26,15 +26,15 @@ impl Merges {
         fleet: &Fleet,
         cohorts: impl IntoIterator<Item = &'c Cohort>,
     ) -> Vec<Arc<ResolvedCohort>> {
-        let same_defaults = self.defaults == fleet.defaults;
+        let changed = (self.defaults == fleet.defaults).then(|| self.changed(fleet));
+        let mut former = std::mem::take(&mut self.cohorts).into_iter().peekable();
         let all = cohorts.into_iter().map(|cohort| {
-            let former = self.cohorts.binary_search_by(|former| former.cohort.cmp(cohort));
-            match former {
-                Ok(at) if same_defaults && self.stays(fleet, cohort) => {
-                    Arc::clone(&self.cohorts[at])
-                }
-                _ => Arc::new(merge_cohort(fleet, cohort.clone())),
-            }
+            while former.next_if(|former| former.cohort < *cohort).is_some() {}
+            let former = former.next_if(|former| former.cohort == *cohort);
+            let stays = changed.as_ref().is_some_and(|changed| !has_any(cohort, changed));
+            former
+                .filter(|_| stays)
+                .unwrap_or_else(|| Arc::new(merge_cohort(fleet, cohort.clone())))
         });
         let all: Vec<_> = all.collect();
         *self = Self {
@@ -45,11 +45,16 @@ impl Merges {
         all
     }
 
-    /// Whether a cohort's deployments are what they were.
-    fn stays(&self, fleet: &Fleet, cohort: &Cohort) -> bool {
-        std::iter::once(&cohort.base).chain(&cohort.layers).all(|id| {
-            let pair = self.deployments.get(id).zip(fleet.deployments.get(id));
-            pair.is_some_and(|(old, new)| Arc::ptr_eq(old, new))
-        })
+    /// The deployments that are not what they were.
+    fn changed(&self, fleet: &Fleet) -> BTreeSet<DeploymentId> {
+        let former = self.deployments.iter();
+        let changed = former.filter(|(id, old)| {
+            fleet.deployments.get(*id).is_none_or(|new| !Arc::ptr_eq(old, new))
+        });
+        changed.map(|(id, _)| id.clone()).collect()
     }
+}
+
+fn has_any(cohort: &Cohort, deployments: &BTreeSet<DeploymentId>) -> bool {
+    std::iter::once(&cohort.base).chain(&cohort.layers).any(|id| deployments.contains(id))
 }

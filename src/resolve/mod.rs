@@ -18,6 +18,7 @@ mod rows;
 mod signature;
 mod standings;
 mod target;
+mod targeted;
 
 pub use explain::{
     DeploymentExplanation, FieldExplanation, Miss, explain_deployments, explain_fields,
@@ -33,20 +34,20 @@ pub use merge::MergeNote;
 pub use provenance::{Setter, SetterKind, Trace, trace};
 pub use rows::{Known, KnownDevice, KnownManifest, KnownModule, Rows};
 pub use standings::{Signature, Standings};
+use target::Selected;
 pub use target::{LostBy, Standing, Targeting, is_hit, select};
 
 use crate::fleet::Fleet;
-use crate::language::{Bitmap, Columns, Condition, Query};
+use crate::language::{Bitmap, Columns};
 use crate::model::{
-    Cohort, Deployment, DeploymentId, Device, DeviceId, Facts, Manifest, Module, ModuleName, Piece,
-    Route, RouteName,
+    Cohort, Device, DeviceId, Facts, Manifest, Module, ModuleName, Piece, Route, RouteName,
 };
 use answers::Answers;
 use fillable::Fillable;
 use merges::Merges;
-use signature::Signatures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use targeted::Targeted;
 
 /// Which deployments target and apply to every device, and what they merge to.
 #[derive(Debug, Clone)]
@@ -60,9 +61,6 @@ pub struct Resolution {
     /// The devices that give every fact that their cohort's texts name.
     give_facts: Bitmap,
 }
-
-/// By deployment that targets a device, to how many it applies.
-type Hits<'a> = BTreeMap<&'a DeploymentId, usize>;
 
 /// The devices to which exactly the same deployments apply.
 #[derive(Debug, Clone)]
@@ -105,6 +103,7 @@ struct Kept {
     /// What devices reported.
     facts: Facts,
     answers: Answers,
+    targeted: Targeted,
     merges: Merges,
     fillable: Fillable,
     looks: lint::Looks,
@@ -122,27 +121,31 @@ impl Kept {
 }
 
 fn resolve_with(fleet: &Fleet, kept: &mut Kept) -> Resolution {
-    let Kept { facts: _, answers, merges, fillable, looks: _ } = kept;
-    let found = Signatures::of(fleet.devices.len(), &target::hits(fleet, answers));
-    let deployments: Vec<&Deployment<Condition, Query>> =
-        fleet.deployments.values().map(AsRef::as_ref).collect();
-    let standings = found.all.iter().map(|(hits, devices)| {
-        let (targeted, cohort) = target::select(hits.iter().map(|hit| deployments[*hit]));
-        (targeted.into(), cohort, *devices)
-    });
-    let standings: Vec<(Arc<[Targeting]>, Option<Cohort>, usize)> = standings.collect();
-    let numbers: BTreeSet<&Cohort> = standings.iter().filter_map(|(_, c, _)| c.as_ref()).collect();
-    let cohorts = merges.of(fleet, numbers.iter().copied());
-    let numbers: BTreeMap<&Cohort, usize> = numbers.into_iter().zip(0..).collect();
-    let signatures = standings.iter().map(|(targeted, cohort, devices)| Signature {
-        targeted: Arc::clone(targeted),
-        cohort: cohort.as_ref().map(|cohort| numbers[cohort]),
-        devices: *devices,
-    });
+    let Kept { facts: _, answers, targeted, merges, fillable, looks: _ } = kept;
+    targeted.go_on(fleet, target::hits(fleet, answers));
+    let mut by_cohorts: Vec<(&Cohort, usize)> = targeted
+        .selected()
+        .zip(0..)
+        .filter_map(|((selected, _), signature)| Some((selected.cohort.as_ref()?, signature)))
+        .collect();
+    by_cohorts.sort();
+    let alike: Vec<_> = by_cohorts.chunk_by(|(one, _), (other, _)| one == other).collect();
+    let cohorts = merges.of(fleet, alike.iter().map(|signatures| signatures[0].0));
+    let selected = targeted.selected();
+    let mut signatures: Vec<Signature> = selected
+        .map(|(Selected { targeted, cohort: _ }, devices)| Signature {
+            targeted: Arc::clone(targeted),
+            cohort: None,
+            devices,
+        })
+        .collect();
+    for (cohort, alike) in alike.into_iter().enumerate() {
+        alike.iter().for_each(|(_, signature)| signatures[*signature].cohort = Some(cohort));
+    }
     let devices = Standings {
         devices: Arc::clone(&fleet.devices),
-        signatures: signatures.collect(),
-        of_devices: found.of_devices,
+        signatures,
+        of_devices: Arc::clone(targeted.of_devices()),
     };
     let give_facts = fillable.by_cohorts(&devices, &cohorts);
     Resolution { devices, cohorts, columns: Arc::clone(answers.columns()), give_facts }
@@ -170,18 +173,6 @@ pub fn merge_cohort(fleet: &Fleet, cohort: Cohort) -> ResolvedCohort {
 }
 
 impl Resolution {
-    /// Which deployments target any device, and to how many each applies.
-    fn hits(&self) -> Hits<'_> {
-        let mut hits = Hits::new();
-        for Signature { targeted, devices, cohort: _ } in self.devices.signatures() {
-            for Targeting { deployment, standing } in &**targeted {
-                *hits.entry(deployment).or_default() +=
-                    if standing.is_applied() { *devices } else { 0 };
-            }
-        }
-        hits
-    }
-
     /// Every cohort with the number of its devices.
     pub fn sized_cohorts(&self) -> impl Iterator<Item = (&ResolvedCohort, usize)> {
         let mut sizes = vec![0; self.cohorts.len()];
@@ -196,9 +187,13 @@ impl Resolution {
     /// Whether the manifest of a device can be filled, if a base targets it. `number` is the device's.
     pub fn can_fill(&self, number: usize, device: &Device) -> bool {
         let cohort = self.devices.at(number).and_then(|signature| signature.cohort);
-        cohort.is_none_or(|cohort| {
-            self.give_facts.contains(number) && self.cohorts[cohort].may_fill(device)
-        })
+        cohort
+            .is_none_or(|cohort| self.gives_facts(number) && self.cohorts[cohort].may_fill(device))
+    }
+
+    /// Whether a device gives every fact that its cohort's texts name.
+    fn gives_facts(&self, number: usize) -> bool {
+        self.give_facts.contains(number)
     }
 
     /// The cohort of a device, if a base targets it.

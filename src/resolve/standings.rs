@@ -22,7 +22,7 @@ pub struct Signature {
 pub struct Standings {
     pub(super) devices: Arc<Devices>,
     /// By the devices' numbers.
-    pub(super) of_devices: Vec<u32>,
+    pub(super) of_devices: Arc<Vec<u32>>,
     pub(super) signatures: Vec<Signature>,
 }
 

@@ -70,8 +70,17 @@ impl Standing {
     }
 }
 
+/// What becomes of deployments that target the same devices.
+#[derive(Debug)]
+pub(super) struct Selected {
+    /// In the order of [`select`].
+    pub(super) targeted: Arc<[Targeting]>,
+    /// Those that apply; `None` without a base.
+    pub(super) cohort: Option<Cohort>,
+}
+
 /// By deployment, in the order of their ids, the devices that it hits.
-pub(super) fn hits(fleet: &Fleet, answers: &Answers) -> Vec<Bitmap> {
+pub(super) fn hits(fleet: &Fleet, answers: &Answers) -> Vec<Arc<Bitmap>> {
     let hits = |deployment: &Arc<Deployment<Condition, Query>>| match &deployment.kind {
         DeploymentKind::Device { device, .. } => answers.only(fleet.devices.number(device)),
         DeploymentKind::Automatic(target) | DeploymentKind::Layered(target) => {
@@ -129,6 +138,14 @@ pub fn is_hit(deployment: &Deployment<Condition, Query>, subject: Subject<'_>) -
 
 fn is_own(deployment: &Deployment<Condition, Query>) -> bool {
     matches!(deployment.kind, DeploymentKind::Device { .. })
+}
+
+/// Whether two versions of a deployment are selected alike, whatever else there is.
+pub(super) fn is_ranked_alike(
+    one: &Deployment<Condition, Query>,
+    other: &Deployment<Condition, Query>,
+) -> bool {
+    one.kind.is_layer() == other.kind.is_layer() && rank(one) == rank(other)
 }
 
 /// What decides between two bases, or the order of two layers; larger wins. The id is only there so that

@@ -1,4 +1,4 @@
-//! A revision that is checked after others is what it is alone.
+//! A revision that is checked after others is what it is alone, however it came about and whatever was wrong with them.
 
 use crate::harness::tree;
 use hoist::fleet::FileTree;
@@ -74,6 +74,197 @@ proptest! {
         let mut cache = CheckCache::default();
         for revision in &revisions {
             let files = files(revision);
+            let after = format!("{:?}", check_after(&files, &mut cache));
+            prop_assert_eq!(after, format!("{:?}", check(&files)));
+        }
+    }
+}
+
+/// A fleet in which anything may be otherwise, or wrong.
+#[derive(Debug, Clone)]
+struct Fleet {
+    /// 0 is in order, 1 has other defaults, 2 a policy and a lint level, 3 is no TOML, 4 is not there.
+    file: u8,
+    devices: Vec<DeviceFile>,
+    deployments: Vec<DeploymentFile>,
+    /// A file that is near one that would be read.
+    near_miss: bool,
+}
+
+#[derive(Debug, Clone)]
+struct DeviceFile {
+    /// 0 is not there, 1 is in one folder, 2 in another, 3 in a list, 4 is there twice, 5 twice but for its letters'
+    /// case, 6 is no TOML, 7 has a wrong key.
+    state: u8,
+    ring: u8,
+    place: u8,
+    /// 0 is none, 1 its own, others are shared.
+    engine: u8,
+}
+
+#[derive(Debug, Clone)]
+struct DeploymentFile {
+    /// 0 is not there, 1 a layer, 2 a base, 3 for one device, 4 is no TOML, 5 has another one's id.
+    state: u8,
+    condition: u8,
+    priority: u8,
+    says: u8,
+}
+
+const SAYS: [&str; 6] = [
+    "[modules.m]\nimage = \"m:1\"\nenv = { P = \"${device.tags.place:-none}\" }\n",
+    "[modules.m]\nimage = \"m:${device.tags.place}\"\nports = [\"80:80\"]\n",
+    "[modules.m]\npatch = true\nenv = { R = \"${device.tags.ring}\" }\nunset = [\"env.P\"]\n",
+    "[modules.n]\nimage = \"n:latest\"\nports = [\"80:80\"]\n[routes]\nup = \"FROM /messages/modules/n/* INTO $upstream\"\n",
+    "[modules.m]\ndesired-at = { \"a.b\" = 1 }\n[routes]\nup = \"FROM /messages/modules/m/* INTO BrokeredEndpoint(\\\"/modules/n/inputs/i\\\")\"\n",
+    "",
+];
+
+impl Fleet {
+    fn files(&self) -> FileTree {
+        let mut text = String::new();
+        let mut list = String::new();
+        for (n, device) in self.devices.iter().enumerate() {
+            device.write(n, &mut text, &mut list);
+        }
+        if !list.is_empty() {
+            let _ = writeln!(text, "=== devices/list.toml\n{list}");
+        }
+        for (n, deployment) in self.deployments.iter().enumerate() {
+            deployment.write(n, &mut text);
+        }
+        if self.near_miss {
+            text.push_str("=== devices/d9.yaml\n\n=== deployment/x.toml\n\n");
+        }
+        text.push_str(match self.file {
+            0 => "=== fleet.toml\nname = \"towers\"\n",
+            1 => {
+                "=== fleet.toml\nname = \"towers\"\n[defaults]\nrestart-policy = \"never\"\nenv = { D = \"1\" }\n"
+            }
+            2 => {
+                "=== fleet.toml\nname = \"towers\"\n[lints]\nmutable-image = \"error\"\n[rollout]\n\
+                 [[rollout.phases]]\ntarget = \"tags.place = 0\"\n"
+            }
+            3 => "=== fleet.toml\nname = \n",
+            _ => "",
+        });
+        text.push_str(
+            "=== deployments/base.toml\ntarget = \"*\"\npriority = 1\n[modules.m]\nimage = \"m:0\"\n",
+        );
+        let mut files = tree(&text);
+        if self.file == 4 {
+            files.0.remove("fleet.toml");
+        }
+        files
+    }
+}
+
+impl DeviceFile {
+    fn write(&self, n: usize, text: &mut String, list: &mut String) {
+        let mut says = match self.engine {
+            0 => String::new(),
+            1 => format!("engine = \"ssh://a@d{n}\"\n"),
+            shared => format!("engine = \"ssh://a@shared{shared}\"\n"),
+        };
+        let tags = match self.place {
+            0 => format!("{{ ring = {} }}", self.ring),
+            place => format!("{{ ring = {}, place = {place} }}", self.ring),
+        };
+        let _ = writeln!(says, "tags = {tags}");
+        let mut file = |folder: &str, says: &str| {
+            let _ = writeln!(text, "=== devices/{folder}{n}.toml\n{says}");
+        };
+        match self.state {
+            0 => {}
+            1 => file("d", &says),
+            2 => file("other/d", &says),
+            3 => {
+                let _ = writeln!(list, "[[device]]\nid = \"d{n}\"\n{says}");
+            }
+            4 => ["d", "other/d"].into_iter().for_each(|folder| file(folder, &says)),
+            5 => ["d", "D"].into_iter().for_each(|folder| file(folder, "")),
+            6 => file("d", "x = ["),
+            _ => file("d", &format!("{says}engin = 1")),
+        }
+    }
+}
+
+impl DeploymentFile {
+    fn write(&self, n: usize, text: &mut String) {
+        let target = format!("target = \"{}\"", CONDITIONS[usize::from(self.condition)]);
+        // Some tie, mostly they don't.
+        let priority = match self.priority {
+            0 => n,
+            1 => n + 10,
+            _ => 5,
+        };
+        let head = match self.state {
+            0 => return,
+            1 => format!("kind = \"layered\"\n{target}\npriority = {priority}"),
+            2 => format!("{target}\npriority = {priority}"),
+            3 => format!("kind = \"device\"\ndevice = \"d{}\"", self.condition),
+            4 => "x = [".to_owned(),
+            _ => format!("id = \"l0\"\n{target}"),
+        };
+        let says = SAYS[usize::from(self.says)];
+        let _ = writeln!(text, "=== deployments/l{n}.toml\n{head}\n{says}");
+    }
+}
+
+/// A fleet that is mostly in order, and what commits make of it, one thing after the other.
+fn histories() -> impl Strategy<Value = Vec<Fleet>> {
+    let device = (prop::sample::select(vec![1, 1, 1, 2, 3, 0]), 0..3u8, 0..3u8, 0..2u8)
+        .prop_map(|(state, ring, place, engine)| DeviceFile { state, ring, place, engine });
+    let deployment = (prop::sample::select(vec![1, 1, 2, 0]), 0..8u8, 0..3u8, 0..6u8).prop_map(
+        |(state, condition, priority, says)| DeploymentFile { state, condition, priority, says },
+    );
+    let first =
+        (prop::collection::vec(device, 8), prop::collection::vec(deployment, 5), 0..3u8).prop_map(
+            |(devices, deployments, file)| Fleet { file, devices, deployments, near_miss: false },
+        );
+    let edit = (any::<prop::sample::Index>(), 0..12u8, 0..8u8);
+    (first, prop::collection::vec(edit, 1..14)).prop_map(|(first, edits)| {
+        let mut all = vec![first];
+        for (at, what, value) in edits {
+            let before = all.len().saturating_sub(2);
+            let mut next = all[all.len() - 1].clone();
+            next.edit(at, what, value);
+            if what == 11 {
+                // Taken back: what was wrong is repaired.
+                next = all[before].clone();
+            }
+            all.push(next);
+        }
+        all
+    })
+}
+
+impl Fleet {
+    fn edit(&mut self, at: prop::sample::Index, what: u8, value: u8) {
+        let device = &mut self.devices[at.index(8)];
+        let deployment = &mut self.deployments[at.index(5)];
+        match what {
+            0 => device.ring = value % 3,
+            1 => device.place = value % 3,
+            2 => device.engine = value % 4,
+            3 | 4 => device.state = value,
+            5 => deployment.condition = value,
+            6 => deployment.priority = value,
+            7 => deployment.says = value % 6,
+            8 => deployment.state = value % 6,
+            9 => self.file = value % 5,
+            _ => self.near_miss = value > 5,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_was_wrong_before_a_revision_is_what_it_is_alone(history in histories()) {
+        let mut cache = CheckCache::default();
+        for fleet in &history {
+            let files = fleet.files();
             let after = format!("{:?}", check_after(&files, &mut cache));
             prop_assert_eq!(after, format!("{:?}", check(&files)));
         }

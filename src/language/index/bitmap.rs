@@ -101,6 +101,12 @@ impl Bitmap {
             .flat_map(|(at, word)| bits(*word).map(move |bit| at * 64 + bit))
     }
 
+    /// The numbers that are in one of two sets of one length alone, ascending.
+    pub fn differing(&self, other: &Self) -> impl Iterator<Item = usize> {
+        let words = self.words.iter().zip(&other.words).enumerate();
+        words.flat_map(|(at, (mine, others))| bits(mine ^ others).map(move |bit| at * 64 + bit))
+    }
+
     /// 64 bits: the numbers from `64 × at` on.
     pub fn word(&self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or_default()
@@ -143,8 +149,10 @@ mod tests {
             let mut rest = third.clone();
             rest.invert();
             assert_eq!(rest.count() + third.count(), len);
+            assert_eq!(rest.differing(&third).count(), len);
             rest.add(&third);
             assert_eq!(rest, Bitmap::all(len));
+            assert!(rest.differing(&third).eq((0..len).filter(|n| n % 3 > 0)));
             rest.invert();
             rest.keep(&third);
             assert_eq!(rest, Bitmap::none(len));

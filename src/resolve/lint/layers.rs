@@ -1,7 +1,7 @@
 //! Lints of bases and layers: who wins, who loses everywhere, and what nothing decides.
 
-use super::looks::Looks;
-use super::{about, devices};
+use super::looks::{Looks, Tie};
+use super::{Hits, about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::fleet::Fleet;
 use crate::language::{Condition, Query};
@@ -15,26 +15,27 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn lint(
     fleet: &Fleet,
     resolution: &Resolution,
+    hits: &Hits<'_>,
     looks: &mut Looks,
     found: &mut Diagnostics,
 ) {
-    let standings = by_deployment(resolution);
-    for (id, all) in &standings {
+    for (id, all) in &not_applied(resolution) {
         lint_layer(fleet, id, all, found);
-        lint_base(fleet, id, all, found);
+        lint_base(fleet, id, (all, hits), found);
     }
-    lint_layer_ties(fleet, resolution, found);
-    lint_shadowed(fleet, resolution, looks, found);
+    lint_layer_ties(fleet, resolution, looks, found);
+    lint_shadowed(fleet, resolution, hits, looks, found);
     lint_mixed_kinds(fleet, resolution, found);
 }
 
-/// By deployment, how it stands and on how many devices.
-type ByDeployment<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
+/// By deployment, how it stands where it does not apply, and on how many devices.
+type NotApplied<'a> = BTreeMap<&'a DeploymentId, Vec<(&'a Standing, usize)>>;
 
-fn by_deployment(resolution: &Resolution) -> ByDeployment<'_> {
-    let mut standings = ByDeployment::new();
+fn not_applied(resolution: &Resolution) -> NotApplied<'_> {
+    let mut standings = NotApplied::new();
     for signature in resolution.devices.signatures() {
-        for Targeting { deployment, standing } in &*signature.targeted {
+        let not_applied = signature.targeted.iter().filter(|t| !t.standing.is_applied());
+        for Targeting { deployment, standing } in not_applied {
             standings.entry(deployment).or_default().push((standing, signature.devices));
         }
     }
@@ -82,7 +83,7 @@ fn lint_layer(
 fn lint_base(
     fleet: &Fleet,
     id: &DeploymentId,
-    all: &[(&Standing, usize)],
+    (all, hits): (&[(&Standing, usize)], &Hits<'_>),
     found: &mut Diagnostics,
 ) {
     let lost: Vec<(&DeploymentId, LostBy, usize)> = all
@@ -92,7 +93,7 @@ fn lint_base(
             _ => None,
         })
         .collect();
-    if !lost.is_empty() && lost.len() == all.len() {
+    if !lost.is_empty() && hits.get(id) == Some(&0) {
         let count = lost.iter().map(|(_, _, devices)| devices).sum();
         let winners: BTreeSet<String> = lost.iter().map(|(to, _, _)| format!("\"{to}\"")).collect();
         let winners: Vec<String> = winners.into_iter().take(3).collect();
@@ -143,28 +144,41 @@ fn push_tie(
 }
 
 /// Layers of equal priority that write the same module or route.
-fn lint_layer_ties(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
-    let mut ties: BTreeMap<(&DeploymentId, &DeploymentId), usize> = BTreeMap::new();
-    for (cohort, size) in resolution.sized_cohorts() {
-        let ids = cohort.cohort.layers.iter();
-        let layers: Vec<_> = ids.filter_map(|id| fleet.deployments.get(id)).collect();
-        // They are in the order of their priorities.
-        for equal in layers.chunk_by(|a, b| a.priority == b.priority) {
-            for (i, lower) in equal.iter().enumerate() {
-                for upper in equal[i + 1..].iter().filter(|upper| write_the_same(lower, upper)) {
-                    *ties.entry((&upper.id, &lower.id)).or_default() += size;
-                }
-            }
+fn lint_layer_ties(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    looks: &mut Looks,
+    found: &mut Diagnostics,
+) {
+    let mut ties: BTreeMap<Tie, usize> = BTreeMap::new();
+    for (cohort, (_, size)) in resolution.cohorts.iter().zip(resolution.sized_cohorts()) {
+        for tie in looks.of(cohort).ties.get_or_insert_with(|| ties_in(fleet, cohort)) {
+            *ties.entry(tie.clone()).or_default() += size;
         }
     }
     for ((upper, lower), count) in ties {
-        let created = |id| fleet.deployments.get(id).and_then(|d| d.created);
-        let decided = created(upper).is_some()
-            && created(lower).is_some()
-            && created(upper) != created(lower);
+        let created = |id: &DeploymentId| fleet.deployments.get(id).and_then(|d| d.created);
+        let decided = created(&upper).is_some()
+            && created(&lower).is_some()
+            && created(&upper) != created(&lower);
         let code = if decided { Code::PriorityTie } else { Code::UndecidedTie };
-        push_tie(fleet, upper, lower, code, count, found);
+        push_tie(fleet, &upper, &lower, code, count, found);
     }
+}
+
+/// The layers of a cohort between which their priorities don't decide, though it matters.
+fn ties_in(fleet: &Fleet, cohort: &ResolvedCohort) -> Vec<Tie> {
+    let ids = cohort.cohort.layers.iter();
+    let layers: Vec<_> = ids.filter_map(|id| fleet.deployments.get(id)).collect();
+    let mut ties = Vec::new();
+    // They are in the order of their priorities.
+    for equal in layers.chunk_by(|a, b| a.priority == b.priority) {
+        for (i, lower) in equal.iter().enumerate() {
+            let uppers = equal[i + 1..].iter().filter(|upper| write_the_same(lower, upper));
+            ties.extend(uppers.map(|upper| (upper.id.clone(), lower.id.clone())));
+        }
+    }
+    ties
 }
 
 fn write_the_same(a: &Deployment<Condition, Query>, b: &Deployment<Condition, Query>) -> bool {
@@ -176,35 +190,37 @@ fn write_the_same(a: &Deployment<Condition, Query>, b: &Deployment<Condition, Qu
 fn lint_shadowed(
     fleet: &Fleet,
     resolution: &Resolution,
+    hits: &Hits<'_>,
     looks: &mut Looks,
     found: &mut Diagnostics,
 ) {
-    let mut applied: BTreeMap<&DeploymentId, usize> = BTreeMap::new();
-    let mut effective: BTreeSet<DeploymentId> = BTreeSet::new();
-    for (cohort, (_, size)) in resolution.cohorts.iter().zip(resolution.sized_cohorts()) {
-        let layers = &cohort.cohort.layers;
-        for layer in layers {
-            *applied.entry(layer).or_default() += size;
+    let says_something = |id: &DeploymentId| {
+        fleet.deployments.get(id).is_some_and(|deployment| {
+            deployment.kind.is_layer()
+                && !(deployment.modules.is_empty() && deployment.routes.is_empty())
+        })
+    };
+    let applied = hits.iter().filter(|(id, applied)| **applied > 0 && says_something(id));
+    let mut shadowed: BTreeMap<&DeploymentId, usize> =
+        applied.map(|(id, applied)| (*id, *applied)).collect();
+    for cohort in &resolution.cohorts {
+        if shadowed.is_empty() {
+            break;
         }
-        if layers.iter().all(|layer| effective.contains(layer)) {
-            continue;
+        if cohort.cohort.layers.iter().any(|layer| shadowed.contains_key(layer)) {
+            let of_cohort = &mut looks.of(cohort).effective;
+            let effective = of_cohort.get_or_insert_with(|| effective_in(fleet, cohort));
+            shadowed.retain(|layer, _| !effective.contains(*layer));
         }
-        let of_cohort = &mut looks.of(cohort).effective;
-        let of_cohort = of_cohort.get_or_insert_with(|| effective_in(fleet, cohort).into());
-        effective.extend(of_cohort.iter().cloned());
     }
-    for (layer, count) in applied {
-        let says_something = fleet
-            .deployments
-            .get(layer)
-            .is_some_and(|d| !d.modules.is_empty() || !d.routes.is_empty());
-        if says_something && !effective.contains(layer) {
-            let message =
-                format!("nothing of layer \"{layer}\" is left on any of its {}", devices(count));
-            found.push(about(fleet, layer, Code::Shadowed, message).devices(count).help(
+    for (layer, count) in shadowed {
+        let message =
+            format!("nothing of layer \"{layer}\" is left on any of its {}", devices(count));
+        found.push(
+            about(fleet, layer, Code::Shadowed, message).devices(count).help(
                 "higher layers replace all of it, or the modules that it patches are not there",
-            ));
-        }
+            ),
+        );
     }
 }
 

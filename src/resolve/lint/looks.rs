@@ -16,8 +16,13 @@ pub(super) struct Look {
     /// In the manifests that are alike but for texts that may be any.
     pub(super) of_manifests: Option<OfManifest>,
     /// The deployments of which something is left.
-    pub(super) effective: Option<Arc<BTreeSet<DeploymentId>>>,
+    pub(super) effective: Option<BTreeSet<DeploymentId>>,
+    /// The layers between which nothing but their ids or ages decides.
+    pub(super) ties: Option<Vec<Tie>>,
 }
+
+/// Two layers of equal priority: the one that is above, and the one that is below.
+pub(super) type Tie = (DeploymentId, DeploymentId);
 
 impl Looks {
     /// Forgets all cohorts but these.

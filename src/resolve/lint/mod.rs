@@ -16,10 +16,12 @@ mod targets;
 pub(crate) use credential::{is_credential_after, is_credential_at, masked};
 pub(super) use looks::Looks;
 
-use super::{Kept, Resolution, resolve_with};
+use super::targeted::Targeted;
+use super::{Kept, Resolution, Targeting, resolve_with};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level};
 use crate::fleet::{FileTree, Fleet, LintLevels, LoadCache, Loaded, Seen, load_after};
 use crate::model::{DeploymentId, Facts};
+use std::collections::BTreeMap;
 
 /// All files of a revision, loaded, resolved and looked at.
 #[derive(Debug)]
@@ -129,17 +131,31 @@ fn resolve_and_lint_with(fleet: &Fleet, kept: &mut Kept) -> (Resolution, Diagnos
 
 /// Everything suspicious or refused in a fleet and its resolution, at the built-in levels.
 fn lint(fleet: &Fleet, resolution: &Resolution, kept: &mut Kept) -> Diagnostics {
-    let Kept { facts: _, answers, looks, merges: _, fillable: _ } = kept;
+    let Kept { facts: _, answers, targeted, looks, merges: _, fillable: _ } = kept;
     let mut found = Diagnostics::new();
-    let hits = resolution.hits();
+    let hits = hits(targeted);
     looks.keep(&resolution.cohorts);
     targets::lint(fleet, &hits, answers, &mut found);
-    layers::lint(fleet, resolution, looks, &mut found);
+    layers::lint(fleet, resolution, &hits, looks, &mut found);
     modules::lint(fleet, resolution, looks, &mut found);
     metrics::lint(fleet, &mut found);
     routes::lint(fleet, resolution, &mut found);
     power::lint(fleet, resolution, &hits, &mut found);
     found
+}
+
+/// By deployment that targets a device, to how many it applies.
+type Hits<'a> = BTreeMap<&'a DeploymentId, usize>;
+
+fn hits(targeted: &Targeted) -> Hits<'_> {
+    let mut hits: Hits<'_> = targeted.hits().collect();
+    for (selected, devices) in targeted.selected() {
+        let not_applied = selected.targeted.iter().filter(|t| !t.standing.is_applied());
+        for Targeting { deployment, standing: _ } in not_applied {
+            hits.entry(deployment).and_modify(|applied| *applied -= devices);
+        }
+    }
+    hits
 }
 
 /// Gives lints the levels of the fleet's `[lints]`.

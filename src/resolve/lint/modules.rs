@@ -7,9 +7,7 @@ use crate::fleet::Fleet;
 use crate::model::{Cohort, DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
 use crate::resolve::merge::last_to_touch;
 use crate::resolve::provenance::trace_cohort;
-use crate::resolve::{
-    FillError, FilledText, MergeNote, Resolution, ResolvedCohort, SetterKind, Trace, fill,
-};
+use crate::resolve::{FillError, MergeNote, Resolution, ResolvedCohort, SetterKind, Trace, fill};
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,18 +166,19 @@ struct Members<'f> {
 
 /// The devices of each cohort.
 fn members<'f>(fleet: &'f Fleet, resolution: &Resolution) -> Vec<Members<'f>> {
-    let any_text =
-        |cohort: &Arc<ResolvedCohort>| cohort.filled_texts.iter().all(FilledText::may_be_any_text);
-    let any_text: Vec<bool> = resolution.cohorts.iter().map(any_text).collect();
+    let any_text: Vec<bool> =
+        resolution.cohorts.iter().map(|cohort| cohort.may_be_any_texts()).collect();
     let mut all = vec![Members::default(); resolution.cohorts.len()];
-    let devices = fleet.devices.values().zip(resolution.devices.values()).enumerate();
-    for (number, (device, signature)) in devices {
+    for (number, signature) in resolution.devices.values().enumerate() {
         let Some(cohort) = signature.cohort else { continue };
-        let members = &mut all[cohort];
-        if any_text[cohort] && resolution.can_fill(number, device) {
-            members.alike.get_or_insert((device, 0)).1 += 1;
-        } else {
-            members.others.push(device);
+        let Members { alike, others } = &mut all[cohort];
+        // Of most devices nothing is looked at.
+        match alike {
+            Some((_, alike)) if any_text[cohort] && resolution.gives_facts(number) => *alike += 1,
+            None if any_text[cohort] && resolution.gives_facts(number) => {
+                *alike = fleet.devices.at(number).map(|device| (&**device, 1));
+            }
+            _ => others.extend(fleet.devices.at(number).map(AsRef::as_ref)),
         }
     }
     all

@@ -1,6 +1,7 @@
 //! Lints of what deployments say of modules: what gives power over a device, opens it to the building,
 //! may change without anybody's doing, or belongs elsewhere. `[defaults]` are looked at like an entry.
 
+use super::Hits;
 use super::credential::{flag_value, is_credential_at};
 use super::options::{NATIVE, joined_by, suspicion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
@@ -9,7 +10,7 @@ use crate::model::{
     DeploymentId, EntryKind, EnvValue, ImageReference, ModuleEntry, ModuleName, NetworkMode, Table,
     Value, path_segment,
 };
-use crate::resolve::{Hits, Resolution};
+use crate::resolve::Resolution;
 use std::collections::BTreeMap;
 
 pub(super) fn lint(

@@ -1,11 +1,10 @@
 //! Lints of target conditions.
 
-use super::{about, devices};
+use super::{Hits, about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::fleet::Fleet;
 use crate::language::{Condition, PropertyUse, Root};
 use crate::model::{DeploymentId, Table, Value};
-use crate::resolve::Hits;
 use crate::resolve::answers::Answers;
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
