@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::name::DeviceId;
+use std::cmp::Ordering;
 use std::ops::{Index, Range};
 use std::slice;
 use std::sync::Arc;
@@ -17,26 +18,39 @@ impl Devices {
     /// So many others are few: beyond, whoever keeps something by numbers makes it anew.
     pub const FEW: usize = 1000;
 
-    /// The numbers of the devices that are others than in a former list; `None` where numbers mean others there, or
-    /// where more than a few are others.
-    pub fn others_than(&self, former: &Self) -> Option<Vec<usize>> {
+    /// How many may come and go so that it is less to give what is kept other numbers than to make it anew.
+    const FEW_MOVES: usize = 16;
+
+    /// How this list came from a former one; `None` where more than a few devices are others.
+    pub fn changes_since(&self, former: &Self) -> Option<DeviceChanges> {
+        let mut changes = DeviceChanges::default();
         if std::ptr::eq(self, former) {
-            return Some(Vec::new());
+            return Some(changes);
         }
-        if former.len() != self.len() {
-            return None;
-        }
-        let mut others = Vec::new();
-        for (number, (old, new)) in former.values().zip(self.values()).enumerate() {
-            if Arc::ptr_eq(old, new) {
-                continue;
+        let (mut old, mut new) = (0, 0);
+        loop {
+            let order = match (former.at(old), self.at(new)) {
+                (None, None) => return Some(changes),
+                (Some(one), Some(other)) if Arc::ptr_eq(one, other) => {
+                    (old, new) = (old + 1, new + 1);
+                    continue;
+                }
+                (Some(one), Some(other)) => one.id.cmp(&other.id),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+            };
+            match order {
+                Ordering::Less => changes.gone.push(old),
+                Ordering::Equal => changes.others.push(new),
+                Ordering::Greater => changes.new.push(new),
             }
-            if old.id != new.id || others.len() == Self::FEW {
+            old += usize::from(order.is_le());
+            new += usize::from(order.is_ge());
+            let moves = changes.gone.len() + changes.new.len();
+            if moves > Self::FEW_MOVES || changes.others.len() > Self::FEW {
                 return None;
             }
-            others.push(number);
         }
-        Some(others)
     }
 
     /// All numbers, in shares that are worth a thread. Each but the last has a multiple of 64.
@@ -116,6 +130,39 @@ impl Devices {
     }
 }
 
+/// How a list of devices came from a former one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceChanges {
+    /// The numbers that those had that are gone, ascending.
+    pub gone: Vec<usize>,
+    /// The numbers of those that were not there, ascending.
+    pub new: Vec<usize>,
+    /// The numbers of those that say something else than they did.
+    pub others: Vec<usize>,
+}
+
+impl DeviceChanges {
+    /// Whether all numbers are what they were.
+    pub fn keep_numbers(&self) -> bool {
+        self.gone.is_empty() && self.new.is_empty()
+    }
+
+    /// Gives a list by numbers those of the new devices; of those that were not there it has `blank`.
+    pub fn renumber<T: Clone>(&self, list: &mut Vec<T>, blank: &T) {
+        self.gone.iter().rev().for_each(|number| drop(list.remove(*number)));
+        self.new.iter().for_each(|number| list.insert(*number, blank.clone()));
+    }
+
+    /// All devices that have to be looked at, in the list that it came to, with their numbers.
+    pub fn to_look_at<'d>(
+        &self,
+        devices: &'d Devices,
+    ) -> impl Iterator<Item = (usize, &'d Arc<Device>)> {
+        let numbers = self.new.iter().chain(&self.others);
+        numbers.filter_map(|number| Some((*number, devices.at(*number)?)))
+    }
+}
+
 impl Index<&str> for Devices {
     type Output = Arc<Device>;
 
@@ -182,8 +229,17 @@ mod tests {
         devices.insert(device("a", 6));
         assert_eq!(floors(&devices), ["aInteger(6)", "bInteger(4)", "bbInteger(5)", "cInteger(2)"]);
         assert_eq!(devices.at(2).map(|d| d.id.as_str()), Some("bb"));
+        let former = devices.clone();
         devices.remove("b");
         devices.remove("none");
-        assert_eq!(floors(&devices), ["aInteger(6)", "bbInteger(5)", "cInteger(2)"]);
+        devices.insert(device("c", 7));
+        devices.insert(device("d", 8));
+        let changes = devices.changes_since(&former).unwrap();
+        assert_eq!((changes.gone, changes.others, changes.new), (vec![1], vec![2], vec![3]));
+        assert!(devices.changes_since(&Devices::default()).is_some());
+        let many: Devices = (0..40).map(|n| device(&format!("m{n}"), 0)).collect();
+        assert_eq!(many.changes_since(&devices), None);
+        let all = ["aInteger(6)", "bbInteger(5)", "cInteger(7)", "dInteger(8)"];
+        assert_eq!(floors(&devices), all);
     }
 }

@@ -29,7 +29,7 @@ pub use deployment::{
     Deployment, DeploymentKind, EntryKind, Metric, ModuleEntry, Target, UnsetPath,
 };
 pub use device::{Device, Facts};
-pub use devices::Devices;
+pub use devices::{DeviceChanges, Devices};
 pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
 pub use hash::{
     Hash, HashOfTexts, HashedManifest, ModuleHashes, cohort_hash, manifest_hash, module_hashes,

@@ -7,7 +7,7 @@
 
 use crate::fleet::{Fleet, side_by_side};
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
-use crate::model::{Devices, Facts};
+use crate::model::{DeviceChanges, Devices, Facts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,33 +30,37 @@ impl Answers {
 
     /// The same where answers of another revision are at hand, and what devices reported then.
     pub(super) fn after((former, reported): (Self, &Facts), fleet: &Fleet, facts: &Facts) -> Self {
-        let devices = fleet.devices.others_than(former.columns.devices());
+        let changes = fleet.devices.changes_since(former.columns.devices());
         let reports = others_report(reported, facts, &fleet.devices);
-        let Some((mut changed, reports)) = devices.zip(reports) else {
+        let Some((mut changes, reports)) = changes.zip(reports) else {
             return Self::of(fleet, facts);
         };
-        changed.extend(reports);
+        changes.others.extend(reports);
         let mut answers = former;
         let all = conditions(fleet);
         answers.met.retain(|text, _| all.contains_key(text));
-        if !changed.is_empty() || !Arc::ptr_eq(answers.columns.devices(), &fleet.devices) {
-            answers.go_over_to(&changed, (fleet, facts), &all);
+        if changes != DeviceChanges::default()
+            || !Arc::ptr_eq(answers.columns.devices(), &fleet.devices)
+        {
+            answers.go_over_to(&changes, (fleet, facts), &all);
         }
         answers.ask(fleet, facts);
         answers
     }
 
-    /// Goes over to devices of which those of some numbers are others, or report something else.
+    /// Goes over to other devices, of which some also may report something else.
     fn go_over_to(
         &mut self,
-        changed: &[usize],
+        changes: &DeviceChanges,
         (fleet, facts): (&Fleet, &Facts),
         all: &BTreeMap<String, &Condition>,
     ) {
         let columns = Arc::make_mut(&mut self.columns);
-        columns.go_over_to(Arc::clone(&fleet.devices), changed, facts);
-        let devices = changed.iter().filter_map(|n| Some((*n, fleet.devices.at(*n)?)));
-        for (number, device) in devices {
+        columns.go_over_to(Arc::clone(&fleet.devices), changes, facts);
+        if !changes.keep_numbers() {
+            self.met.values_mut().for_each(|met| Arc::make_mut(met).renumber(changes));
+        }
+        for (number, device) in changes.to_look_at(&fleet.devices) {
             let reported = facts.reported(device);
             let subject = Subject { device, reported: &reported };
             for (text, met) in &mut self.met {

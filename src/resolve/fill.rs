@@ -142,10 +142,11 @@ impl FilledText {
     }
 }
 
-pub(super) fn filled_texts(modules: &BTreeMap<ModuleName, Module>) -> Vec<FilledText> {
+/// The texts of some modules that are filled per device; the modules stay what they are.
+pub(super) fn filled_texts(modules: &mut BTreeMap<ModuleName, Module>) -> Vec<FilledText> {
     let mut texts = Vec::new();
     for (name, module) in modules {
-        module.clone().for_each_text(&mut |_, path, text| {
+        module.for_each_text(&mut |_, path, text| {
             if Template::is_needed(text) {
                 let (module, path) = (name.clone(), path.to_owned());
                 texts.push(FilledText { module, path, template: Template::parse(text) });

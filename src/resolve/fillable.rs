@@ -8,7 +8,7 @@ use super::ResolvedCohort;
 use super::standings::Standings;
 use crate::fleet::side_by_side;
 use crate::language::Bitmap;
-use crate::model::{Device, Devices, NearPath, Piece, Value};
+use crate::model::{Devices, NearPath, Piece, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,13 +53,14 @@ impl Fillable {
 
     /// Looks at what is not known yet of the tags that cohorts need; what no cohort needs is forgotten.
     fn learn(&mut self, devices: &Arc<Devices>, cohorts: &[Arc<ResolvedCohort>]) {
-        match devices.others_than(&self.devices) {
+        match devices.changes_since(&self.devices) {
             None => self.tags.clear(),
-            Some(changed) => {
-                let changed = changed.into_iter().filter_map(|n| Some((n, devices.at(n)?)));
-                for (number, device) in changed {
-                    for (path, tag) in &mut self.tags {
-                        tag.look_at(number, device, path);
+            Some(changes) => {
+                for (path, tag) in &mut self.tags {
+                    tag.scalar.renumber(&changes);
+                    tag.there.renumber(&changes);
+                    for (number, device) in changes.to_look_at(devices) {
+                        tag.put(number, Value::lookup(&device.tags, path));
                     }
                 }
             }
@@ -132,10 +133,6 @@ impl Tag {
         Self { scalar: Bitmap::none(devices), there: Bitmap::none(devices) }
     }
 
-    fn look_at(&mut self, number: usize, device: &Device, path: &[String]) {
-        self.put(number, Value::lookup(&device.tags, path));
-    }
-
     fn put(&mut self, number: usize, value: Option<&Value>) {
         let is_scalar = value.is_some_and(|v| !matches!(v, Value::List(_) | Value::Table(_)));
         self.scalar.set(number, is_scalar);
@@ -154,7 +151,7 @@ fn tag_of(fact: &Piece) -> Option<&Vec<String>> {
 mod tests {
     use super::*;
     use crate::diagnostic::{Place, Source};
-    use crate::model::{DeviceId, Table};
+    use crate::model::{Device, DeviceId, Table};
 
     fn device(number: usize, value: Option<Value>) -> Arc<Device> {
         Arc::new(Device {

@@ -154,12 +154,12 @@ fn resolve_with(fleet: &Fleet, kept: &mut Kept) -> Resolution {
 /// Merges the deployments of a cohort and finishes its modules.
 pub fn merge_cohort(fleet: &Fleet, cohort: Cohort) -> ResolvedCohort {
     let (merged, notes) = merge::merge(fleet, &cohort);
-    let modules: BTreeMap<ModuleName, Module> = merged
+    let mut modules: BTreeMap<ModuleName, Module> = merged
         .modules
         .into_iter()
         .map(|(name, module)| (name, defaults::finish(module, &fleet.defaults)))
         .collect();
-    let filled_texts = fill::filled_texts(&modules);
+    let filled_texts = fill::filled_texts(&mut modules);
     ResolvedCohort {
         cohort,
         modules,

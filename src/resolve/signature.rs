@@ -6,6 +6,7 @@
 
 use super::target::Selected;
 use crate::language::{Bitmap, bits};
+use crate::model::DeviceChanges;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,7 +68,18 @@ impl Signatures {
         Self { of_devices: Arc::new(of_devices), all }
     }
 
-    /// Goes over to as many devices, of which some deployments hit others than they did.
+    /// Gives devices other numbers; those that were not there are not hit by anything.
+    pub(super) fn renumber(&mut self, changes: &DeviceChanges) {
+        let not_hit = self.all.iter().position(|alike| alike.deployments.is_empty());
+        let not_hit = not_hit.unwrap_or_else(|| {
+            self.all.push(Alike::hit_by(Vec::new()));
+            self.all.len() - 1
+        });
+        changes.renumber(Arc::make_mut(&mut self.of_devices), &number(not_hit));
+        self.number_anew();
+    }
+
+    /// Goes over to the same devices, of which some deployments hit others than they did.
     pub(super) fn go_over_to(&mut self, changes: &[Change]) {
         let of_devices = Arc::make_mut(&mut self.of_devices);
         let all = &mut self.all;

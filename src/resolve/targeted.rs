@@ -8,13 +8,14 @@ use super::signature::Signatures;
 use super::target::{Selected, is_ranked_alike, select};
 use crate::fleet::Fleet;
 use crate::language::{Bitmap, Condition, Query};
-use crate::model::{Deployment, DeploymentId};
+use crate::model::{Deployment, DeploymentId, DeviceChanges, Devices};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The deployments of the revision that was resolved last.
 #[derive(Debug, Default)]
 pub(super) struct Targeted {
+    devices: Arc<Devices>,
     numbered: Vec<Numbered>,
     signatures: Signatures,
 }
@@ -29,16 +30,21 @@ struct Numbered {
 impl Targeted {
     /// Goes on to a fleet, by what hits its devices.
     pub(super) fn go_on(&mut self, fleet: &Fleet, hits: Vec<Arc<Bitmap>>) {
-        if fleet.devices.len() == self.signatures.of_devices.len() {
-            self.go_over_to(fleet, hits);
-        } else {
-            self.signatures = Signatures::of(fleet.devices.len(), &hits);
-            let all = fleet.deployments.values().cloned().zip(hits);
-            self.numbered = all
-                .map(|(deployment, hits)| Numbered { deployment: Some(deployment), hits })
-                .collect();
+        match fleet.devices.changes_since(&self.devices) {
+            Some(changes) => {
+                self.renumber(&changes);
+                self.go_over_to(fleet, hits);
+            }
+            None => {
+                self.signatures = Signatures::of(fleet.devices.len(), &hits);
+                let all = fleet.deployments.values().cloned().zip(hits);
+                self.numbered = all
+                    .map(|(deployment, hits)| Numbered { deployment: Some(deployment), hits })
+                    .collect();
+            }
         }
-        let Self { numbered, signatures } = self;
+        self.devices = Arc::clone(&fleet.devices);
+        let Self { devices: _, numbered, signatures } = self;
         for alike in &mut signatures.all {
             let deployments = alike.deployments.iter();
             let deployments =
@@ -50,7 +56,17 @@ impl Targeted {
         }
     }
 
-    /// Goes over to a fleet of as many devices.
+    /// Gives everything the numbers of other devices. Nothing is said yet to hit those that were not there.
+    fn renumber(&mut self, changes: &DeviceChanges) {
+        if !changes.keep_numbers() {
+            self.numbered
+                .iter_mut()
+                .for_each(|numbered| Arc::make_mut(&mut numbered.hits).renumber(changes));
+            self.signatures.renumber(changes);
+        }
+    }
+
+    /// Goes over to a fleet whose devices have the same numbers.
     fn go_over_to(&mut self, fleet: &Fleet, hits: Vec<Arc<Bitmap>>) {
         let none = Arc::new(Bitmap::none(fleet.devices.len()));
         let mut new: BTreeMap<&DeploymentId, _> =

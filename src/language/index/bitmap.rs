@@ -1,5 +1,6 @@
 //! Sets of devices by their number, one bit each.
 
+use crate::model::DeviceChanges;
 use std::ops::Range;
 
 /// A set of numbers below a length.
@@ -71,6 +72,38 @@ impl Bitmap {
         }
     }
 
+    /// Gives it the numbers of other devices; those that were not there are not in it.
+    pub fn renumber(&mut self, changes: &DeviceChanges) {
+        changes.gone.iter().rev().for_each(|number| self.close(*number));
+        changes.new.iter().for_each(|number| self.open(*number));
+    }
+
+    /// Takes a number away; those above become one less.
+    fn close(&mut self, n: usize) {
+        let (at, below) = (n / 64, (1 << (n % 64)) - 1);
+        let word = self.words[at];
+        self.words[at] = word & below | word >> 1 & !below;
+        for next in at + 1..self.words.len() {
+            self.words[next - 1] |= self.words[next] << 63;
+            self.words[next] >>= 1;
+        }
+        self.len -= 1;
+        self.words.truncate(self.len.div_ceil(64));
+    }
+
+    /// Makes room for a number, which is not in it; those from there on become one more.
+    fn open(&mut self, n: usize) {
+        self.len += 1;
+        self.words.resize(self.len.div_ceil(64), 0);
+        let (at, below) = (n / 64, (1 << (n % 64)) - 1);
+        let word = self.words[at];
+        let mut last = word >> 63;
+        self.words[at] = word & below | (word & !below) << 1;
+        for word in &mut self.words[at + 1..] {
+            (*word, last) = (*word << 1 | last, *word >> 63);
+        }
+    }
+
     /// Puts a number in, or takes it out.
     pub fn set(&mut self, n: usize, is_in: bool) {
         let bit = 1 << (n % 64);
@@ -137,6 +170,31 @@ pub fn bits(mut word: u64) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::Bitmap;
+    use crate::model::DeviceChanges;
+
+    #[test]
+    fn what_comes_and_goes_moves_the_others() {
+        for len in [1, 63, 64, 65, 128, 200] {
+            for at in [0, 1, 62, 63, 64, 127, 199] {
+                let numbers: Vec<bool> = (0..len).map(|n| n % 3 == 0 || n % 64 == 63).collect();
+                for (gone, new) in
+                    [(vec![at], vec![]), (vec![], vec![at]), (vec![0, at], vec![at, len])]
+                {
+                    let fits = gone.iter().all(|n| *n < len) && gone.is_sorted_by(|a, b| a < b);
+                    let room = len - gone.len().min(len);
+                    if !fits || new.iter().enumerate().any(|(n, at)| *at > room + n) {
+                        continue;
+                    }
+                    let changes = DeviceChanges { gone, new, others: Vec::new() };
+                    let mut expected = numbers.clone();
+                    changes.renumber(&mut expected, &false);
+                    let mut set = Bitmap::where_true(len, |n| numbers[n]);
+                    set.renumber(&changes);
+                    assert_eq!(set, Bitmap::where_true(expected.len(), |n| expected[n]));
+                }
+            }
+        }
+    }
 
     #[test]
     fn holds_what_was_put_in_at_any_length() {

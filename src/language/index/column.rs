@@ -3,7 +3,7 @@
 use super::Truths;
 use super::bitmap::Bitmap;
 use crate::language::evaluate::{Scalar, Truth};
-use crate::model::{NearPath, Table, Value};
+use crate::model::{DeviceChanges, NearPath, Table, Value};
 use std::collections::BTreeMap;
 
 /// Up to so many different values, the devices of each are kept as a bitmap.
@@ -176,11 +176,33 @@ impl Column {
 
     /// What a device has.
     pub(super) fn value(&self, device: usize) -> Option<Scalar<'_>> {
-        let code = match &self.devices {
-            OfDevices::Few(devices) => devices.iter().position(|of| of.contains(device))?,
-            OfDevices::Many(codes) => codes[device] as usize,
-        };
-        scalar(&self.values[code])
+        scalar(&self.values[self.code(device)?])
+    }
+
+    /// Whether a device has this value, as far as columns tell values apart.
+    pub(super) fn has(&self, device: usize, value: Option<&Value>) -> bool {
+        let known = self.code(device).and_then(|code| self.values[code].as_ref());
+        known.map(Key::of) == value.map(Key::of)
+    }
+
+    fn code(&self, device: usize) -> Option<usize> {
+        match &self.devices {
+            OfDevices::Few(devices) => devices.iter().position(|of| of.contains(device)),
+            OfDevices::Many(codes) => Some(codes[device] as usize),
+        }
+    }
+
+    /// Gives devices other numbers; those that were not there have nothing.
+    pub(super) fn renumber(&mut self, changes: &DeviceChanges) {
+        match &mut self.devices {
+            OfDevices::Few(devices) => {
+                devices.iter_mut().for_each(|of| of.renumber(changes));
+                if let Some(nothing) = devices.first_mut() {
+                    changes.new.iter().for_each(|number| nothing.set(*number, true));
+                }
+            }
+            OfDevices::Many(of) => changes.renumber(of, &0),
+        }
     }
 
     /// Some devices have something else now, or nothing.

@@ -16,7 +16,7 @@ pub use bitmap::{Bitmap, bits};
 use super::ast::{Expr, ExprKind, Operand, Property, Root};
 use super::condition::Condition;
 use super::evaluate::{Lookup, Scalar, Truth, truth};
-use crate::model::{Device, Devices, Facts, Table, Value};
+use crate::model::{Device, DeviceChanges, Devices, Facts, Table, Value};
 use column::{Column, Part, Rising};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,21 +114,24 @@ impl Columns {
         }
     }
 
-    /// Goes over to a list of as many devices in which those of some numbers are others, or report something else.
-    pub fn go_over_to(&mut self, devices: Arc<Devices>, changed: &[usize], facts: &Facts) {
+    /// Goes over to another list of devices, of which some also may report something else.
+    pub fn go_over_to(&mut self, devices: Arc<Devices>, changes: &DeviceChanges, facts: &Facts) {
         self.devices = devices;
-        let changed: Vec<(usize, &Arc<Device>)> = changed
-            .iter()
-            .filter_map(|number| Some((*number, self.devices.at(*number)?)))
-            .collect();
+        let changed: Vec<(usize, &Arc<Device>)> = changes.to_look_at(&self.devices).collect();
         let reported: Vec<_> = changed.iter().map(|(_, device)| facts.reported(device)).collect();
         for ((root, path), column) in &mut self.columns {
-            let mut changes = Vec::with_capacity(changed.len());
+            let mut values = Vec::with_capacity(changed.len());
             for ((number, device), reported) in changed.iter().zip(&reported) {
                 let table = table_of(*root, device, reported);
-                changes.push((*number, table.and_then(|table| Value::lookup(table, path))));
+                values.push((*number, table.and_then(|table| Value::lookup(table, path))));
             }
-            Arc::make_mut(column).change(&changes);
+            let is_as_it_was = |(number, value): &(usize, _)| column.has(*number, *value);
+            if changes.keep_numbers() && values.iter().all(is_as_it_was) {
+                continue;
+            }
+            let column = Arc::make_mut(column);
+            column.renumber(changes);
+            column.change(&values);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::language::ast::Expr;
 use crate::language::names::Scope;
 use crate::language::selection::Selection;
 use crate::language::{Columns, Condition, Query, Root, Row, RowKind, Subject, Truth};
-use crate::model::{Device, Devices, Facts, Table, Value};
+use crate::model::{Device, DeviceChanges, Devices, Facts, Table, Value};
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -133,7 +133,8 @@ proptest! {
             after.insert(Arc::new(Device { tags, reported, ..device }));
             changed.push(number);
         }
-        columns.go_over_to(Arc::new(after), &changed, &Facts::none());
+        let changes = DeviceChanges { others: changed, ..DeviceChanges::default() };
+        columns.go_over_to(Arc::new(after), &changes, &Facts::none());
         agree(&columns, &conditions)?;
     }
 }

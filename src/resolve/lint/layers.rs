@@ -203,10 +203,12 @@ fn lint_shadowed(
     let applied = hits.iter().filter(|(id, applied)| **applied > 0 && says_something(id));
     let mut shadowed: BTreeMap<&DeploymentId, usize> =
         applied.map(|(id, applied)| (*id, *applied)).collect();
-    for cohort in &resolution.cohorts {
-        if shadowed.is_empty() {
-            break;
-        }
+    // What was found before says it of most.
+    let (known, unknown): (Vec<_>, Vec<_>) = resolution
+        .cohorts
+        .iter()
+        .partition::<Vec<_>, _>(|cohort| looks.of(cohort).effective.is_some());
+    for cohort in known.into_iter().chain(unknown) {
         if cohort.cohort.layers.iter().any(|layer| shadowed.contains_key(layer)) {
             let of_cohort = &mut looks.of(cohort).effective;
             let effective = of_cohort.get_or_insert_with(|| effective_in(fleet, cohort));

@@ -1,6 +1,7 @@
 //! What was found in cohorts, kept from revision to revision: a cohort that is not merged anew says what it said.
 
 use super::modules::OfManifest;
+use super::routes::OfRoutes;
 use crate::model::DeploymentId;
 use crate::resolve::ResolvedCohort;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ pub(super) struct Look {
     pub(super) effective: Option<BTreeSet<DeploymentId>>,
     /// The layers between which nothing but their ids or ages decides.
     pub(super) ties: Option<Vec<Tie>>,
+    /// In the routes.
+    pub(super) routes: Option<OfRoutes>,
 }
 
 /// Two layers of equal priority: the one that is above, and the one that is below.

@@ -139,7 +139,7 @@ fn lint(fleet: &Fleet, resolution: &Resolution, kept: &mut Kept) -> Diagnostics 
     layers::lint(fleet, resolution, &hits, looks, &mut found);
     modules::lint(fleet, resolution, looks, &mut found);
     metrics::lint(fleet, &mut found);
-    routes::lint(fleet, resolution, &mut found);
+    routes::lint(fleet, resolution, looks, &mut found);
     power::lint(fleet, resolution, &hits, &mut found);
     found
 }

@@ -4,7 +4,7 @@ use super::devices;
 use super::looks::Looks;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::fleet::Fleet;
-use crate::model::{Cohort, DeploymentId, Device, DeviceId, Manifest, Module, ModuleName, Value};
+use crate::model::{Cohort, DeploymentId, Device, DeviceId, Module, ModuleName, Value};
 use crate::resolve::merge::last_to_touch;
 use crate::resolve::provenance::trace_cohort;
 use crate::resolve::{FillError, MergeNote, Resolution, ResolvedCohort, SetterKind, Trace, fill};
@@ -158,8 +158,8 @@ const LARGEST_DESIRED: usize = 32 << 10;
 /// The devices of a cohort.
 #[derive(Clone, Default)]
 struct Members<'f> {
-    /// One of those whose manifests differ only in texts that may be any, and how many there are: it stands for all.
-    alike: Option<(&'f Device, usize)>,
+    /// How many there are whose manifests differ only in texts that may be any.
+    alike: usize,
     /// The others.
     others: Vec<&'f Device>,
 }
@@ -171,14 +171,11 @@ fn members<'f>(fleet: &'f Fleet, resolution: &Resolution) -> Vec<Members<'f>> {
     let mut all = vec![Members::default(); resolution.cohorts.len()];
     for (number, signature) in resolution.devices.values().enumerate() {
         let Some(cohort) = signature.cohort else { continue };
-        let Members { alike, others } = &mut all[cohort];
         // Of most devices nothing is looked at.
-        match alike {
-            Some((_, alike)) if any_text[cohort] && resolution.gives_facts(number) => *alike += 1,
-            None if any_text[cohort] && resolution.gives_facts(number) => {
-                *alike = fleet.devices.at(number).map(|device| (&**device, 1));
-            }
-            _ => others.extend(fleet.devices.at(number).map(AsRef::as_ref)),
+        if any_text[cohort] && resolution.gives_facts(number) {
+            all[cohort].alike += 1;
+        } else {
+            all[cohort].others.extend(fleet.devices.at(number).map(AsRef::as_ref));
         }
     }
     all
@@ -196,7 +193,11 @@ impl Seen {
         let traces = LazyCell::new(|| trace_cohort(fleet, &cohort.cohort));
         for device in others {
             match fill(cohort, device) {
-                Ok(manifest) => self.count(&OfManifest::of(fleet, &manifest, &|| &traces), 1),
+                Ok(manifest) => {
+                    let found =
+                        OfManifest::of(fleet, &cohort.cohort, &manifest.modules, &|| &traces);
+                    self.count(&found, 1);
+                }
                 Err(errors) => {
                     for error in errors {
                         let failure = Failure::of(fleet, cohort, error);
@@ -205,13 +206,12 @@ impl Seen {
                 }
             }
         }
-        let Some((device, times)) = alike else { return };
-        let look = || match fill(cohort, device) {
-            Ok(manifest) => OfManifest::of(fleet, &manifest, &|| &traces),
-            Err(_) => OfManifest::default(),
-        };
-        let found = looks.of(cohort).of_manifests.get_or_insert_with(look);
-        self.count(found, *times);
+        if *alike > 0 {
+            // Nothing that is looked at is filled in them.
+            let look = || OfManifest::of(fleet, &cohort.cohort, &cohort.modules, &|| &traces);
+            let found = looks.of(cohort).of_manifests.get_or_insert_with(look);
+            self.count(found, *alike);
+        }
     }
 
     /// `times`: on how many devices that is found.
@@ -229,7 +229,7 @@ impl Seen {
 }
 
 /// What is found in one manifest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OfManifest {
     conflicts: Vec<Conflict>,
     /// Whose desired properties are too large, last touched by whom, and their size.
@@ -237,14 +237,20 @@ pub(super) struct OfManifest {
 }
 
 impl OfManifest {
-    fn of<'a>(fleet: &Fleet, manifest: &Manifest, traces: &dyn Fn() -> &'a Traces) -> Self {
+    fn of<'a>(
+        fleet: &Fleet,
+        cohort: &Cohort,
+        modules: &BTreeMap<ModuleName, Module>,
+        traces: &dyn Fn() -> &'a Traces,
+    ) -> Self {
         let size =
             |module: &Module| Value::Table(module.desired.clone()).to_json().to_string().len();
-        let sizes = manifest.modules.iter().map(|(name, module)| (name, size(module)));
-        let too_large = sizes.filter(|(_, size)| *size > LARGEST_DESIRED).map(|(name, size)| {
-            (last_to_touch(fleet, &manifest.cohort, name).clone(), name.clone(), size)
-        });
-        Self { conflicts: conflicts_of(fleet, manifest, traces), too_large: too_large.collect() }
+        let sizes = modules.iter().map(|(name, module)| (name, size(module)));
+        let too_large = sizes
+            .filter(|(_, size)| *size > LARGEST_DESIRED)
+            .map(|(name, size)| (last_to_touch(fleet, cohort, name).clone(), name.clone(), size));
+        let conflicts = conflicts_of(fleet, cohort, modules, traces);
+        Self { conflicts, too_large: too_large.collect() }
     }
 }
 
@@ -324,23 +330,22 @@ fn report_too_large(
 /// Who set the fields of each module.
 type Traces = BTreeMap<ModuleName, Trace>;
 
-/// `traces` are those of the manifest's cohort; they are only asked for where there is a conflict.
+/// `traces` are those of the cohort; they are only asked for where there is a conflict.
 fn conflicts_of<'a>(
     fleet: &Fleet,
-    manifest: &Manifest,
+    cohort: &Cohort,
+    modules: &BTreeMap<ModuleName, Module>,
     traces: &dyn Fn() -> &'a Traces,
 ) -> Vec<Conflict> {
-    let modules: Vec<(&ModuleName, &Module)> = manifest.modules.iter().collect();
+    let modules: Vec<(&ModuleName, &Module)> = modules.iter().collect();
     let mut conflicts = Vec::new();
     for (i, (first, a)) in modules.iter().enumerate() {
         for (second, b) in &modules[i + 1..] {
             for (path, what) in shared_things((first, a), (second, b)) {
-                let by = path.and_then(|path| {
-                    last_to_set(&manifest.cohort, traces(), [second, first], path)
-                });
+                let by = path.and_then(|path| last_to_set(cohort, traces(), [second, first], path));
                 let (deployment, field) = match by {
                     Some((deployment, module)) => (deployment, Some(module).zip(path)),
-                    None => (last_to_touch(fleet, &manifest.cohort, second).clone(), None),
+                    None => (last_to_touch(fleet, cohort, second).clone(), None),
                 };
                 conflicts.push(Conflict {
                     first: (*first).clone(),

@@ -1,5 +1,6 @@
 //! Lints of routes: from or to modules that some devices lack, and routes that nobody carries.
 
+use super::looks::Looks;
 use super::{about, devices};
 use crate::diagnostic::{Code, Diagnostics, Place, closest};
 use crate::fleet::Fleet;
@@ -7,52 +8,82 @@ use crate::model::{DeploymentId, ModuleName, Route, RouteName};
 use crate::resolve::{Resolution, ResolvedCohort};
 use std::collections::BTreeMap;
 
-pub(super) fn lint(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
-    lint_ends(fleet, resolution, found);
-    lint_carrying(fleet, resolution, found);
+pub(super) fn lint(
+    fleet: &Fleet,
+    resolution: &Resolution,
+    looks: &mut Looks,
+    found: &mut Diagnostics,
+) {
+    let mut nowhere: BTreeMap<Nowhere, Seen> = BTreeMap::new();
+    let mut silent: BTreeMap<DeploymentId, (RouteName, usize)> = BTreeMap::new();
+    for (cohort, (_, size)) in resolution.cohorts.iter().zip(resolution.sized_cohorts()) {
+        let look = looks.of(cohort).routes.get_or_insert_with(|| OfRoutes::of(fleet, cohort));
+        for (missing, place, close) in &look.nowhere {
+            let new = || Seen { devices: 0, place: place.clone(), close: close.clone() };
+            nowhere.entry(missing.clone()).or_insert_with(new).devices += size;
+        }
+        if let Some((deployment, route)) = &look.silent {
+            silent.entry(deployment.clone()).or_insert_with(|| (route.clone(), 0)).1 += size;
+        }
+    }
+    report_nowhere(fleet, nowhere, found);
+    report_silent(fleet, silent, found);
+}
+
+/// What is found in the routes of one cohort.
+#[derive(Debug)]
+pub(super) struct OfRoutes {
+    /// The modules that are not there, where they are named, and how they are most likely called.
+    nowhere: Vec<(Nowhere, Place, Option<String>)>,
+    /// The first route and who says it, if there is no module that carries them.
+    silent: Option<(DeploymentId, RouteName)>,
 }
 
 /// Which end of a route.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Source,
     Sink,
 }
 
 /// A module that a route names and some manifests lack.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Nowhere<'a> {
-    deployment: &'a DeploymentId,
-    route: &'a RouteName,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Nowhere {
+    deployment: DeploymentId,
+    route: RouteName,
     end: End,
-    module: &'a ModuleName,
+    module: ModuleName,
 }
 
 /// On how many devices, and how the module is most likely called there.
-struct Seen<'a> {
+struct Seen {
     devices: usize,
-    place: &'a Place,
-    close: Option<&'a str>,
+    place: Place,
+    close: Option<String>,
 }
 
-fn lint_ends(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
-    let mut seen: BTreeMap<Nowhere<'_>, Seen<'_>> = BTreeMap::new();
-    for (cohort, size) in resolution.sized_cohorts() {
+impl OfRoutes {
+    fn of(fleet: &Fleet, cohort: &ResolvedCohort) -> Self {
+        let mut nowhere = Vec::new();
         for (name, route) in &cohort.routes {
             let Some(deployment) = last_to_say(fleet, cohort, name) else { continue };
             for (end, module, place) in missing(cohort, route) {
-                let nowhere = Nowhere { deployment, route: name, end, module };
-                let close =
-                    || closest(module.as_str(), cohort.modules.keys().map(ModuleName::as_str));
-                let entry = seen.entry(nowhere).or_insert_with(|| Seen {
-                    devices: 0,
-                    place,
-                    close: close(),
-                });
-                entry.devices += size;
+                let (deployment, route, module) =
+                    (deployment.clone(), name.clone(), module.clone());
+                let modules = cohort.modules.keys().map(ModuleName::as_str);
+                let close = closest(module.as_str(), modules).map(str::to_owned);
+                nowhere.push((Nowhere { deployment, route, end, module }, place.clone(), close));
             }
         }
+        let is_carried = cohort.modules.values().any(|module| module.router);
+        let first = cohort.routes.keys().next().filter(|_| !is_carried);
+        let silent = first
+            .and_then(|route| Some((last_to_say(fleet, cohort, route)?.clone(), route.clone())));
+        Self { nowhere, silent }
     }
+}
+
+fn report_nowhere(fleet: &Fleet, seen: BTreeMap<Nowhere, Seen>, found: &mut Diagnostics) {
     for (nowhere, Seen { devices: n, place, close }) in seen {
         let Nowhere { deployment, route, end, module } = nowhere;
         let does = match end {
@@ -69,8 +100,8 @@ fn lint_ends(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
             }
         };
         found.push(
-            about(fleet, deployment, Code::RouteToNowhere, message)
-                .at(place.clone())
+            about(fleet, &deployment, Code::RouteToNowhere, message)
+                .at(place)
                 .of_module(module)
                 .of_path(format!("routes.{route}"))
                 .devices(n)
@@ -96,24 +127,19 @@ fn missing<'a>(
     source.into_iter().chain(sink.map(|(module, place)| (End::Sink, module, place)))
 }
 
-fn lint_carrying(fleet: &Fleet, resolution: &Resolution, found: &mut Diagnostics) {
-    let mut silent: BTreeMap<&DeploymentId, (&RouteName, usize)> = BTreeMap::new();
-    for (cohort, size) in resolution.sized_cohorts() {
-        let Some(name) = cohort.routes.keys().next() else { continue };
-        if cohort.modules.values().any(|module| module.router) {
-            continue;
-        }
-        if let Some(id) = last_to_say(fleet, cohort, name) {
-            silent.entry(id).or_insert((name, 0)).1 += size;
-        }
-    }
+fn report_silent(
+    fleet: &Fleet,
+    silent: BTreeMap<DeploymentId, (RouteName, usize)>,
+    found: &mut Diagnostics,
+) {
     for (id, (name, n)) in silent {
         let message = format!(
             "there are routes on {}, but no module with `router = true` that carries messages",
             devices(n)
         );
-        let place = fleet.deployments.get(id).and_then(|d| Some(d.routes.get(name)?.place.clone()));
-        found.push(about(fleet, id, Code::RoutesNotCarried, message).at_option(place).devices(n));
+        let place =
+            fleet.deployments.get(&id).and_then(|d| Some(d.routes.get(&name)?.place.clone()));
+        found.push(about(fleet, &id, Code::RoutesNotCarried, message).at_option(place).devices(n));
     }
 }
 
