@@ -2,7 +2,7 @@
 
 use super::modules::OfManifest;
 use super::routes::OfRoutes;
-use crate::model::DeploymentId;
+use crate::model::{DeploymentId, Device};
 use crate::resolve::ResolvedCohort;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(in crate::resolve) struct Looks(BTreeMap<usize, (Arc<ResolvedCohort>, Look)>
 pub(super) struct Look {
     /// In the manifests that are alike but for texts that may be any.
     pub(super) of_manifests: Option<OfManifest>,
+    /// The devices in whose own manifests nothing was found, in the order of their ids.
+    pub(super) fine: Vec<Arc<Device>>,
     /// The deployments of which something is left.
     pub(super) effective: Option<BTreeSet<DeploymentId>>,
     /// The layers between which nothing but their ids or ages decides.

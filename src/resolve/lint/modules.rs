@@ -10,6 +10,7 @@ use crate::resolve::provenance::trace_cohort;
 use crate::resolve::{FillError, MergeNote, Resolution, ResolvedCohort, SetterKind, Trace, fill};
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 pub(super) fn lint(
@@ -160,8 +161,8 @@ const LARGEST_DESIRED: usize = 32 << 10;
 struct Members<'f> {
     /// How many there are whose manifests differ only in texts that may be any.
     alike: usize,
-    /// The others.
-    others: Vec<&'f Device>,
+    /// The others, in the order of their ids.
+    others: Vec<&'f Arc<Device>>,
 }
 
 /// The devices of each cohort.
@@ -175,10 +176,20 @@ fn members<'f>(fleet: &'f Fleet, resolution: &Resolution) -> Vec<Members<'f>> {
         if any_text[cohort] && resolution.gives_facts(number) {
             all[cohort].alike += 1;
         } else {
-            all[cohort].others.extend(fleet.devices.at(number).map(AsRef::as_ref));
+            all[cohort].others.extend(fleet.devices.at(number));
         }
     }
     all
+}
+
+/// The device if it is the next of some, which are in the order of their ids too; those before it are left out.
+fn next_same(
+    devices: &mut Peekable<impl Iterator<Item = Arc<Device>>>,
+    device: &Arc<Device>,
+) -> Option<Arc<Device>> {
+    let is_before = |other: &Arc<Device>| !Arc::ptr_eq(other, device) && other.id < device.id;
+    while devices.next_if(is_before).is_some() {}
+    devices.next_if(|other| Arc::ptr_eq(other, device))
 }
 
 impl Seen {
@@ -191,11 +202,20 @@ impl Seen {
     ) {
         let Members { alike, others } = members;
         let traces = LazyCell::new(|| trace_cohort(fleet, &cohort.cohort));
+        let mut fine = std::mem::take(&mut looks.of(cohort).fine).into_iter().peekable();
+        let mut are_fine = Vec::new();
         for device in others {
+            if let Some(device) = next_same(&mut fine, device) {
+                are_fine.push(device);
+                continue;
+            }
             match fill(cohort, device) {
                 Ok(manifest) => {
                     let found =
                         OfManifest::of(fleet, &cohort.cohort, &manifest.modules, &|| &traces);
+                    if found.is_nothing() {
+                        are_fine.push(Arc::clone(device));
+                    }
                     self.count(&found, 1);
                 }
                 Err(errors) => {
@@ -206,6 +226,7 @@ impl Seen {
                 }
             }
         }
+        looks.of(cohort).fine = are_fine;
         if *alike > 0 {
             // Nothing that is looked at is filled in them.
             let look = || OfManifest::of(fleet, &cohort.cohort, &cohort.modules, &|| &traces);
@@ -237,6 +258,10 @@ pub(super) struct OfManifest {
 }
 
 impl OfManifest {
+    fn is_nothing(&self) -> bool {
+        self.conflicts.is_empty() && self.too_large.is_empty()
+    }
+
     fn of<'a>(
         fleet: &Fleet,
         cohort: &Cohort,
