@@ -165,6 +165,8 @@ fn next_revision(scale: Scale, table: &mut Table) {
     next_commit(scale, &path, "a condition edited", table);
     edit_a_tag(&path);
     next_commit(scale, &path, "a device's tag edited", table);
+    add_a_device(&path);
+    next_commit(scale, &path, "a device added", table);
 }
 
 fn next_commit(scale: Scale, path: &Path, edited: &str, table: &mut Table) {
@@ -277,16 +279,21 @@ fn repository(devices: u32, per_file: u32) -> (tempfile::TempDir, std::path::Pat
 /// A commit in which one layer hits fewer devices.
 fn edit_a_condition(repository: &Path) {
     let narrower = r#"s/^target = "\(.*\)"/target = "\1 AND tags.ring = 'canary'"/"#;
-    edit(repository, "^deployments/.*-0001.toml$", narrower);
+    edit(repository, "^deployments/.*-0001.toml$", narrower, "");
 }
 
 /// A commit in which one device has another tag.
 fn edit_a_tag(repository: &Path) {
-    edit(repository, "^devices/.*.toml$", r#"s/"[a-z0-9-]*"$/"edited"/"#);
+    edit(repository, "^devices/.*.toml$", r#"s/"[a-z0-9-]*"$/"edited"/"#, "");
 }
 
-/// A commit in which the first file of a path like this is edited.
-fn edit(repository: &Path, path: &str, how: &str) {
+/// A commit in which there is one device more.
+fn add_a_device(repository: &Path) {
+    edit(repository, "^devices/.*.toml$", "/^engine/d", "devices/an-added-one.toml");
+}
+
+/// A commit in which the first file of a path like this is edited, or its edited text is put elsewhere.
+fn edit(repository: &Path, path: &str, how: &str, elsewhere: &str) {
     let script = r#"
         set -eu
         export GIT_INDEX_FILE="$PWD/edit-index" GIT_AUTHOR_NAME=b GIT_AUTHOR_EMAIL=b@fleet.example
@@ -294,13 +301,13 @@ fn edit(repository: &Path, path: &str, how: &str) {
         path=$(git ls-tree -r --name-only HEAD | grep -m 1 -- "$EDITED")
         blob=$(git show "HEAD:$path" | sed "$HOW" | git hash-object -w --stdin)
         git read-tree HEAD
-        git update-index --cacheinfo "100644,$blob,$path"
+        git update-index --add --cacheinfo "100644,$blob,${ELSEWHERE:-$path}"
         commit=$(git commit-tree "$(git write-tree)" -p HEAD -m 'edit a file')
         test "$(git rev-parse 'HEAD^{tree}')" != "$(git rev-parse "$commit^{tree}")"
         git update-ref HEAD "$commit"
         rm "$GIT_INDEX_FILE"
     "#;
-    shell_with(repository, script, &[("EDITED", path), ("HOW", how)]);
+    shell_with(repository, script, &[("EDITED", path), ("HOW", how), ("ELSEWHERE", elsewhere)]);
 }
 
 fn shell(folder: &Path, script: &str) {
