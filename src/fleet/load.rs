@@ -46,11 +46,17 @@ impl LoadCache {
             locked(&resting).push(words);
             locked(&done).push(decoded);
         });
-        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Each is in order mostly, and so are all then.
+        done.sort_by(|one, other| first_path(one).cmp(&first_path(other)));
         self.ahead = done.into_iter().flatten().collect();
         self.ahead.sort_by(|(one, ..), (other, ..)| one.cmp(other));
         given
     }
+}
+
+fn first_path(files: &[Known]) -> Option<&str> {
+    files.first().map(|(path, ..)| &**path)
 }
 
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -26,7 +26,7 @@ pub use policy::decode_policy;
 pub use print::{print_inline, print_manifest, print_module, print_toml};
 pub use print_file::{print_deployment, print_device, print_device_list, print_fleet};
 pub use schema::{FileKind, schema};
-pub(crate) use side_by_side::{both, side_by_side, while_given};
+pub(crate) use side_by_side::{both, shares, side_by_side, while_given};
 pub use tags::decode_tags;
 pub use tree::{FileTree, TreeChanges, TreeEntry};
 

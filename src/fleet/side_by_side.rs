@@ -1,5 +1,6 @@
 //! Work on many things at once, where each is independent of the others: the one place in the core with threads.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -23,8 +24,7 @@ pub(super) fn side_by_side_with<S: Default, T: Send, R: Send>(
         let mut own = S::default();
         things.into_iter().map(|thing| work(&mut own, thing)).collect()
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let share = things.len().div_ceil(threads).max(worth_it);
+    let share = things.len().div_ceil(threads()).max(worth_it);
     if things.len() <= share {
         return all(things);
     }
@@ -62,7 +62,7 @@ pub(crate) fn while_given<S, T: Send, R: Send, G>(
         done
     };
     let work_off = &work_off;
-    let others = thread::available_parallelism().map_or(1, usize::from) - 1;
+    let others = threads() - 1;
     thread::scope(|scope| {
         let (mut count, mut running) = (0, Vec::new());
         let given = give(&mut |thing| {
@@ -96,9 +96,31 @@ pub(crate) fn both<A: Send, B>(
     })
 }
 
+/// All numbers below a length, in a share for each thread. Each but the last has a multiple of 64; fewer than 4096 are not
+/// worth a thread.
+pub(crate) fn shares(len: usize) -> Vec<Range<usize>> {
+    let share = len.div_ceil(threads()).next_multiple_of(64).max(4096);
+    (0..len.max(1)).step_by(share).map(|start| start..len.min(start + share)).collect()
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{side_by_side, while_given};
+    use super::{shares, side_by_side, while_given};
+
+    #[test]
+    fn shares_are_all_numbers_and_only_the_last_is_no_multiple_of_64() {
+        for len in [0, 1, 4095, 4096, 4097, 100_000] {
+            let shares = shares(len);
+            let all: Vec<usize> = shares.iter().cloned().flatten().collect();
+            assert!(all.iter().copied().eq(0..len));
+            let (_, others) = shares.split_last().expect("at least one");
+            assert!(others.iter().all(|share| share.len().is_multiple_of(64)));
+        }
+    }
 
     #[test]
     fn the_order_is_kept() {

@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::name::DeviceId;
 use std::cmp::Ordering;
-use std::ops::{Index, Range};
+use std::ops::Index;
 use std::slice;
 use std::sync::Arc;
 
@@ -51,13 +51,6 @@ impl Devices {
                 return None;
             }
         }
-    }
-
-    /// All numbers, in shares that are worth a thread. Each but the last has a multiple of 64.
-    pub fn shares(&self) -> Vec<Range<usize>> {
-        const SHARE: usize = 64 * 512;
-        let starts = (0..self.len().max(1)).step_by(SHARE);
-        starts.map(|start| start..self.len().min(start + SHARE)).collect()
     }
 
     /// How many there are.

@@ -5,7 +5,7 @@
 //! revision the columns go on: those of new properties are added, devices that are others or report something else are
 //! put in their places, and only new conditions are asked.
 
-use crate::fleet::{Fleet, side_by_side};
+use crate::fleet::{Fleet, shares, side_by_side};
 use crate::language::{Bitmap, Columns, Condition, Root, Subject, Truth};
 use crate::model::{DeviceChanges, Devices, Facts};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Answers {
             let names = self.columns.missing(&needed);
             let parts = match names.as_slice() {
                 [] => Vec::new(),
-                names => side_by_side(fleet.devices.shares(), 1, |range| {
+                names => side_by_side(shares(fleet.devices.len()), 1, |range| {
                     self.columns.read(names, facts, range)
                 }),
             };

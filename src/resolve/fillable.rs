@@ -6,7 +6,7 @@
 
 use super::ResolvedCohort;
 use super::standings::Standings;
-use crate::fleet::side_by_side;
+use crate::fleet::{shares, side_by_side};
 use crate::language::Bitmap;
 use crate::model::{Devices, NearPath, Piece, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +84,7 @@ impl Fillable {
             return;
         }
         let devices = Arc::clone(&self.devices);
-        let parts = side_by_side(devices.shares(), 1, |range| read(paths, &devices, range));
+        let parts = side_by_side(shares(devices.len()), 1, |range| read(paths, &devices, range));
         for path in paths {
             self.tags.insert(path.clone(), Tag::unknown(0));
         }
