@@ -138,7 +138,9 @@ impl Walk<'_> {
 
     /// A sparse checkout leaves tracked files off the disk, and `git add -A` keeps them.
     fn add_files_outside_sparse_checkout(&mut self) -> Result<(), SourceError> {
+        const WANTED: &str = "the working tree";
         let Some(rules) = &self.rules else { return Ok(()) };
+        let mut contents = rules.repository.contents(WANTED)?;
         for entry in rules.index.iter() {
             let flags = git2::IndexEntryExtendedFlag::from_bits_retain(entry.flags_extended);
             if !flags.is_skip_worktree() {
@@ -152,8 +154,8 @@ impl Walk<'_> {
             if self.folder.join(path).symlink_metadata().is_ok() {
                 continue;
             }
-            self.collector
-                .add(path, kind, || rules.repository.read_blob(entry.id, "the working tree"))?;
+            let failed = |error| rules.repository.missing_or(WANTED, "read", &error);
+            self.collector.add(path, kind, || contents.get(entry.id).map_err(failed))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod bulk;
 mod command;
 mod compare;
 mod create;
+mod database;
 mod error;
 mod folder;
 mod interest;

@@ -4,7 +4,7 @@
 //! they lie there, by several threads, each of its own part; what a file is a difference to was then read just before. In the
 //! order of paths each file would be put together anew from a long chain of others.
 
-use super::bulk::{REMEMBERED, is_its_id};
+use super::database::{REMEMBERED, is_its_id};
 use crate::fleet::{FileTree, side_by_side, while_given};
 use gix_hash::{Kind as HashKind, ObjectId};
 use gix_object::Kind as ObjectKind;

@@ -5,11 +5,13 @@
 //! one that it can't read is what counts.
 
 use super::bulk;
+use super::database::{self, Reader};
 use super::error::SourceError;
 use super::interest::{self, Collector, Kind};
 use super::repository::{Repository, Revision};
 use crate::fleet::{FileTree, Seen, TreeChanges, TreeEntry};
-use git2::{ErrorClass, ObjectType, Oid, Tree};
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Tree};
+use gix_hash::ObjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -249,22 +251,43 @@ impl<'r> Objects<'r> {
         &self,
         listed: Vec<(Arc<str>, Listed)>,
     ) -> Result<Vec<(Arc<str>, TreeEntry)>, SourceError> {
-        let odb = self.git.odb().map_err(|error| self.failed(&error))?;
-        let read = |(path, listed): (Arc<str>, Listed)| match listed {
+        let mut contents = Contents::of(self.git).map_err(|error| self.failed(&error))?;
+        let mut read = |(path, listed): (Arc<str>, Listed)| match listed {
             Listed::Entry(entry) => Ok((path, entry)),
-            Listed::Blob(id) => Ok((path, content(&odb, id)?)),
+            Listed::Blob(id) => Ok((path, contents.get(id)?)),
         };
-        // One by one: threads would wait for each other, as libgit2 has one lock for all packs.
-        let read: Result<_, git2::Error> = listed.into_iter().map(read).collect();
+        let read: Result<_, git2::Error> = listed.into_iter().map(&mut read).collect();
         read.map_err(|error| self.failed(&error))
     }
 }
 
-/// The content of a file in the object database.
-pub(super) fn content(odb: &git2::Odb<'_>, id: Oid) -> Result<TreeEntry, git2::Error> {
-    let (size, _) = odb.read_header(id)?;
-    if size as u64 > FileTree::LARGEST_FILE {
-        return Ok(TreeEntry::TooLarge(size as u64));
+/// Contents of files, by their ids.
+pub(super) struct Contents<'r> {
+    reader: Option<Reader>,
+    /// Knows also what is only in memory.
+    others: git2::Odb<'r>,
+}
+
+impl<'r> Contents<'r> {
+    pub(super) fn of(git: &'r git2::Repository) -> Result<Self, git2::Error> {
+        let reader = database::open(git, None).map(|store| Reader::of(&store));
+        Ok(Self { reader, others: git.odb()? })
     }
-    Ok(TreeEntry::of(odb.read(id)?.data()))
+
+    pub(super) fn get(&mut self, id: Oid) -> Result<TreeEntry, git2::Error> {
+        if let Some(reader) = &mut self.reader
+            && let Ok(id) = ObjectId::try_from(id.as_bytes())
+        {
+            let damaged =
+                |words: String| git2::Error::new(ErrorCode::GenericError, ErrorClass::Odb, words);
+            if let Some(entry) = reader.file(&id).map_err(damaged)? {
+                return Ok(entry);
+            }
+        }
+        let (size, _) = self.others.read_header(id)?;
+        if size as u64 > FileTree::LARGEST_FILE {
+            return Ok(TreeEntry::TooLarge(size as u64));
+        }
+        Ok(TreeEntry::of(self.others.read(id)?.data()))
+    }
 }

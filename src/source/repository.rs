@@ -2,9 +2,8 @@
 
 use super::error::{SourceError, quoted};
 use super::interest;
-use super::read;
+use super::read::Contents;
 use crate::diagnostic::closest;
-use crate::fleet::TreeEntry;
 use git2::{ErrorCode, Oid};
 use std::path::{Path, PathBuf};
 
@@ -187,11 +186,9 @@ impl Repository {
         })
     }
 
-    /// The content of a file in the object database.
-    pub(super) fn read_blob(&self, id: Oid, wanted: &str) -> Result<TreeEntry, SourceError> {
-        let failed = |error: &git2::Error| self.missing_or(wanted, "read", error);
-        let odb = self.git.odb().map_err(|error| failed(&error))?;
-        read::content(&odb, id).map_err(|error| failed(&error))
+    /// What reads files of the object database.
+    pub(super) fn contents(&self, wanted: &str) -> Result<Contents<'_>, SourceError> {
+        Contents::of(&self.git).map_err(|error| self.missing_or(wanted, "read", &error))
     }
 
     /// What a failed look into the object database means.
@@ -312,7 +309,7 @@ fn top_of(folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::FileTree;
+    use crate::fleet::{FileTree, TreeEntry};
     use crate::source::sandbox::Sandbox;
 
     fn text(tree: &FileTree, path: &str) -> String {
