@@ -3,11 +3,11 @@
 use crate::place::Place;
 use crate::simulated::base;
 use hoist::config::Config;
-use hoist::engine::simulated::{Control, Simulated};
+use hoist::engine::simulated::{Behaviour, Control, Simulated};
 use hoist::engine::{
     Engine, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues, Wanted,
 };
-use hoist::model::{DeviceId, EngineReport, Observation};
+use hoist::model::{ContainerState, DeviceId, EngineReport, Observation};
 use hoist::plan::{Step, StepOutput};
 use hoist::reconcile::{
     Gate, Snapshot, Tally, WatchParts, WatchSettings, Wish, kept_rollout, machine_clock, watch,
@@ -29,6 +29,7 @@ struct Breaking {
     facts: AtomicUsize,
     lists: AtomicUsize,
     stops: AtomicUsize,
+    waits: AtomicUsize,
 }
 
 fn break_down(left: &AtomicUsize) {
@@ -60,6 +61,9 @@ impl Engine for Breaking {
     ) -> EngineFuture<'a, StepOutput> {
         if matches!(step, Step::Stop { .. }) {
             break_down(&self.stops);
+        }
+        if matches!(step, Step::WaitRunning { .. }) {
+            break_down(&self.waits);
         }
         self.engine.execute(step, secrets)
     }
@@ -127,17 +131,21 @@ fn id(name: &str) -> DeviceId {
 
 impl Shop {
     fn open(fleet: &str, facts: usize, lists: usize) -> Self {
+        Self::with(fleet, &base("1"), facts, lists)
+    }
+
+    fn with(fleet: &str, deployment: &str, facts: usize, lists: usize) -> Self {
         let place = Place::new(&[
             ("fleet.toml", fleet),
             ("devices/tills.toml", TILLS),
-            ("deployments/base.toml", &base("1")),
+            ("deployments/base.toml", deployment),
         ]);
         let open = |name: &str| Simulated::open(None, name).expect("an engine");
         let (first, second) = (open("till-1"), open("till-2"));
         let (one, two) = (first.control(), second.control());
         let (facts, lists) = (AtomicUsize::new(facts), AtomicUsize::new(lists));
-        let breaking =
-            Arc::new(Breaking { engine: first, facts, lists, stops: AtomicUsize::new(0) });
+        let (stops, waits) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let breaking = Arc::new(Breaking { engine: first, facts, lists, stops, waits });
         let engines: BTreeMap<DeviceId, Arc<dyn Engine>> = [
             (id("till-1"), Arc::clone(&breaking) as Arc<dyn Engine>),
             (id("till-2"), Arc::new(second)),
@@ -301,5 +309,35 @@ fn what_a_run_did_that_broke_down_is_not_taken_for_undone() {
         let policy = one.restart_policy("web").expect("it is there");
         policy == "always" && runs(one, "web:1") && !runs(one, "web:2") && shop.says(200)
     });
+    shop.close();
+}
+
+/// What made room for a module is owed its place, as the store knows since before it went: it starts again where what came fails.
+#[test]
+fn what_a_run_that_broke_down_stopped_runs_again_where_what_came_fails() {
+    let only = |module: &str| {
+        format!(
+            "target = \"*\"\n[modules.{module}]\nimage = \"{module}:1\"\nports = [\"8080:80\"]\n"
+        )
+    };
+    let fleet = FLEET.replace("\"0s\"", "\"1s\"");
+    let shop = Shop::with(&fleet, &only("former"), 0, 0);
+    let Shop { place, breaking, one, two, .. } = &shop;
+    place.until("the first", || runs(one, "former:1") && runs(two, "former:1") && shop.says(200));
+    one.behave("next:1", Behaviour::Ends { code: 3, after: 0 }).expect("it is told");
+    breaking.waits.store(1, Ordering::SeqCst);
+    place.commit(&[("deployments/base.toml", &only("next"))]);
+    place.until("told", || {
+        let told = place.device("till-1").map(|known| known.status.description);
+        told.is_some_and(|words| words.contains("a fault of Hoist"))
+    });
+    assert_eq!(one.restart_policy("former").expect("it is there"), "no");
+    shop.poke();
+    place.until("as before", || {
+        let all = one.observed().expect("a list").containers;
+        matches!(all.as_slice(), [c] if c.name == "former" && c.state == ContainerState::Running)
+    });
+    assert_eq!(one.restart_policy("former").expect("it is there"), "always");
+    place.until("the other has it", || runs(two, "next:1") && !runs(two, "former:1"));
     shop.close();
 }

@@ -50,6 +50,7 @@ impl Daemon {
         self.progress.asked.remove(device);
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
         self.shared.gate.close(device);
+        self.recall(device);
         self.schedule.ended(device, Ended::Again, self.clock.moment());
         self.end_look_at(device)?;
         let now = self.clock.now();
@@ -57,10 +58,6 @@ impl Daemon {
         let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
         let since = Some(&stored.status).filter(|s| s.code == 500).map_or(now, |s| s.since);
         stored.status = StatusSince { code: 500, description: words(), since };
-        // What a run that broke off did is not known.
-        if let Some(memory) = self.memories.get_mut(device) {
-            memory.doubt_all();
-        }
         self.progress.broken.insert(device.clone(), words());
         self.progress.has_news = true;
         if self.devices.get(device).map(AsRef::as_ref) != Some(&stored) {
@@ -68,5 +65,23 @@ impl Daemon {
             Arc::make_mut(&mut self.devices).insert(device.clone(), Arc::new(stored));
         }
         Ok(())
+    }
+
+    /// A look ended without saying what it did: the store has what it was about to do, and nothing else is known.
+    pub(super) fn recall(&mut self, device: &DeviceId) {
+        match self.shared.store.memory(device) {
+            Ok(mut memory) => {
+                memory.forget_after(self.clock.now().seconds);
+                // What was tried is here as it is there, and that somebody wants it to be tried again only here.
+                if let Some(known) = self.memories.remove(device) {
+                    memory.modules = known.modules;
+                }
+                self.memories.insert(device.clone(), memory);
+            }
+            Err(error) => self.take_trouble(&error),
+        }
+        if let Some(memory) = self.memories.get_mut(device) {
+            memory.doubt_all();
+        }
     }
 }

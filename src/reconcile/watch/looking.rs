@@ -151,6 +151,7 @@ impl Daemon {
             Ok(None) => {}
             Err(error) => {
                 self.take_trouble(&error);
+                self.recall(&device);
                 ended = Ended::Again;
             }
         }
