@@ -123,6 +123,12 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         events: &events,
     })
     .await?;
+    if arguments.take_over {
+        let is_done = |(id, one): &(&DeviceId, &Ran)| {
+            plan.devices.get(*id).is_some_and(|plan| one.is_carried_out(plan))
+        };
+        prepared.store.end_brings(ran.iter().filter(is_done).map(|(id, _)| id))?;
+    }
     if !plan.narrowed && refused == Exit::Done && !call_off.is_on() {
         if prepared.is_commit {
             accept_by_hand(&prepared.store, &plan.revision, &who(), prepared.now)?;

@@ -3,7 +3,7 @@
 use super::apply::{Arguments, asked};
 use super::exit::{Exit, Failure};
 use super::output::{count, print, print_json_line, say};
-use super::run::who;
+use super::run::{now, who};
 use super::{Format, Global, scope};
 use crate::diagnostic::render::visible;
 use crate::model::DeviceId;
@@ -51,12 +51,13 @@ pub(super) fn leave_to_daemon(
             return Ok(Some(Exit::Changes));
         }
     }
-    let who = who();
+    let (who, said) = (who(), now());
     let wish = |device: &DeviceId| BringWish {
         device: device.clone(),
         take_over: *take_over,
         named: run.names(device),
         who: who.clone(),
+        said,
         told: false,
     };
     store.wish_brought(&devices.iter().map(wish).collect::<Vec<_>>())?;

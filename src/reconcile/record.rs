@@ -77,6 +77,13 @@ pub struct Ran {
     pub memory: Option<DeviceMemory>,
 }
 
+impl Ran {
+    /// Whether it came to what was planned: nothing held it, and nobody called it off before.
+    pub fn is_carried_out(&self, plan: &DevicePlan) -> bool {
+        self.memory.is_some() && plan.state == DeviceState::Observed
+    }
+}
+
 /// Runs a plan on all devices, side by side, and records each as soon as it has ended.
 ///
 /// # Errors

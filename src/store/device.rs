@@ -235,7 +235,7 @@ pub(super) fn forget(t: &Connection, device: &DeviceId) -> rusqlite::Result<()> 
     for table in TABLES {
         t.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device.as_str()])?;
     }
-    Ok(())
+    super::brings::forget(t, device)
 }
 
 /// One row of `devices`.
@@ -464,6 +464,7 @@ pub(super) fn rename(t: &Connection, renamed: &[(DeviceId, DeviceId)]) -> rusqli
             }
         }
         super::orders::rename(t, former, id)?;
+        super::brings::rename(t, former, id)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! while one writes; [`Store::lock`] keeps two runs from changing devices at once. Only this layer knows
 //! SQL. Not here: what anything means, clocks, and values of secrets.
 
+mod brings;
 mod departed;
 mod device;
 mod ends;
@@ -20,6 +21,7 @@ mod schema;
 mod stored;
 mod wishes;
 
+pub use brings::BringWish;
 pub use error::StoreError;
 pub use history::{HistoryEntry, HistoryFilter};
 pub use lock::RunLock;
@@ -30,4 +32,4 @@ pub use stored::{
     EngineAt, HeldFact, InForce, ModuleReport, ModuleStanding, ReportedFacts, StatusSince,
     StoredDevice, StoredDevices,
 };
-pub use wishes::{BringWish, EngineWish, RestartWish};
+pub use wishes::{EngineWish, RestartWish};

@@ -14,9 +14,10 @@ const MIGRATIONS: &[&str] = &[
     VERSION_5,
     super::rollouts::TABLES,
     super::wishes::ENGINE_WISHES,
-    super::wishes::BRINGS,
-    super::wishes::BRINGS_ARE_KEPT,
+    super::brings::TABLE,
+    super::brings::ARE_KEPT,
     super::half_done::COLUMN,
+    super::brings::LAPSE,
 ];
 
 /// The newest version that this Hoist knows.

@@ -1,7 +1,5 @@
-//! What people want to be done once: a look at a device, a restart of a module, an engine that is to be taken for a device's,
-//! an `apply` that the daemon is to do.
-//! Whoever holds the lock takes each wish once; what has to wait for a look, like an engine or a device that another control
-//! host has, is kept until that look is over.
+//! What people want to be done once: a look at a device, a restart of a module, an engine that is to be taken for a device's.
+//! Whoever holds the lock takes each wish once; what has to wait for a look, like an engine, is kept until that look is over.
 
 use super::error::StoreError;
 use super::history::HistoryEntry;
@@ -9,7 +7,6 @@ use super::open::Store;
 use super::stored::StoredDevice;
 use crate::model::{DeviceId, ModuleName};
 use crate::plan::DeviceMemory;
-use rusqlite::Row;
 
 /// A module that somebody wants to be restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,21 +30,6 @@ pub struct EngineWish {
     pub engine: String,
     /// Who said so.
     pub who: String,
-}
-
-/// A device that somebody wants to be brought to what counts, whatever was found on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BringWish {
-    /// Which.
-    pub device: DeviceId,
-    /// Whether what another control host did there is replaced.
-    pub take_over: bool,
-    /// Whether it was named: only then is decided for it, where nobody knows the revision that it has.
-    pub named: bool,
-    /// Who said so.
-    pub who: String,
-    /// Whether the history has it: whoever heard of it ended before it was done.
-    pub told: bool,
 }
 
 impl Store {
@@ -120,69 +102,6 @@ impl Store {
             .collect()
     }
 
-    /// Asks whoever holds the lock to bring devices to what counts, all or none.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub fn wish_brought(&self, wishes: &[BringWish]) -> Result<(), StoreError> {
-        self.write(|t| {
-            // Who wanted more before still wants it.
-            let mut insert = t.prepare_cached(
-                "INSERT INTO brings VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (device) DO UPDATE
-                 SET take_over = max(take_over, excluded.take_over), named = max(named, excluded.named),
-                     who = excluded.who, told = excluded.told",
-            )?;
-            wishes.iter().try_for_each(|BringWish { device, take_over, named, who, told }| {
-                insert.execute((device.as_str(), take_over, named, who, told)).map(|_| ())
-            })
-        })?;
-        self.wake();
-        Ok(())
-    }
-
-    /// The devices that are to be brought to what counts: each until [`Store::end_bring`].
-    ///
-    /// # Errors
-    /// The store can't be read.
-    pub fn brings(&self) -> Result<Vec<BringWish>, StoreError> {
-        let rows: Vec<(String, bool, bool, String, bool)> = self.read(|c| {
-            let mut statement =
-                c.prepare_cached("SELECT device, take_over, named, who, told FROM brings")?;
-            let row = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
-            statement.query_map([], row)?.collect()
-        })?;
-        rows.into_iter()
-            .map(|(device, take_over, named, who, told)| {
-                Ok(BringWish { device: self.device_id(&device)?, take_over, named, who, told })
-            })
-            .collect()
-    }
-
-    /// Writes down that a device is brought to what counts, and that the history has it now.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub fn begin_bring(
-        &self,
-        device: &DeviceId,
-        entries: &[HistoryEntry],
-    ) -> Result<(), StoreError> {
-        self.write(|t| {
-            t.execute("UPDATE brings SET told = 1 WHERE device = ?1", [device.as_str()])?;
-            super::history::append(t, entries)
-        })
-    }
-
-    /// A device is brought to what counts, or never will be.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub fn end_bring(&self, device: &DeviceId) -> Result<(), StoreError> {
-        self.write(|t| {
-            t.execute("DELETE FROM brings WHERE device = ?1", [device.as_str()]).map(|_| ())
-        })
-    }
-
     /// Asks whoever holds the lock to take an engine for a device's.
     ///
     /// # Errors
@@ -249,16 +168,4 @@ pub(super) const ENGINE_WISHES: &str = "
 CREATE TABLE engine_wishes (
     device TEXT PRIMARY KEY, engine TEXT NOT NULL, who TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-";
-
-/// The table of devices that are to be brought to what counts: a migration of its own.
-pub(super) const BRINGS: &str = "
-CREATE TABLE brings (
-    device TEXT PRIMARY KEY, take_over INTEGER NOT NULL, named INTEGER NOT NULL, who TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
-/// They are kept until it is done: a migration of its own.
-pub(super) const BRINGS_ARE_KEPT: &str = "
-ALTER TABLE brings ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 ";

@@ -6,6 +6,7 @@ mod testbed;
 
 mod adverse;
 mod broken;
+mod brought;
 mod browser;
 mod by_hand;
 mod clock;

@@ -7,7 +7,7 @@ use hoist::source::Repository;
 use hoist::store::{Approval, OrderKind, Pause, Pin, Scope, fleet_key};
 
 const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n";
-const TILLS: &str = "[tags]\nenvironment = \"prod\"\n[[device]]\nid = \"till-1\"\n[[device]]\nid = \"till-2\"\n\
+pub(crate) const TILLS: &str = "[tags]\nenvironment = \"prod\"\n[[device]]\nid = \"till-1\"\n[[device]]\nid = \"till-2\"\n\
                      [[device]]\nid = \"till-3\"\n";
 
 pub(crate) fn base(image: &str) -> String {

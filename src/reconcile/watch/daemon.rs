@@ -5,6 +5,7 @@
 //! thing that happened. Not here: the loop itself, and what a look does.
 
 use super::WatchSettings;
+use super::brought::Bring;
 use super::clock::{Clock, Wall};
 use super::job::{Job, Shared};
 use super::listen::{Listeners, Told};
@@ -24,20 +25,10 @@ use crate::reconcile::status::stale_after;
 use crate::reconcile::status_json::kept_unsigned;
 use crate::rollout::Rollout;
 use crate::source::Remote;
-use crate::store::{
-    Assignment, BringWish, HistoryEntry, RestartWish, StoreError, StoredDevices, fleet_key,
-};
+use crate::store::{Assignment, HistoryEntry, RestartWish, StoreError, StoredDevices, fleet_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
-
-/// A device that somebody wants to be brought to what counts.
-pub(super) struct Bring {
-    /// Whether what another control host did there is replaced.
-    pub(super) takes_over: bool,
-    /// Whether the look that does it has begun.
-    pub(super) has_begun: bool,
-}
 
 /// What the daemon knows.
 pub(super) struct Daemon {
@@ -248,51 +239,6 @@ impl Daemon {
         self.obey_rollout_orders()
     }
 
-    /// Devices that somebody wants to be brought to what counts, whatever was found on them.
-    fn take_brought(&mut self) -> Result<(), StoreError> {
-        for wish in self.shared.store.brings()? {
-            let is_heard = wish.told && self.brought.contains_key(&wish.device);
-            if !is_heard {
-                self.bring(&wish)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn bring(&mut self, wish: &BringWish) -> Result<(), StoreError> {
-        let BringWish { device, take_over, named, who, told } = wish;
-        let known = self.devices.get(device);
-        // What it runs is of a revision that nobody knows: it is decided now.
-        let is_unknown =
-            known.is_some_and(|stored| stored.in_force.is_none() && stored.status.code == 400);
-        let is_decided = *named && is_unknown && !self.is_paused(device);
-        if is_decided {
-            self.fresh.insert(device.clone());
-        }
-        if is_decided || *take_over {
-            let actions = [(is_decided, "bring along"), (*take_over, "take over")];
-            let actions = actions.into_iter().filter(|(is_so, _)| *is_so && !told);
-            let entry = |(_, action): (bool, &str)| HistoryEntry {
-                at: self.clock.now(),
-                who: who.clone(),
-                device: Some(device.clone()),
-                from: None,
-                to: self.accepted.as_ref().map(|accepted| accepted.revision.id.clone()),
-                action: action.to_owned(),
-                module: None,
-                reason: "by hand".to_owned(),
-                outcome: "done".to_owned(),
-            };
-            self.shared.store.begin_bring(device, &actions.map(entry).collect::<Vec<_>>())?;
-            let bring = Bring { takes_over: *take_over, has_begun: false };
-            self.brought.insert(device.clone(), bring);
-        } else {
-            self.shared.store.end_bring(device)?;
-        }
-        self.poke(device);
-        Ok(())
-    }
-
     /// When the wall's clock brings about something: a fact that has held long enough, a pause that is over.
     pub(super) fn next_by_wall(&self) -> Option<Timestamp> {
         self.settles.into_iter().chain(self.orders.next_end()).min()
@@ -313,7 +259,7 @@ impl Daemon {
         self.accepted.is_none()
     }
 
-    /// Drops history that is too old, and writes down when devices were seen last.
+    /// Drops history and wishes that are too old, and writes down when devices were seen last.
     ///
     /// # Errors
     /// The store can't be written.
@@ -323,6 +269,7 @@ impl Daemon {
         let kept = i64::try_from(self.settings.history.as_secs()).unwrap_or(i64::MAX);
         let before = Timestamp { seconds: self.clock.now().seconds.saturating_sub(kept) };
         self.shared.store.prune_history(before)?;
+        self.wishes_that_hold()?;
         self.write_contacts()
     }
 

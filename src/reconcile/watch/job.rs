@@ -55,13 +55,18 @@ pub(super) struct Job {
     pub(super) moved: i64,
 }
 
+/// How a device stands, and what is remembered of it if that is new; nothing where it is in no plan.
+type Known = Result<Option<(StoredDevice, Option<DeviceMemory>)>, StoreError>;
+
 /// What came of it.
 pub(super) struct Looked {
     pub(super) device: DeviceId,
     /// The revision that it was to be at.
     pub(super) intended: String,
     /// What is known of it now, and what is remembered, if that is new.
-    pub(super) known: Result<Option<(StoredDevice, Option<DeviceMemory>)>, StoreError>,
+    pub(super) known: Known,
+    /// Whether it came to do what was to be done.
+    pub(super) is_carried_out: bool,
     pub(super) ended: Ended,
     /// How far the clock had jumped when it began: its moments are by that clock.
     pub(super) moved: i64,
@@ -148,15 +153,26 @@ async fn look_and_run(shared: Arc<Shared>, job: Job) -> Looked {
     if engine.is_none() {
         shared.gate.close(&device);
     }
-    let (known, ended) = match ran.map(|mut ran| ran.remove(&device)) {
+    let ran = ran.map(|mut ran| ran.remove(&device));
+    let (known, is_carried_out, ended) = what_came_of_it(ran, plan, now);
+    Looked { device, intended, known, is_carried_out, ended, moved, engine }
+}
+
+/// What is known of the device then, whether its plan was carried out, and when it is looked at next.
+fn what_came_of_it(
+    ran: Result<Option<Ran>, StoreError>,
+    plan: Option<&DevicePlan>,
+    now: Timestamp,
+) -> (Known, bool, Ended) {
+    match ran {
         Ok(Some(ran)) => {
             let ended = plan.map_or(Ended::Again, |plan| next_look(plan, &ran, now));
-            (Ok(Some((ran.stored, ran.memory))), ended)
+            let is_carried_out = plan.is_some_and(|plan| ran.is_carried_out(plan));
+            (Ok(Some((ran.stored, ran.memory))), is_carried_out, ended)
         }
-        Ok(None) => (Ok(None), Ended::Again),
-        Err(error) => (Err(error), Ended::Again),
-    };
-    Looked { device, intended, known, ended, moved, engine }
+        Ok(None) => (Ok(None), false, Ended::Again),
+        Err(error) => (Err(error), false, Ended::Again),
+    }
 }
 
 /// When the device is looked at next, by how it stands.

@@ -72,7 +72,7 @@ impl Daemon {
         let paused = self.orders.pause_of(&device, &self.against(&accepted));
         Some(Task::Look(Box::new(Job {
             memory,
-            take_over: self.begin_bring(&device, paused.is_some()),
+            take_over: self.begin_bring(&device),
             paused,
             device,
             loaded,
@@ -93,29 +93,9 @@ impl Daemon {
         self.accepted.as_ref().is_some_and(|accepted| of(accepted).is_some())
     }
 
-    /// A look begins now: whether it replaces what another control host did. One at a device that is left alone does nothing.
-    fn begin_bring(&mut self, device: &DeviceId, is_paused: bool) -> bool {
-        self.brought.get_mut(device).is_some_and(|bring| {
-            bring.has_begun = !is_paused;
-            bring.takes_over
-        })
-    }
-
-    /// What somebody wanted of a device is done. One that is not reached is brought when it is.
-    fn end_bring(&mut self, device: &DeviceId, code: u16) {
-        let has_begun = self.brought.get(device).is_some_and(|bring| bring.has_begun);
-        if !has_begun || code == 406 {
-            return;
-        }
-        match self.shared.store.end_bring(device) {
-            Ok(()) => drop(self.brought.remove(device)),
-            Err(error) => self.take_trouble(&error),
-        }
-    }
-
     /// Takes in what came of a look.
     pub(super) fn take_looked(&mut self, looked: Looked) {
-        let Looked { device, intended, mut known, ended, moved, engine } = looked;
+        let Looked { device, intended, mut known, is_carried_out, ended, moved, engine } = looked;
         if let Ok(Some((stored, memory))) = &mut known {
             self.move_along(moved, stored, memory.as_mut());
         }
@@ -126,7 +106,9 @@ impl Daemon {
         self.progress.asked.remove(&device);
         match known {
             Ok(Some((stored, memory))) => {
-                self.end_bring(&device, stored.status.code);
+                if is_carried_out {
+                    self.end_bring(&device);
+                }
                 self.progress.answered.insert(device.clone(), moment);
                 self.progress.broken.remove(&device);
                 if !is_outdated {

@@ -8,6 +8,7 @@
 
 mod accepting;
 mod broken;
+mod brought;
 mod clock;
 mod consider;
 mod daemon;

@@ -4,6 +4,7 @@
 //! the store. A revision that is accepted brings its names in the same write: where that fails, all is by the former
 //! ids still. Not here: what a store keeps by ids.
 
+use super::brought::Bring;
 use super::daemon::Daemon;
 use super::loaded::{Loaded, Wants};
 use super::schedule::Moment;
@@ -34,6 +35,7 @@ struct Kept {
     broken: BTreeMap<DeviceId, String>,
     formers: BTreeMap<DeviceId, InForce>,
     behind: BTreeMap<DeviceId, Assignment>,
+    brought: BTreeMap<DeviceId, Bring>,
 }
 
 impl Daemon {
@@ -111,6 +113,7 @@ impl Daemon {
             broken: self.progress.broken.clone(),
             formers: self.progress.formers.clone(),
             behind: self.behind.clone(),
+            brought: self.brought.clone(),
         };
         self.go_by(&renamed, loaded);
         let entry = |Renamed { former, device }: &Renamed| {
@@ -122,10 +125,19 @@ impl Daemon {
         };
         let written = write(self, names);
         if written.is_err() {
-            let Kept { devices, memories, rollout, answered, asked, broken, formers, behind } =
-                before;
-            (self.devices, self.memories, self.rollout, self.behind) =
-                (devices, memories, rollout, behind);
+            let Kept {
+                devices,
+                memories,
+                rollout,
+                answered,
+                asked,
+                broken,
+                formers,
+                behind,
+                brought,
+            } = before;
+            (self.devices, self.memories, self.rollout) = (devices, memories, rollout);
+            (self.behind, self.brought) = (behind, brought);
             (self.progress.answered, self.progress.broken) = (answered, broken);
             (self.progress.asked, self.progress.formers) = (asked, formers);
         }
@@ -160,6 +172,10 @@ impl Daemon {
             if let Some(mut assignment) = self.behind.remove(former) {
                 assignment.device = device.clone();
                 self.behind.insert(device.clone(), assignment);
+            }
+            if let Some(mut bring) = self.brought.remove(former) {
+                bring.wish.device = device.clone();
+                self.brought.entry(device.clone()).or_insert(bring);
             }
         }
     }
