@@ -4,6 +4,7 @@ use super::calling_off::CallingOff;
 use super::exit::{Exit, Failure};
 use super::left_to_daemon::leave_to_daemon;
 use super::output::{count, print, print_json_line, say};
+use super::plan::exit_of_blocks;
 use super::progress::Progress;
 use super::run::{
     APPLIED, Adopt, Intent, RunArguments, block_on, keep_names, prepare, tripped, who,
@@ -222,7 +223,7 @@ enum Standing {
 impl Standing {
     fn of(plan: Option<&DevicePlan>, ran: &Ran) -> Self {
         let code = ran.stored.status.code;
-        let blocked = plan.is_some_and(|plan| !plan.blocked.is_empty());
+        let blocked = plan.is_some_and(|plan| exit_of_blocks(plan) == Exit::Failed);
         match plan.map(|plan| &plan.state) {
             Some(DeviceState::Pending(_)) => Self::Pending,
             Some(DeviceState::Paused(_) | DeviceState::Held { code: 400, .. }) => Self::Held,
@@ -270,7 +271,7 @@ fn close(plan: &Plan, ran: &BTreeMap<DeviceId, Ran>, format: Format, refused: Ex
         let planned = plan.devices.get(id);
         let standing = Standing::of(planned, one);
         let is_paused = planned.is_some_and(|one| matches!(one.state, DeviceState::Paused(_)));
-        exit = exit.or(standing.exit(is_paused));
+        exit = exit.or(standing.exit(is_paused)).or(planned.map_or(Exit::Done, exit_of_blocks));
         *counts.entry(standing).or_default() += 1;
         if standing != Standing::Desired {
             let status = &one.stored.status;

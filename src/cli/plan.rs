@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use super::output::{print, print_json, say};
 use super::run::{Intent, Prepared, RunArguments, block_on, prepare, tripped};
 use super::{Format, Global};
-use crate::plan::{DeviceState, Plan, plan_json, plan_text};
+use crate::plan::{Block, DevicePlan, DeviceState, Plan, plan_json, plan_text};
 use std::path::{Path, PathBuf};
 
 /// Look at the engines and show what apply would do.
@@ -53,8 +53,18 @@ pub(super) fn exit_of(plan: &Plan) -> Exit {
             DeviceState::Pending(_) | DeviceState::Paused(_) => Exit::Pending,
             DeviceState::Held { .. } => Exit::Failed,
         };
-        let blocked = if device.blocked.is_empty() { Exit::Done } else { Exit::Failed };
         let works = if device.works.is_empty() { Exit::Done } else { Exit::Changes };
-        exit.or(state).or(blocked).or(works)
+        exit.or(state).or(exit_of_blocks(device)).or(works)
+    })
+}
+
+/// What stands in the way of a device's modules, if anything: a pause after which it goes on by itself has not failed, unless the
+/// module counts as failed.
+pub(super) fn exit_of_blocks(device: &DevicePlan) -> Exit {
+    device.blocked.values().fold(Exit::Done, |exit, block| {
+        exit.or(match block {
+            Block::InPause { code: ..400, .. } => Exit::Pending,
+            _ => Exit::Failed,
+        })
     })
 }

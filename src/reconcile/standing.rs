@@ -99,7 +99,9 @@ fn trouble(
     // What it has goes on, and where it does not, that is said too.
     let is_down = container.is_some_and(|c| c.state != ContainerState::Running);
     let is_amiss = is_down && verdict.code != 200 || container.is_some() && verdict.code >= 400;
-    let is_about_another = block.is_some() || could_not_be_replaced(name, views.plan, views.run);
+    // That it is in its pause says all of that already.
+    let is_in_the_way = block.is_some_and(|block| !matches!(block, Block::InPause { .. }));
+    let is_about_another = is_in_the_way || could_not_be_replaced(name, views.plan, views.run);
     let amiss = (is_about_another && is_amiss).then(|| (verdict.code, verdict.words.clone()));
     Some(match failures.next().or(amiss) {
         None => (code, words),

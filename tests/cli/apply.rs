@@ -1,6 +1,9 @@
 //! `hoist apply`, against simulated engines.
 
 use crate::stage::Stage;
+use hoist::engine::simulated::Simulated;
+use hoist::engine::{Engine as _, SecretValues};
+use hoist::plan::{ContainerRef, Step};
 use serde_json::Value as Json;
 
 const APPLY: [&str; 3] = ["apply", "--simulate", "--yes"];
@@ -179,5 +182,48 @@ fn a_control_file_that_is_not_there_is_told_with_the_reason() {
         answer.stderr.contains("cannot read /no/such/hoist.toml: No such file"),
         "{}",
         answer.stderr
+    );
+}
+
+/// What goes stays until what is in its pause has come up: that is on its way, whoever says it, and has not failed.
+#[test]
+fn what_waits_for_a_module_in_its_pause_is_on_the_way() {
+    let mut stage = Stage::empty();
+    let (next, former) =
+        ("[modules.next]\nimage = \"next:1\"\n", "[modules.former]\nimage = \"former:1\"\n");
+    stage.put("fleet.toml", "name = \"shop\"\n");
+    stage.put("devices/till.toml", "");
+    stage.put("deployments/base.toml", &format!("target = \"*\"\n{next}{former}"));
+    stage.begin();
+    let stop = || {
+        let file = stage.root().join("state/simulated/engines/till.json");
+        let engine = Simulated::open(Some(file), "till").expect("an engine");
+        let container = ContainerRef::Name("next".to_owned());
+        let step = Step::Stop { container, timeout: None };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(engine.execute(&step, &SecretValues::default())).expect("it stops");
+    };
+    // It is started once at once, and then after a pause.
+    assert_eq!(stage.quiet_hoist(&APPLY).code, 0);
+    stop();
+    assert_eq!(stage.quiet_hoist(&APPLY).code, 0);
+    stop();
+    stage.put("deployments/base.toml", &format!("target = \"*\"\n{next}"));
+    stage.git(&["add", "--all"]);
+    stage.commit("without former");
+
+    let plan = stage.quiet_hoist(&["plan", "--simulate"]);
+    assert_eq!(plan.code, 4, "{}", plan.stdout);
+    let apply = stage.quiet_hoist(&APPLY);
+    assert_eq!(apply.code, 4, "{}", apply.stdout);
+    assert!(apply.stdout.contains("\n1 device: 1 on the way\n"), "{}", apply.stdout);
+    let status = stage.quiet_hoist(&["status", "--simulate", "--not-converged"]);
+    assert_eq!(status.code, 4, "{}", status.stdout);
+    assert!(status.stdout.contains("1 on the way"), "{}", status.stdout);
+    let last = apply.stdout.lines().last().unwrap_or_default();
+    assert!(last.contains("next: it ended with code "), "{last}");
+    assert!(
+        last.ends_with(" UTC") && last.matches("started again not before").count() == 1,
+        "{last}"
     );
 }
