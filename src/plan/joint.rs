@@ -174,7 +174,7 @@ fn together_back(
     places: &BTreeMap<(usize, usize), usize>,
     names_at: usize,
 ) -> Vec<Undo> {
-    let mut undo: Vec<(usize, Undo)> = Vec::new();
+    let mut undo: Vec<(usize, bool, Undo)> = Vec::new();
     for (number, member) in members.iter().enumerate() {
         for one in &member.decision.undo {
             let place = |at: usize| places.get(&(number, at)).copied().unwrap_or(names_at);
@@ -188,27 +188,28 @@ fn together_back(
             if matches!(step, Step::Rename { .. }) {
                 continue;
             }
-            undo.push((number, Undo { since, until: names_at, needs: Vec::new(), step }));
+            let makes_room = matches!(step, Step::Remove { .. } | Step::Stop { .. });
+            let one = Undo { since, until: names_at, needs: Vec::new(), step };
+            undo.push((number, makes_room, one));
         }
         for (at, step) in goes_down_again(&member.decision) {
             let since = places.get(&(number, at)).copied().unwrap_or(names_at);
-            undo.push((number, Undo { since, until: names_at, needs: Vec::new(), step }));
+            undo.push((number, true, Undo { since, until: names_at, needs: Vec::new(), step }));
         }
     }
-    let makes_room = |step: &Step| matches!(step, Step::Remove { .. } | Step::Stop { .. });
-    undo.sort_by_key(|(_, undo)| match &undo.step {
-        step if makes_room(step) => 0,
+    undo.sort_by_key(|(_, makes_room, undo)| match &undo.step {
+        _ if *makes_room => 0,
         Step::Update { .. } => 1,
         _ => 2,
     });
     let before: Vec<(usize, bool)> =
-        undo.iter().map(|(number, undo)| (*number, makes_room(&undo.step))).collect();
-    for (at, (number, undo)) in undo.iter_mut().enumerate() {
+        undo.iter().map(|(number, makes_room, _)| (*number, *makes_room)).collect();
+    for (at, (number, _, undo)) in undo.iter_mut().enumerate() {
         let earlier = before.iter().take(at).enumerate();
-        let needed = earlier.filter(|(_, (of, removes))| of == number || *removes);
+        let needed = earlier.filter(|(_, (of, makes_room))| of == number || *makes_room);
         undo.needs = needed.map(|(index, _)| index).collect();
     }
-    undo.into_iter().map(|(_, undo)| undo).collect()
+    undo.into_iter().map(|(_, _, undo)| undo).collect()
 }
 
 /// What was there, down, and is started has no way back of its own: the others would not get their ports back beside it.
@@ -227,5 +228,6 @@ fn goes_down_again(decision: &Decision) -> Vec<(usize, Step)> {
         memory: None,
         nano_cpus: None,
     };
-    vec![(at, Step::Stop { container, timeout: None }), (at, policy)]
+    // A cut between the two must not leave it to an engine that restarts.
+    vec![(at, policy), (at, Step::Stop { container, timeout: None })]
 }

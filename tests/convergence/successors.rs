@@ -352,6 +352,17 @@ fn what_is_started_together_with_others_goes_down_again_with_them() {
         assert!(pass.failed(), "{:?}", lines(&pass.plan));
         let there = world.containers().await;
         assert_eq!(there, ["next exited next:1", "web running web:1"], "{:?}", lines(&pass.plan));
+        // An engine that restarts in between does not revive it.
+        let joint = pass.plan.works.iter().find(|work| !work.undo.is_empty()).unwrap();
+        let at = |wanted: &dyn Fn(&Step) -> bool| {
+            joint.undo.iter().position(|undo| wanted(&undo.step)).unwrap()
+        };
+        let stop = at(&|step| matches!(step, Step::Stop { .. }));
+        let no = Some("no".to_owned());
+        let policy = at(
+            &|step| matches!(step, Step::Update { restart_policy, .. } if *restart_policy == no),
+        );
+        assert!(policy < stop && joint.undo[stop].needs.contains(&policy), "{:#?}", joint.undo);
     });
 }
 
