@@ -5,20 +5,24 @@ use super::half_done::half_done_text;
 use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
 use crate::plan::{
-    ControlMemory, DeviceMemory, Exits, FailedChange, MadeLast, ModuleMemory, RememberedContainer,
-    Starts, TakenOver,
+    ControlMemory, DeviceMemory, Exits, FailedChange, HalfDone, MadeLast, ModuleMemory,
+    RememberedContainer, Starts, TakenOver,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Remembers the containers and networks of a device, in place of what was remembered of it.
+    /// Remembers the containers and networks of a device, in place of what was remembered of it. What is about to be stopped
+    /// to make room outlives a loss of power too: no device could tell who stopped it.
     ///
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        self.write(|t| remember(t, device, memory))
+        match memory.half_done == HalfDone::default() {
+            true => self.write(|t| remember(t, device, memory)),
+            false => self.write_through(|t| remember(t, device, memory)),
+        }
     }
 
     /// What is remembered of a device; nothing of one that is new here.
@@ -358,7 +362,7 @@ fn rows(
 mod tests {
     use super::*;
     use crate::model::ObservedPort;
-    use crate::plan::{HalfDone, MadeRoom};
+    use crate::plan::MadeRoom;
 
     fn full_memory() -> ModuleMemory {
         ModuleMemory {

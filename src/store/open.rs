@@ -17,6 +17,9 @@ use std::time::Duration;
 /// So long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How long a commit waits for the disk.
+const SYNCHRONOUS: &str = "synchronous";
+
 /// What the control host remembers of one fleet. May be shared between threads.
 pub struct Store {
     folder: PathBuf,
@@ -92,7 +95,7 @@ impl Store {
         // Before anything is set: another program's database must stay as it is.
         schema::version(&connection).map_err(|error| schema_error(&path, error))?;
         use_wal(&connection).map_err(sqlite)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        connection.pragma_update(None, SYNCHRONOUS, "FULL").map_err(sqlite)?;
         let identity = random_bytes().map_err(|source| StoreError::inaccessible(&path, source))?;
         schema::migrate(&mut connection, |transaction| first_identity(transaction, &identity))
             .map_err(|error| schema_error(&path, error))?;
@@ -216,7 +219,7 @@ impl Store {
     /// people come from processes of their own, which do wait.
     pub(super) fn survive_the_process(&self) -> Result<(), StoreError> {
         self.connection()
-            .pragma_update(None, "synchronous", "NORMAL")
+            .pragma_update(None, SYNCHRONOUS, "NORMAL")
             .map_err(|error| StoreError::sqlite(&self.path, &error))
     }
 
@@ -237,13 +240,23 @@ impl Store {
         write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         self.is_still_there()?;
+        in_transaction(&mut self.connection(), write)
+            .map_err(|error| StoreError::sqlite(&self.path, &error))
+    }
+
+    /// Writes in one transaction, and waits until the disk has it, and all that was written before.
+    pub(super) fn write_through<T>(
+        &self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.is_still_there()?;
         let mut connection = self.connection();
         (|| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = write(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+            let usual: i64 = connection.pragma_query_value(None, SYNCHRONOUS, |r| r.get(0))?;
+            connection.pragma_update(None, SYNCHRONOUS, "FULL")?;
+            let written = in_transaction(&mut connection, write);
+            connection.pragma_update(None, SYNCHRONOUS, usual)?;
+            written
         })()
         .map_err(|error| StoreError::sqlite(&self.path, &error))
     }
@@ -295,6 +308,16 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map(drop),
     }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = write(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 fn connect(path: &Path, how: OpenFlags) -> Result<Connection, StoreError> {
@@ -595,6 +618,21 @@ mod tests {
             .unwrap_err();
         assert!(matches!(error, StoreError::Full { .. }), "{error}");
         assert_eq!(store.fleet_state("accepted").unwrap().as_deref(), Some("old"));
+    }
+
+    /// Also where it fails.
+    #[test]
+    fn only_what_has_to_outlive_a_loss_of_power_waits_for_the_disk() {
+        let how = |c: &Connection| c.pragma_query_value(None, SYNCHRONOUS, |r| r.get::<_, i64>(0));
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (full, normal) = (2, 1);
+        assert_eq!(store.write(how).unwrap(), full);
+        store.survive_the_process().unwrap();
+        assert_eq!(store.write(how).unwrap(), normal);
+        assert_eq!(store.write_through(how).unwrap(), full);
+        store.write_through(|t| t.execute("no SQL", [])).unwrap_err();
+        assert_eq!(store.write(how).unwrap(), normal);
     }
 
     #[test]
