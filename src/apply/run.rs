@@ -78,7 +78,8 @@ enum Readiness {
 
 fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
     let (When::AllPassed(needed) | When::AnyFailed(needed) | When::NonePassed(needed)) = &work.when;
-    if work.after.iter().chain(needed).any(|number| !outcomes.contains_key(number)) {
+    let mut all = work.after.iter().chain(needed).chain(&work.needs);
+    if all.any(|number| !outcomes.contains_key(number)) {
         return Readiness::Waits;
     }
     let has_passed = |number: &usize| outcomes[number].is_passed();
@@ -88,8 +89,12 @@ fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
         When::AnyFailed(_) => failed.is_some(),
         When::NonePassed(_) => !needed.iter().any(has_passed),
     };
+    let lacks = work.needs.iter().find(|number| !has_passed(number));
     match (runs, &work.when, failed) {
-        (true, ..) => Readiness::Runs,
+        (true, ..) => match lacks {
+            Some(because) => Readiness::Ends(Outcome::Skipped { because: *because }),
+            None => Readiness::Runs,
+        },
         (false, When::AllPassed(_), Some(because)) => {
             Readiness::Ends(Outcome::Skipped { because: *because })
         }

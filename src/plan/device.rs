@@ -101,6 +101,7 @@ struct Begun<'a> {
     plan: DevicePlan,
     control: ControlMemory,
     sorted: Sorted<'a>,
+    half_done: HalfDone,
     decided: DecidedAll<'a>,
 }
 
@@ -127,8 +128,9 @@ impl<'a> Begun<'a> {
             return Err(Box::new(plan));
         }
         let sorted = Sorted::of(input);
-        let decided = decide_all(input, manifest, &sorted);
-        Ok(Self { input, manifest, plan, control, sorted, decided })
+        let half_done = input.memory.half_done.still(manifest, &sorted);
+        let decided = decide_all(input, manifest, &sorted, &half_done);
+        Ok(Self { input, manifest, plan, control, sorted, half_done, decided })
     }
 
     fn questions(&self) -> Questions {
@@ -143,7 +145,7 @@ impl<'a> Begun<'a> {
     }
 
     fn plan(self) -> DevicePlan {
-        let Self { input, manifest, mut plan, control, sorted, decided } = self;
+        let Self { input, manifest, mut plan, control, sorted, half_done, decided } = self;
         let mut works = Works::default();
         let drafts = without_what_is_taken_back(decided.drafts, &sorted, &mut works);
         let drafts = with_images(input, drafts, &mut works);
@@ -155,7 +157,8 @@ impl<'a> Begun<'a> {
         let networks = works.networks(input, &drafts);
         let going = Going {
             sorted: &sorted,
-            half_done: &input.memory.half_done,
+            half_done: &half_done,
+            ways_back: half_done.ways_back(&sorted),
             blocked: &plan.blocked,
             specs: &plan.specs,
         };
@@ -173,7 +176,7 @@ impl<'a> Begun<'a> {
             plan.held_back = going.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
         }
         let others_go = !sorted.unwanted(manifest).is_empty();
-        let half_done = HalfDone::go_on(input.memory, &drafts, &sorted, &early, others_go);
+        let half_done = half_done.go_on(&drafts, &early, others_go);
         let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
         plan.works = works.list;
         plan.kept_memory = DeviceMemory {
@@ -287,6 +290,11 @@ impl<'a> Sorted<'a> {
         self.ours.get(module.as_str())?.current
     }
 
+    /// All containers of ours.
+    pub(super) fn every(&self) -> impl Iterator<Item = &'a ObservedContainer> {
+        self.ours.values().flat_map(Owned::all)
+    }
+
     /// All containers of a module.
     pub(super) fn all(&self, module: &ModuleName) -> impl Iterator<Item = &'a ObservedContainer> {
         self.ours.get(module.as_str()).into_iter().flat_map(Owned::all)
@@ -326,7 +334,9 @@ fn decide_all<'a>(
     input: &PlanInput<'_>,
     manifest: &'a HashedManifest,
     sorted: &Sorted<'_>,
+    half_done: &HalfDone,
 ) -> DecidedAll<'a> {
+    let ways_back = half_done.ways_back(sorted);
     let mut all = DecidedAll {
         drafts: Vec::new(),
         blocked: BTreeMap::new(),
@@ -357,6 +367,8 @@ fn decide_all<'a>(
             lacks_image: input.observation.images.get(&module.image) == Some(&false),
             network_ids: input.observation.network_ids.as_ref(),
             others_go,
+            half_done,
+            has_way_back: ways_back.contains(name),
             now: input.now,
         });
         match decided {

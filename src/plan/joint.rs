@@ -126,11 +126,13 @@ impl Works {
                 }
             }
         }
+        let needs = members.iter().flat_map(|member| self.makes_way_for(&member.name)).collect();
         let Some(work) = joint.and_then(|number| self.list.get_mut(number)) else { return };
         work.steps = steps;
         work.undo = undo;
         work.when = When::AllPassed(requires.into_iter().collect());
         work.after = before;
+        work.needs = needs;
         for member in &members {
             work.remember.extend(member.decision.remember.clone());
             let spec = member.decision.tries.clone();

@@ -145,6 +145,8 @@ pub struct Work {
     pub tries: Vec<(ModuleName, Hash)>,
     /// Whether it starts what was down or unhealthy: that is counted.
     pub is_revival: bool,
+    /// Without these it does not run, whatever else says that it should: what it brings would stand beside what they take away.
+    pub needs: Vec<usize>,
 }
 
 /// When a work runs.

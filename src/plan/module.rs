@@ -6,8 +6,8 @@
 
 use super::body::engine_policy;
 use super::{
-    Block, ContainerRef, DeviceMemory, ModuleMemory, PlanAction, PlanReason, RememberedContainer,
-    Starts, Step, Undo,
+    Block, ContainerRef, DeviceMemory, HalfDone, ModuleMemory, PlanAction, PlanReason,
+    RememberedContainer, Starts, Step, Undo,
 };
 use crate::model::{
     ContainerState, EnvValue, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer,
@@ -58,6 +58,10 @@ pub(super) struct ModuleInput<'a> {
     pub(super) network_ids: Option<&'a BTreeMap<String, String>>,
     /// Whether something is removed once this has passed: a first look is then not enough.
     pub(super) others_go: bool,
+    /// What a run began beside others that go, as far as it is still so.
+    pub(super) half_done: &'a HalfDone,
+    /// Whether something stands there, stopped, that made room for it and is started again where it goes.
+    pub(super) has_way_back: bool,
     pub(super) now: i64,
 }
 
@@ -130,7 +134,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     match (current, lacks) {
         (None, Some(block)) => return Err(block),
         (Some(current), Some(block)) if draft.is_adopted(current) => return Err(block),
-        (Some(current), Some(block)) if draft.is_left_coming(current) => {
+        (Some(current), Some(block)) if input.has_way_back && draft.is_left_coming(current) => {
             draft.out.takes_back = Some(current.id.clone());
             draft.block = Some(block);
         }
@@ -215,9 +219,7 @@ impl<'a> Draft<'a> {
     /// What is done about the container that is in place.
     fn settle_on(&mut self, current: &ObservedContainer) -> Result<(), Block> {
         self.memory.notice(current, self.input.now);
-        if self.is_left_coming(current)
-            && (self.why_replace(current).is_some() || self.failed_before().is_some())
-        {
+        if self.goes_before_the_next(current) {
             self.out.takes_back = Some(current.id.clone());
             self.block = self.settle_on_none().err().or(self.block.take());
             return Ok(());

@@ -9,17 +9,19 @@ use super::device::{Draft, Sorted};
 use super::module::{Decision, id, is_up, stop_policy};
 use super::ports::published;
 use super::works::Works;
-use super::{Block, ContainerRef, DeviceMemory, PlanAction, PlanReason, Purpose, Step, Undo, When};
+use super::{Block, ContainerRef, PlanAction, PlanReason, Purpose, Step, Undo, When};
 use crate::model::{
-    ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, ObservedPort, label,
+    ContainerState, Hash, Health, Manifest, Module, ModuleName, ObservedContainer, ObservedPort,
+    Status, label,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run began beside others that go, and does not know the end of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HalfDone {
-    /// Modules for which a container is made, with the specification that it bears.
-    pub coming: BTreeMap<ModuleName, Hash>,
+    /// Modules for which a container is made, with the specification that it bears; while one is taken back, and another is
+    /// made instead of it, both.
+    pub coming: BTreeSet<(ModuleName, Hash)>,
     /// By id: containers that are stopped to make room.
     pub made_room: BTreeMap<String, MadeRoom>,
 }
@@ -39,8 +41,9 @@ impl HalfDone {
     /// Whether a run began to make this container, and none has seen it come up.
     pub fn is_coming(&self, container: &ObservedContainer) -> bool {
         let value = |key| container.labels.get(key).map(String::as_str);
-        let spec = value(label::MODULE).and_then(|module| self.coming.get(module));
-        spec.is_some_and(|spec| value(label::SPEC) == Some(spec.as_str()))
+        let (module, spec) = (value(label::MODULE), value(label::SPEC));
+        let mut coming = self.coming.iter();
+        coming.any(|(name, s)| module == Some(name.as_str()) && spec == Some(s.as_str()))
     }
 
     /// Whether this container is as a run left it that stopped it to make room: the policy is taken away first, which nobody
@@ -52,25 +55,47 @@ impl HalfDone {
         has_lost_it && (!is_up(container) || !matches!(was.policy.as_str(), "no" | ""))
     }
 
-    /// What of it is still so, and what is about to be begun.
-    pub(super) fn go_on(
-        before: &DeviceMemory,
-        drafts: &[Draft<'_>],
-        sorted: &Sorted<'_>,
-        early: &[EarlyStop],
-        others_go: bool,
-    ) -> Self {
-        let before = &before.half_done;
-        let is_there = |name: &ModuleName| sorted.all(name).any(|c| before.is_coming(c));
+    /// What of it is still so, by what is seen. What has been up for as long as its probation takes has come up, though no run
+    /// saw that, and what made room for it is not needed any more. What its manifest wants stopped does not come.
+    pub(super) fn still(&self, manifest: &Manifest, sorted: &Sorted<'_>) -> Self {
+        let mut still = self.clone();
+        let mut has_come = BTreeSet::new();
+        still.coming.retain(|(name, spec)| {
+            let module = manifest.modules.get(name);
+            let bears = |c: &&ObservedContainer| {
+                c.labels.get(label::SPEC).is_some_and(|label| label == spec.as_str())
+            };
+            let Some(container) = sorted.all(name).find(bears) else { return false };
+            let is_over = has_come_up(container, module);
+            if is_over {
+                has_come.insert(name.clone());
+            }
+            !is_over && module.is_none_or(|module| module.status == Status::Running)
+        });
+        still.made_room.retain(|id, was| {
+            let mut every = sorted.every();
+            !was.modules.iter().any(|name| has_come.contains(name))
+                && every.any(|container| container.id == *id && self.is_owed(container))
+        });
+        still
+    }
+
+    /// The modules for which something made room that stands there, stopped, and can be started again.
+    pub(super) fn ways_back(&self, sorted: &Sorted<'_>) -> BTreeSet<ModuleName> {
+        let down = sorted.every().filter(|container| !is_up(container));
+        let stand_by = down.filter_map(|container| self.made_room.get(&container.id));
+        stand_by.flat_map(|was| was.modules.iter().cloned()).collect()
+    }
+
+    /// What of it goes on, and what is about to be begun.
+    pub(super) fn go_on(self, drafts: &[Draft<'_>], early: &[EarlyStop], others_go: bool) -> Self {
         // Beside nothing that goes it is a module like others.
-        let coming = before.coming.iter().filter(|(name, _)| others_go && is_there(name));
+        let coming = self.coming.into_iter().filter(|_| others_go);
         let begun = drafts.iter().filter(|draft| draft.decision.action == PlanAction::Create);
-        let begun = begun.filter_map(|draft| Some((&draft.name, draft.decision.tries.as_ref()?)));
+        let begun =
+            begun.filter_map(|draft| Some((draft.name.clone(), draft.decision.tries.clone()?)));
         let stops = early.iter().map(|stop| (stop.id.clone(), stop.was.clone()));
-        Self {
-            coming: coming.chain(begun).map(|(n, spec)| (n.clone(), spec.clone())).collect(),
-            made_room: stops.collect(),
-        }
+        Self { coming: coming.chain(begun).collect(), made_room: stops.collect() }
     }
 }
 
@@ -138,8 +163,11 @@ impl Works {
                     When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
             }
             let mut modules = was.modules;
+            // What is not wanted any more stands in its room until it is taken back.
             modules.retain(|name| {
-                manifest.modules.contains_key(name.as_str()) && !makes_room_for.contains(name)
+                let is_there = going.sorted.all(name).next().is_some();
+                (is_there || manifest.modules.contains_key(name.as_str()))
+                    && !makes_room_for.contains(name)
             });
             modules.extend(makes_room_for.iter().cloned());
             early.push(EarlyStop {
@@ -167,6 +195,10 @@ impl Works {
                 Purpose::Image(_) | Purpose::Network(_) => false,
             };
             let waits_for: Vec<usize> = self.modules.iter().copied().filter(is_for).collect();
+            // What is there stays, and nothing comes that could fail: it goes as others do.
+            if waits_for.is_empty() && !is_blocked && self.modules.is_empty() {
+                continue;
+            }
             for number in &waits_for {
                 self.makes_way_again(*number, specs);
             }
@@ -186,15 +218,21 @@ impl Works {
             };
             // Its policy last: one that is down without it, or runs without it, is known to be ours to start.
             let number = self.add(purpose, vec![reason], vec![start, policy]);
-            let taken_back: Vec<usize> = self.taken_back.values().copied().collect();
+            let stands_there = |number: &usize| match &self.list[*number].purpose {
+                Purpose::Module { name, .. } => stop.was.modules.contains(name),
+                Purpose::Image(_) | Purpose::Network(_) => false,
+            };
+            let taken_back = self.taken_back.values().copied().filter(stands_there).collect();
             let work = &mut self.list[number];
-            work.after = waits_for.iter().chain(&taken_back).copied().collect();
-            work.when = match (waits_for.is_empty(), is_blocked || self.modules.is_empty()) {
+            work.after.clone_from(&waits_for);
+            work.when = match (waits_for.is_empty(), is_blocked) {
                 (false, _) => When::NonePassed(waits_for),
                 // It stays for now, and nothing of what comes needs its room.
-                (true, true) => When::AllPassed(taken_back),
+                (true, true) => When::AllPassed(Vec::new()),
                 (true, false) => When::AnyFailed(self.modules.clone()),
             };
+            // It never stands beside what took its room.
+            work.needs = taken_back;
         }
     }
 
@@ -264,6 +302,7 @@ enum Room {
 pub(super) struct Going<'a> {
     pub(super) sorted: &'a Sorted<'a>,
     pub(super) half_done: &'a HalfDone,
+    pub(super) ways_back: BTreeSet<ModuleName>,
     pub(super) blocked: &'a BTreeMap<ModuleName, Block>,
     pub(super) specs: &'a BTreeMap<ModuleName, Hash>,
 }
@@ -272,8 +311,13 @@ impl<'a> Going<'a> {
     /// Containers of modules that the manifest does not have, but for those that are taken back at once.
     pub(super) fn unwanted(&self, manifest: &Manifest) -> Vec<(&'a ObservedContainer, ModuleName)> {
         let mut unwanted = self.sorted.unwanted(manifest);
-        unwanted.retain(|(container, _)| !self.half_done.is_coming(container));
+        unwanted.retain(|(container, name)| !self.goes_first(container, name));
         unwanted
+    }
+
+    /// Whether no run has seen it come up, and what worked before it stands by to be started again.
+    fn goes_first(&self, container: &ObservedContainer, name: &ModuleName) -> bool {
+        self.ways_back.contains(name) && self.half_done.is_coming(container)
     }
 
     /// Those that are.
@@ -282,7 +326,7 @@ impl<'a> Going<'a> {
         manifest: &Manifest,
     ) -> Vec<(&'a ObservedContainer, ModuleName)> {
         let mut unwanted = self.sorted.unwanted(manifest);
-        unwanted.retain(|(container, _)| self.half_done.is_coming(container));
+        unwanted.retain(|(container, name)| self.goes_first(container, name));
         unwanted
     }
 
@@ -306,9 +350,10 @@ impl<'a> Going<'a> {
         if !self.blocked.contains_key(name) {
             return Room::Taken;
         }
-        let has_come = |container: &ObservedContainer| match self.specs.get(name) {
-            Some(spec) => container.labels.get(label::SPEC).is_some_and(|s| s == spec.as_str()),
-            None => self.half_done.is_coming(container),
+        let has_come = |container: &ObservedContainer| {
+            let spec = container.labels.get(label::SPEC).map(String::as_str);
+            let is_as_wanted = self.specs.get(name).is_some_and(|s| spec == Some(s.as_str()));
+            is_as_wanted || self.half_done.is_coming(container)
         };
         let mut up = self.sorted.all(name).filter(|container| is_up(container));
         if up.any(|container| has_come(container) && !taken_back.contains_key(&container.id)) {
@@ -324,6 +369,14 @@ impl Decision {
     fn needs_room(&self) -> bool {
         self.needs_image || self.action == PlanAction::Start && !self.keeps_up
     }
+}
+
+/// Whether a container has been up, and is well, for as long as its probation takes.
+fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
+    let probation = module.map_or(Module::PROBATION, |module| module.probation);
+    container.state == ContainerState::Running
+        && matches!(container.health, Health::None | Health::Healthy)
+        && container.up_for.is_some_and(|up_for| up_for >= probation.seconds_up())
 }
 
 /// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a

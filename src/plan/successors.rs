@@ -54,7 +54,19 @@ impl Draft<'_> {
     pub(super) fn is_left_coming(&self, current: &ObservedContainer) -> bool {
         self.input.others_go
             && self.input.module.status == Status::Running
-            && self.input.memory.half_done.is_coming(current)
+            && self.input.half_done.is_coming(current)
+    }
+
+    /// Whether what no run has seen come up is taken back before anything else is done. Where what worked before it stands by,
+    /// that is started again. Where nothing does, it may be all that works: what comes next replaces it as it would any other.
+    pub(super) fn goes_before_the_next(&self, current: &ObservedContainer) -> bool {
+        let is_another = self.why_replace(current).is_some();
+        let has_failed = self.failed_before().is_some();
+        self.is_left_coming(current)
+            && match self.input.has_way_back {
+                true => is_another || has_failed,
+                false => !is_another && has_failed,
+            }
     }
 
     /// As where its create fails, nothing is left of it.

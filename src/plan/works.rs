@@ -43,6 +43,7 @@ impl Works {
             remember: Vec::new(),
             tries: Vec::new(),
             is_revival: false,
+            needs: Vec::new(),
         });
         id
     }
@@ -137,6 +138,7 @@ impl Works {
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
             requires.extend(needed.iter().filter_map(|network| networks.get(network)));
             self.instead_of(draft, &requires);
+            let needs = self.makes_way_for(&draft.name);
             let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
             let number = self.add(purpose, reasons.clone(), steps.clone());
             let work = &mut self.list[number];
@@ -145,9 +147,19 @@ impl Works {
             work.after.clone_from(&before);
             work.remember.clone_from(remember);
             work.is_revival = *is_revival;
+            work.needs = needs;
             work.tries = tries.iter().map(|spec| (draft.name.clone(), spec.clone())).collect();
             self.modules.push(number);
         }
+    }
+
+    /// The works that take back what stands in a module's place.
+    pub(super) fn makes_way_for(&self, module: &ModuleName) -> Vec<usize> {
+        let is_of = |number: &usize| {
+            let purpose = &self.list[*number].purpose;
+            matches!(purpose, Purpose::Module { name, .. } if name == module)
+        };
+        self.taken_back.values().copied().filter(is_of).collect()
     }
 
     /// Notes what is done where a replacement does not begin, as one of these works has failed.

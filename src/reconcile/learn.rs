@@ -6,7 +6,7 @@ use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome};
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
-    DeviceMemory, DevicePlan, MadeLast, PlanAction, Purpose, Step, Work, checked_at,
+    DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, When, Work, checked_at,
 };
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ pub fn learn_half_done(
             all.any(|c| has(c, label::MODULE, name.as_str()) && has(c, label::SPEC, spec.as_str()))
         })
     };
-    half_done.coming.retain(|name, spec| {
+    half_done.coming.retain(|(name, spec)| {
         let has_come_up = plan.works.iter().any(|work| {
             has_passed(work.id) && work.tries.iter().any(|(of, tried)| of == name && tried == spec)
         });
@@ -91,6 +91,23 @@ pub fn learn_half_done(
         !is_over && still.contains(id)
     });
     memory.half_done = half_done;
+}
+
+/// Takes out what is not half done any more once a work has passed: what it brought has come up, and what made room for that
+/// is not needed. Says whether there was any.
+pub fn learn_passed(plan: &DevicePlan, passed: usize, half_done: &mut HalfDone) -> bool {
+    let before = half_done.clone();
+    for work in &plan.works {
+        if work.id == passed {
+            for tried in &work.tries {
+                half_done.coming.remove(tried);
+            }
+        }
+        if matches!(&work.when, When::NonePassed(others) if others.contains(&passed)) {
+            half_done.made_room.retain(|id, _| !starts_again(work, id));
+        }
+    }
+    *half_done != before
 }
 
 fn starts_again(work: &Work, id: &str) -> bool {

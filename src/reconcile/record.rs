@@ -5,7 +5,7 @@ use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
     explain_leaked_ports, intent, is_half_taken_over, learn, learn_half_done, learn_made,
-    learn_networks,
+    learn_networks, learn_passed,
 };
 use super::pace::Paces;
 use super::report::{known_reports, read_reports};
@@ -20,7 +20,7 @@ use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
 use crate::plan::{
-    Block, DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours,
+    Block, DeviceMemory, DevicePlan, DeviceState, HalfDone, Role, When, carries_our_labels, is_ours,
 };
 use crate::store::{
     EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
@@ -29,6 +29,7 @@ use crate::store::{
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -213,7 +214,13 @@ impl RunInput<'_> {
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
         let known = self.known_before(&plan.device)?;
         self.store.remember(&plan.device, &intent(plan))?;
-        let events = |event: Event<'_>| (self.events)(&plan.device, event);
+        let half_done = Mutex::new(plan.kept_memory.half_done.clone());
+        let events = |event: Event<'_>| {
+            if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
+                self.note_passed(plan, work, &half_done);
+            }
+            (self.events)(&plan.device, event);
+        };
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
         let mut run = run_device(engine, plan, &seen.secrets.values, &pace, &events).await;
         let mut memory = plan.kept_memory.clone();
@@ -238,6 +245,17 @@ impl RunInput<'_> {
             there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
         });
         Ok((run, memory, observation, crossed_by))
+    }
+
+    /// A run that is cut off after that leaves what has come up as what works. Where it can't be written, the next run finds
+    /// out from the device.
+    fn note_passed(&self, plan: &DevicePlan, work: usize, half_done: &Mutex<HalfDone>) {
+        let mut half_done = half_done.lock().unwrap_or_else(PoisonError::into_inner);
+        if learn_passed(plan, work, &mut half_done)
+            && let Err(error) = self.store.remember_half_done(&plan.device, &half_done)
+        {
+            tracing::warn!(%error, "that a module has come up is not written down yet");
+        }
     }
 
     /// The containers of a device that were known before this look.

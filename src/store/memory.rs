@@ -389,7 +389,7 @@ mod tests {
             modules: vec![next.clone()],
         };
         HalfDone {
-            coming: [(next, Hash::of_texts("s", []))].into(),
+            coming: ["s", "t"].map(|text| (next.clone(), Hash::of_texts(text, []))).into(),
             made_room: [("ddd".to_owned(), was)].into(),
         }
     }

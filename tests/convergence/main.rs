@@ -11,6 +11,7 @@ mod passes;
 mod seeds;
 mod stood;
 mod successors;
+mod taken_back;
 mod told;
 mod two_hosts;
 mod world;

@@ -10,17 +10,18 @@ use hoist::model::HashedManifest;
 use hoist::plan::{ContainerRef, Step, StepKind};
 use std::sync::{Arc, Mutex};
 
-const SHARED: &str = "volumes = [\"data:/d\"]";
-const PORT: &str = "ports = [\"8080:80\"]";
-const CHECKED: &str = "health = { command = [\"CMD\", \"ok\"], interval = \"5s\", retries = 1 }";
-const ENDS: Behaviour = Behaviour::Ends { code: 3, after: 2_000 };
+pub(crate) const SHARED: &str = "volumes = [\"data:/d\"]";
+pub(crate) const PORT: &str = "ports = [\"8080:80\"]";
+pub(crate) const CHECKED: &str =
+    "health = { command = [\"CMD\", \"ok\"], interval = \"5s\", retries = 1 }";
+pub(crate) const ENDS: Behaviour = Behaviour::Ends { code: 3, after: 2_000 };
 
-fn only(module: &str, more: &[&str]) -> Arc<HashedManifest> {
+pub(crate) fn only(module: &str, more: &[&str]) -> Arc<HashedManifest> {
     let more = more.join("\n");
     manifest(&format!("target = \"*\"\n[modules.{module}]\nimage = \"{module}:1\"\n{more}\n"))
 }
 
-fn policy_of(world: &World, name: &str) -> String {
+pub(crate) fn policy_of(world: &World, name: &str) -> String {
     let seen = world.control().observed().unwrap();
     let id = &seen.containers.iter().find(|c| c.name == name).unwrap().id;
     world.control().restart_policy(id).unwrap()
@@ -243,49 +244,6 @@ fn nobody_elses_stop_is_taken_back() {
             world.wait(700);
             world.pass(&next, None).await;
             assert_eq!(world.containers().await, ["former exited former:1"]);
-        }
-    });
-}
-
-/// Where the manifest says another thing by the next run, what a run that was cut off made is taken back at once, and what
-/// worked before it runs.
-#[test]
-fn what_no_run_has_seen_come_up_goes_where_it_is_not_wanted_any_more() {
-    let former = only("former", &[PORT]);
-    let next = only("next", &[PORT]);
-    let changed = |more: &str| {
-        let image = "[modules.next]\nimage = \"next:2\"";
-        manifest(&format!("target = \"*\"\n{image}\n{PORT}\n{more}\n"))
-    };
-    let never = changed("image-pull-policy = \"never\"");
-    let secret = changed("env = { P = { secret = \"none\" } }");
-    block_on(async {
-        let (later, apart) = (only("later", &[PORT]), only("apart", &[]));
-        for then in [&later, &apart, &changed(""), &never, &secret] {
-            for missing in [false, true] {
-                let mut world = World::new();
-                world.pass(&former, None).await;
-                for image in ["next:1", "next:2", "later:1", "apart:1"] {
-                    world.control().behave(image, ENDS).unwrap();
-                    world.control().set_missing(image, missing && image != "next:1").unwrap();
-                }
-                world.control().behave("next:1", Behaviour::Runs).unwrap();
-                assert!(
-                    world
-                        .pass(&next, Some(Cut { call: 5, after: true, gently: false }))
-                        .await
-                        .was_cut
-                );
-                world.wait(20);
-                let pass = world.pass(then, None).await;
-                assert!(pass.failed() || !pass.plan.blocked.is_empty());
-                assert_eq!(
-                    world.containers().await,
-                    ["former running former:1"],
-                    "{:?}",
-                    lines(&pass.plan)
-                );
-            }
         }
     });
 }

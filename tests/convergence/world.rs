@@ -1,6 +1,6 @@
 //! One device with a simulated engine, and passes over it that can be cut off at any call.
 
-use hoist::apply::{CallOff, DeviceRun, Outcome, Pace, run_device};
+use hoist::apply::{CallOff, DeviceRun, Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
     Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
@@ -15,7 +15,7 @@ use hoist::plan::{
     ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
     carries_our_labels, plan_device, plan_or_ask, settings_to_remember,
 };
-use hoist::reconcile::{intent, learn_half_done};
+use hoist::reconcile::{intent, learn_half_done, learn_passed};
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -188,12 +188,19 @@ impl World {
             secrets.insert(name, Ok("value".to_owned()));
         }
         let pace = Pace { call_off: dying.call_off.clone(), ..Pace::default() };
+        let half_done = Mutex::new(plan.kept_memory.half_done.clone());
+        let events = |event: Event<'_>| {
+            if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
+                learn_passed(&plan, work, &mut half_done.lock().unwrap());
+            }
+        };
         let run = tokio::select! {
-            run = run_device(&dying, &plan, &secrets, &pace, &|_| {}) => Some(run),
+            run = run_device(&dying, &plan, &secrets, &pace, &events) => Some(run),
             () = dying.dead.notified() => None,
         };
         let calls = dying.calls.load(Ordering::SeqCst);
         let Some(run) = run else {
+            self.memory.half_done = half_done.into_inner().unwrap();
             return Ok(Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true });
         };
         self.memory.containers.clone_from(&plan.kept_memory.containers);

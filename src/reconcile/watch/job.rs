@@ -269,6 +269,7 @@ mod tests {
             remember: Vec::new(),
             tries: Vec::new(),
             is_revival: false,
+            needs: Vec::new(),
         };
         let device = DeviceId::parse("d1").unwrap();
         let plan =
