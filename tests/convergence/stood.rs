@@ -1,10 +1,12 @@
 //! What worked, is in no manifest any more and was stopped by a run: whatever became of that run, it may stay down only where what
-//! it made room for works. What somebody else stopped is none of that.
+//! it made room for works. What somebody else stopped is none of that. And what works goes only where all that comes is possible.
 
 use crate::world::Pass;
 use hoist::apply::Outcome;
-use hoist::model::{ContainerState, Manifest, Observation, ObservedContainer, label};
-use hoist::plan::Step;
+use hoist::model::{
+    ContainerState, Health, Manifest, Module, Observation, ObservedContainer, label,
+};
+use hoist::plan::{Purpose, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By id: what ran when nobody but a run of ours could have stopped it since.
@@ -94,4 +96,33 @@ impl Stood {
         let left = left.find(|(id, one)| is_down(id) && !stands_in_its_room(one));
         left.map(|(_, one)| one.was.name.as_str())
     }
+}
+
+/// What worked, is not wanted any more, and was removed by a pass in which something that may be its successor failed or was not
+/// possible.
+pub(crate) fn gone_in_vain<'a>(
+    before: &'a Observation,
+    after: &Observation,
+    manifest: &Manifest,
+    pass: &Pass,
+    bad: &BTreeSet<String>,
+) -> Option<&'a str> {
+    let fails = pass.plan.works.iter().any(|work| {
+        let failed = matches!(pass.outcomes.get(&work.id), Some(Outcome::Failed { .. }));
+        failed && (!work.tries.is_empty() || matches!(work.purpose, Purpose::Image(_)))
+    });
+    if !fails && pass.plan.blocked.is_empty() {
+        return None;
+    }
+    let is_wanted = |c: &ObservedContainer| {
+        c.labels.get(label::MODULE).is_none_or(|m| manifest.modules.contains_key(m.as_str()))
+    };
+    let probation = Module::PROBATION.seconds_up();
+    let mut worked = before.containers.iter().filter(|c| {
+        let is_well = matches!(c.health, Health::None | Health::Healthy);
+        let is_up = c.state == ContainerState::Running && c.up_for >= Some(probation);
+        is_up && is_well && !bad.contains(&c.image) && !is_wanted(c)
+    });
+    let gone = worked.find(|one| after.containers.iter().all(|c| c.id != one.id));
+    gone.map(|one| one.name.as_str())
 }
