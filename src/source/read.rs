@@ -261,6 +261,9 @@ impl<'r> Objects<'r> {
     }
 }
 
+/// What a file is stored as a difference to may be larger than any file that is read, but not without limit.
+const LARGEST_BASE: usize = 512 << 20;
+
 /// Contents of files, by their ids.
 pub(super) struct Contents<'r> {
     reader: Option<Reader>,
@@ -270,7 +273,7 @@ pub(super) struct Contents<'r> {
 
 impl<'r> Contents<'r> {
     pub(super) fn of(git: &'r git2::Repository) -> Result<Self, git2::Error> {
-        let reader = database::open(git, None).map(|store| Reader::of(&store));
+        let reader = database::open(git, Some(LARGEST_BASE)).map(|store| Reader::of(&store));
         Ok(Self { reader, others: git.odb()? })
     }
 
