@@ -9,7 +9,7 @@ use super::learn::{
 };
 use super::pace::Paces;
 use super::report::{known_reports, read_reports};
-use super::rival::{Between, explain_rivals, learn_crossing};
+use super::rival::learn_crossing;
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
@@ -234,6 +234,7 @@ impl RunInput<'_> {
             true => None,
             false => self.look_again(plan, seen, &memory).await,
         };
+        memory.half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
@@ -265,22 +266,6 @@ impl RunInput<'_> {
             Writes::All => ids(&self.store.memory(device)?),
             Writes::Changes(memories) => memories.get(device).map(ids).unwrap_or_default(),
         })
-    }
-
-    /// The control host that crossed these works, if one did.
-    fn crossed_by(
-        &self,
-        plan: &DevicePlan,
-        run: &mut DeviceRun,
-        known: &BTreeSet<String>,
-        (before, after): (&Observation, &Observation),
-    ) -> Option<String> {
-        let device = self.fleet.devices.get(&plan.device)?;
-        let names = &names(self.fleet, device);
-        let (control, met) = (self.store.control(), &plan.kept_memory.control);
-        let has_met = !met.undone.is_empty() || !met.crossed.is_empty();
-        let met_before = met.by.as_deref().filter(|_| has_met);
-        explain_rivals(run, &Between { before, after, known, names, control, met_before })
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started

@@ -3,6 +3,8 @@
 //! Enters: what was seen before the works and after them, and what became of them. Leaves: failures that were no fault of the
 //! change, told as what they are. What is done about it is [`ControlMemory`](crate::plan::ControlMemory)'s.
 
+use super::RunInput;
+use super::survey::names;
 use crate::apply::{DeviceRun, Outcome};
 use crate::engine::{Cause, EngineError, EngineErrorKind};
 use crate::model::{Observation, ObservedContainer, label};
@@ -10,22 +12,40 @@ use crate::plan::{DeviceMemory, DevicePlan, Purpose, carries_our_labels};
 use std::collections::BTreeSet;
 
 /// What a run of works was seen between.
-pub(super) struct Between<'a> {
-    pub(super) before: &'a Observation,
-    pub(super) after: &'a Observation,
+struct Between<'a> {
+    before: &'a Observation,
+    after: &'a Observation,
     /// The containers that were known from earlier looks: they are looked after here, whoever made them. A store that was lost
     /// was another one when it made them.
-    pub(super) known: &'a BTreeSet<String>,
+    known: &'a BTreeSet<String>,
     /// The names that the fleet and the device have, or had.
-    pub(super) names: &'a (Vec<String>, Vec<String>),
+    names: &'a (Vec<String>, Vec<String>),
     /// Which control host's store this is.
-    pub(super) control: &'a str,
+    control: &'a str,
     /// The control host that was met on this device within the last day.
-    pub(super) met_before: Option<&'a str>,
+    met_before: Option<&'a str>,
+}
+
+impl RunInput<'_> {
+    /// The control host that crossed these works, if one did.
+    pub(super) fn crossed_by(
+        &self,
+        plan: &DevicePlan,
+        run: &mut DeviceRun,
+        known: &BTreeSet<String>,
+        (before, after): (&Observation, &Observation),
+    ) -> Option<String> {
+        let device = self.fleet.devices.get(&plan.device)?;
+        let names = &names(self.fleet, device);
+        let (control, met) = (self.store.control(), &plan.kept_memory.control);
+        let has_met = !met.undone.is_empty() || !met.crossed.is_empty();
+        let met_before = met.by.as_deref().filter(|_| has_met);
+        explain_rivals(run, &Between { before, after, known, names, control, met_before })
+    }
 }
 
 /// Tells works that another control host crossed from those that failed; says which one, if there are any.
-pub(super) fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<String> {
+fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<String> {
     let mut crossed_by = None;
     for outcome in run.outcomes.values_mut() {
         if let Outcome::Failed { error, .. } = outcome

@@ -10,6 +10,7 @@ mod kept_up;
 mod passes;
 mod seeds;
 mod stood;
+mod stopped;
 mod successors;
 mod taken_back;
 mod told;
