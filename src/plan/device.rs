@@ -176,8 +176,7 @@ impl<'a> Begun<'a> {
             plan.held_back = going.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
         }
         let others_go = !sorted.unwanted(manifest).is_empty();
-        let stops = works.stops_of_what_runs(&sorted);
-        let half_done = half_done.go_on(&drafts, &early, stops, others_go);
+        let half_done = half_done.go_on(&drafts, &early, others_go);
         let ImageChecks { checked, due } = image_checks(input, manifest, &mut works);
         plan.works = works.list;
         plan.kept_memory = DeviceMemory {

@@ -92,12 +92,7 @@ pub(super) fn groups(drafts: &[Draft<'_>], sorted: &Sorted<'_>) -> Vec<Vec<usize
 
 impl Works {
     /// Adds one work for all members, and one without steps for each but the first, which passes with it.
-    pub(super) fn joint(
-        &mut self,
-        members: &[&Draft<'_>],
-        networks: &BTreeMap<String, usize>,
-        sorted: &Sorted<'_>,
-    ) {
+    pub(super) fn joint(&mut self, members: &[&Draft<'_>], networks: &BTreeMap<String, usize>) {
         let before: Vec<usize> = (0..self.list.len()).collect();
         let mut members = members.to_vec();
         // One that is only stopped does not stand for those that come.
@@ -131,7 +126,7 @@ impl Works {
                 }
             }
         }
-        let needs = members.iter().flat_map(|member| self.makes_way_for(member, sorted)).collect();
+        let needs = members.iter().flat_map(|member| self.makes_way_for(&member.name)).collect();
         let Some(work) = joint.and_then(|number| self.list.get_mut(number)) else { return };
         work.steps = steps;
         work.undo = undo;

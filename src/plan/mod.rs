@@ -48,7 +48,7 @@ pub use ports::port_conflict;
 pub use reason::PlanReason;
 pub use repair::restart_steps;
 pub use room::{HalfDone, MadeRoom};
-pub use standing::{Repair, Verdict, judge, judge_by_stops};
+pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 pub use whose_engine::KnownEngine;

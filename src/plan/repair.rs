@@ -1,18 +1,17 @@
 //! What can be done to the container that is there: its specification is right, its state, settings,
 //! networks or twin are not.
 
-use super::module::{Draft, ModuleInput, id, settings_to_remember, stop_policy, wanted_policy};
+use super::module::{Draft, id, settings_to_remember, stop_policy, wanted_policy};
 use super::networks::{Networking, networking};
 use super::place::{FIRST_LOOK, wait_for};
-use super::standing::{Repair, judge_by_stops};
+use super::standing::{Repair, judge};
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
 use crate::model::{ContainerState, Module, ObservedContainer, TwinFile};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
     pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
-        let ModuleInput { module, half_done, now, .. } = *self.input;
-        let verdict = judge_by_stops(module, Some(current), &self.memory, half_done, now);
+        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
         self.wait_until(verdict.due);
         if self.input.owned.old.is_none() && !verdict.failing {
             // It has taken its place for good.

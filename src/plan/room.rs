@@ -3,7 +3,7 @@
 //!
 //! What was stopped so, and what a run began to make beside others that go, is remembered before it is done. A run that is cut
 //! off thus leaves both to the next one, which judges what came, takes it back where it is wanted no more, and starts again
-//! what was stopped; and nothing else that is down. What is wanted again and was stopped by Hoist is started as one that should run.
+//! what was stopped; and nothing else that is down.
 
 use super::device::{Draft, Sorted};
 use super::module::{Decision, id, is_up, stop_policy};
@@ -24,8 +24,6 @@ pub struct HalfDone {
     pub coming: BTreeSet<(ModuleName, Hash)>,
     /// By id: containers that are stopped to make room.
     pub made_room: BTreeMap<String, MadeRoom>,
-    /// By id: containers that ran until they were stopped by Hoist, for whatever reason, and are down since.
-    pub stopped: BTreeSet<String>,
 }
 
 /// How a container was that a run stopped to make room.
@@ -57,12 +55,6 @@ impl HalfDone {
         has_lost_it && (!is_up(container) || !matches!(was.policy.as_str(), "no" | ""))
     }
 
-    /// Whether this container is down because Hoist stopped it: whatever its policy says of one that ends, it did not end by
-    /// itself.
-    pub fn has_stopped(&self, container: &ObservedContainer) -> bool {
-        !is_up(container) && self.stopped.contains(&container.id)
-    }
-
     /// What of it is still so, by what is seen. What has been up for as long as its probation takes has come up, though no run
     /// saw that, and what made room for it is not needed any more. What its manifest wants stopped does not come.
     pub(super) fn still(&self, manifest: &Manifest, sorted: &Sorted<'_>) -> Self {
@@ -85,7 +77,6 @@ impl HalfDone {
             !was.modules.iter().any(|name| has_come.contains(name))
                 && every.any(|container| container.id == *id && self.is_owed(container))
         });
-        still.stopped.retain(|id| sorted.every().any(|c| c.id == *id && self.has_stopped(c)));
         still
     }
 
@@ -97,24 +88,14 @@ impl HalfDone {
     }
 
     /// What of it goes on, and what is about to be begun.
-    pub(super) fn go_on(
-        self,
-        drafts: &[Draft<'_>],
-        early: &[EarlyStop],
-        stops: impl Iterator<Item = String>,
-        others_go: bool,
-    ) -> Self {
+    pub(super) fn go_on(self, drafts: &[Draft<'_>], early: &[EarlyStop], others_go: bool) -> Self {
         // Beside nothing that goes it is a module like others.
         let coming = self.coming.into_iter().filter(|_| others_go);
         let begun = drafts.iter().filter(|draft| draft.decision.action == PlanAction::Create);
         let begun =
             begun.filter_map(|draft| Some((draft.name.clone(), draft.decision.tries.clone()?)));
-        let make_room = early.iter().map(|stop| (stop.id.clone(), stop.was.clone()));
-        Self {
-            coming: coming.chain(begun).collect(),
-            made_room: make_room.collect(),
-            stopped: self.stopped.into_iter().chain(stops).collect(),
-        }
+        let stops = early.iter().map(|stop| (stop.id.clone(), stop.was.clone()));
+        Self { coming: coming.chain(begun).collect(), made_room: stops.collect() }
     }
 }
 
@@ -400,11 +381,7 @@ fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
 
 /// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a
 /// container publishes nothing, and takes its ports again at any moment.
-pub(super) fn shares_with(
-    module: &Module,
-    container: &ObservedContainer,
-    ports: &[ObservedPort],
-) -> bool {
+fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
     let needs = published(module);
     if container.state == ContainerState::Restarting && !needs.is_empty() {
         return true;

@@ -1,7 +1,6 @@
 //! The state table: what a module should be, what it is seen to be, what is done about it, and which code
 //! that means. It is design 6's table, row by row, tried from the top; a crash loop is tried first.
 
-use super::HalfDone;
 use super::memory::ModuleMemory;
 use super::moments::PACED;
 use crate::model::{
@@ -68,28 +67,6 @@ pub fn judge(
     match module.status {
         Status::Running => judge_running(module, container, memory, now),
         Status::Stopped => judge_stopped(container),
-    }
-}
-
-/// The same by what is known of stops: a container that Hoist stopped did not end by itself, whatever its policy says of one
-/// that ends.
-pub fn judge_by_stops(
-    module: &Module,
-    seen: Option<&ObservedContainer>,
-    memory: &ModuleMemory,
-    half_done: &HalfDone,
-    now: i64,
-) -> Verdict {
-    let ended = |c: &ObservedContainer| {
-        matches!(c.state, ContainerState::Exited(_) | ContainerState::Dead)
-            && half_done.has_stopped(c)
-    };
-    match module.status {
-        Status::Running if seen.is_some_and(ended) => {
-            let words = "it was stopped, and is not started again yet";
-            Verdict::new(Repair::Start, 202, words).paced(memory, now)
-        }
-        _ => judge(module, seen, memory, now),
     }
 }
 

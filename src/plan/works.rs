@@ -7,7 +7,7 @@ use super::device::{Draft, PlanInput, Sorted, fleet_names, known_networks};
 use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
-use super::room::{Going, shares_with};
+use super::room::Going;
 use super::{PlanAction, PlanReason, Purpose, Step, When, Work};
 use crate::model::{ContainerState, Manifest, ModuleName, label};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,20 +113,15 @@ impl Works {
             let (single, joint): (Vec<_>, Vec<_>) =
                 groups.iter().partition(|group| group.len() == 1);
             let single: Vec<&Draft<'_>> = single.into_iter().flatten().copied().collect();
-            self.stage(&single, networks, sorted);
+            self.stage(&single, networks);
             for members in joint {
-                self.joint(members, networks, sorted);
+                self.joint(members, networks);
             }
         }
-        self.stage(&quiet, networks, sorted);
+        self.stage(&quiet, networks);
     }
 
-    fn stage(
-        &mut self,
-        drafts: &[&Draft<'_>],
-        networks: &BTreeMap<String, usize>,
-        sorted: &Sorted<'_>,
-    ) {
+    pub(super) fn stage(&mut self, drafts: &[&Draft<'_>], networks: &BTreeMap<String, usize>) {
         let before: Vec<usize> = (0..self.list.len()).collect();
         for draft in drafts {
             let Decision {
@@ -143,7 +138,7 @@ impl Works {
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
             requires.extend(needed.iter().filter_map(|network| networks.get(network)));
             self.instead_of(draft, &requires);
-            let needs = self.makes_way_for(draft, sorted);
+            let needs = self.makes_way_for(&draft.name);
             let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
             let number = self.add(purpose, reasons.clone(), steps.clone());
             let work = &mut self.list[number];
@@ -158,33 +153,13 @@ impl Works {
         }
     }
 
-    /// The works that take back what stands in a module's place, or shares a port or a volume with it, and those that stop
-    /// what does. Beside any of these it is not begun.
-    pub(super) fn makes_way_for(&self, draft: &Draft<'_>, sorted: &Sorted<'_>) -> Vec<usize> {
-        let is_of = |number: usize| {
-            let purpose = &self.list[number].purpose;
-            matches!(purpose, Purpose::Module { name, .. } if *name == draft.name)
+    /// The works that take back what stands in a module's place.
+    pub(super) fn makes_way_for(&self, module: &ModuleName) -> Vec<usize> {
+        let is_of = |number: &usize| {
+            let purpose = &self.list[*number].purpose;
+            matches!(purpose, Purpose::Module { name, .. } if name == module)
         };
-        let shares = |id: &str| {
-            let mut every = sorted.every();
-            every.any(|c| c.id == id && shares_with(draft.module, c, &c.ports))
-        };
-        let taken_back = self.taken_back.iter();
-        let taken_back = taken_back.filter(|(id, number)| is_of(**number) || shares(id));
-        let is_for_it = |reason: &PlanReason| matches!(reason, PlanReason::MakesRoom(name) if *name == *draft.name.as_str());
-        let stops = self.list.iter().filter(|work| work.reasons.iter().any(is_for_it));
-        taken_back.map(|(_, number)| *number).chain(stops.map(|work| work.id)).collect()
-    }
-
-    /// The containers that are up and stopped by any of the works.
-    pub(super) fn stops_of_what_runs(&self, sorted: &Sorted<'_>) -> impl Iterator<Item = String> {
-        let up = sorted.every().filter(|container| is_up(container));
-        let up: BTreeSet<&str> = up.map(|container| container.id.as_str()).collect();
-        let stopped = self.list.iter().flat_map(|work| &work.steps).filter_map(move |step| {
-            let Step::Stop { container, .. } = step else { return None };
-            Some(container.as_str()).filter(|id| up.contains(id)).map(str::to_owned)
-        });
-        stopped.collect::<Vec<_>>().into_iter()
+        self.taken_back.values().copied().filter(is_of).collect()
     }
 
     /// Notes what is done where a replacement does not begin, as one of these works has failed.

@@ -90,12 +90,7 @@ pub fn learn_half_done(
         let is_over = matches!(way_back, Some(Outcome::Passed { .. } | Outcome::NotNeeded));
         !is_over && still.contains(id)
     });
-    let is_down = |id: &str| {
-        let mut all = seen.into_iter().flat_map(|seen| &seen.containers);
-        seen.is_none() || all.any(|c| c.id == id && half_done.has_stopped(c))
-    };
-    let stopped = half_done.stopped.iter().filter(|id| is_down(id)).cloned().collect();
-    memory.half_done = HalfDone { stopped, ..half_done };
+    memory.half_done = half_done;
 }
 
 /// Takes out what is not half done any more once a work has passed: what it brought has come up, and what made room for that

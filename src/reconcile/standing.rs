@@ -7,7 +7,7 @@ use crate::apply::{DeviceRun, Outcome};
 use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
 use crate::plan::{
     Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, PlanAction, Purpose, Verdict,
-    Work, judge_by_stops,
+    Work, judge,
 };
 use crate::store::{ModuleReport, ModuleStanding};
 use std::collections::BTreeMap;
@@ -34,8 +34,7 @@ pub(super) fn standings(
     for (name, module) in &manifest.modules {
         let container = ours.iter().find(|(of, _)| of == name).map(|(_, c)| *c);
         let tried = views.memory.modules.get(name).unwrap_or(&none);
-        let half_done = &views.memory.half_done;
-        let verdict = judge_by_stops(module, container, tried, half_done, views.now);
+        let verdict = judge(module, container, tried, views.now);
         let (code, description) = trouble(name, views, container, &verdict)
             .or_else(|| went_back(tried.failed.as_ref(), container, views.now))
             .unwrap_or((verdict.code, verdict.words));

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 pub(super) const COLUMN: &str = "ALTER TABLE memories ADD COLUMN half_done TEXT;";
 
 pub(super) fn half_done_text(half_done: &HalfDone) -> Option<String> {
-    let HalfDone { coming, made_room, stopped } = half_done;
+    let HalfDone { coming, made_room } = half_done;
     let coming: Vec<[&str; 2]> =
         coming.iter().map(|(name, spec)| [name.as_str(), spec.as_str()]).collect();
     let made_room = made_room.iter().map(|(id, was)| {
@@ -27,9 +27,8 @@ pub(super) fn half_done_text(half_done: &HalfDone) -> Option<String> {
         (id.clone(), was)
     });
     let made_room: serde_json::Map<String, Json> = made_room.collect();
-    let is_any = *half_done != HalfDone::default();
-    is_any
-        .then(|| json!({"coming": coming, "made_room": made_room, "stopped": stopped}).to_string())
+    let is_any = !coming.is_empty() || !made_room.is_empty();
+    is_any.then(|| json!({"coming": coming, "made_room": made_room}).to_string())
 }
 
 impl Store {
@@ -73,7 +72,6 @@ impl Store {
             };
             half_done.made_room.insert(id.clone(), was);
         }
-        half_done.stopped = json["stopped"].as_array().into_iter().flatten().map(text).collect();
         Ok(half_done)
     }
 }

@@ -5,8 +5,8 @@ use super::half_done::half_done_text;
 use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
 use crate::plan::{
-    ControlMemory, DeviceMemory, Exits, FailedChange, MadeLast, ModuleMemory, RememberedContainer,
-    Starts, TakenOver,
+    ControlMemory, DeviceMemory, Exits, FailedChange, HalfDone, MadeLast, ModuleMemory,
+    RememberedContainer, Starts, TakenOver,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value as Json, json};
@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        match memory.half_done.made_room.is_empty() {
+        match memory.half_done == HalfDone::default() {
             true => self.write(|t| remember(t, device, memory)),
             false => self.write_through(|t| remember(t, device, memory)),
         }
@@ -362,7 +362,7 @@ fn rows(
 mod tests {
     use super::*;
     use crate::model::ObservedPort;
-    use crate::plan::{HalfDone, MadeRoom};
+    use crate::plan::MadeRoom;
 
     fn full_memory() -> ModuleMemory {
         ModuleMemory {
@@ -391,7 +391,6 @@ mod tests {
         HalfDone {
             coming: ["s", "t"].map(|text| (next.clone(), Hash::of_texts(text, []))).into(),
             made_room: [("ddd".to_owned(), was)].into(),
-            stopped: ["ddd", "eee"].map(str::to_owned).into(),
         }
     }
 

@@ -10,7 +10,6 @@ mod kept_up;
 mod passes;
 mod seeds;
 mod stood;
-mod stopped;
 mod successors;
 mod taken_back;
 mod told;

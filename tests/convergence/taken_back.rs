@@ -12,7 +12,7 @@ use hoist::plan::{DevicePlan, HalfDone, PlanAction, Purpose, Step, StepKind, Whe
 use std::sync::Arc;
 
 /// The calls that a pass makes if nothing fails.
-pub(crate) fn calls(plan: &DevicePlan) -> Vec<&Step> {
+fn calls(plan: &DevicePlan) -> Vec<&Step> {
     let works = plan.works.iter().filter(|work| matches!(work.when, When::AllPassed(_)));
     works.flat_map(|work| &work.steps).collect()
 }
@@ -28,7 +28,7 @@ async fn cut_before(
     assert!(world.pass(manifest, Some(cut)).await.was_cut);
 }
 
-pub(crate) async fn cut_in_probation(world: &mut World, manifest: &Arc<HashedManifest>) {
+async fn cut_in_probation(world: &mut World, manifest: &Arc<HashedManifest>) {
     cut_before(world, manifest, |step| matches!(step, Step::WaitRunning { .. })).await;
 }
 
@@ -136,8 +136,7 @@ fn what_had_come_up_when_the_run_was_cut_is_what_works() {
                     let call = removals.nth(removed).unwrap().0;
                     let cut = Cut { call, after: false, gently: false };
                     assert!(world.pass(&next, Some(cut)).await.was_cut);
-                    let HalfDone { coming, made_room, stopped: _ } = &world.memory.half_done;
-                    assert!(coming.is_empty() && made_room.is_empty());
+                    assert_eq!(world.memory.half_done, HalfDone::default());
                     // It is not up for as long as its probation takes any more.
                     world.control().restart_engine().unwrap();
                     world.wait(wait);
@@ -242,7 +241,6 @@ fn what_should_be_stopped_by_now_does_not_come_any_more() {
         world.wait(2);
         let pass = world.pass(&only("next", &[PORT, "status = \"stopped\""]), None).await;
         assert_eq!(world.containers().await, ["next exited next:1"], "{:?}", lines(&pass.plan));
-        let HalfDone { coming, made_room, stopped: _ } = &world.memory.half_done;
-        assert!(coming.is_empty() && made_room.is_empty());
+        assert_eq!(world.memory.half_done, HalfDone::default());
     });
 }
