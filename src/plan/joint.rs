@@ -6,7 +6,7 @@
 //! modules whose port another one keeps.
 
 use super::device::{Draft, Sorted};
-use super::module::{Decision, is_up};
+use super::module::{Decision, is_up, without_policy};
 use super::ports::published;
 use super::works::Works;
 use super::{Block, PlanAction, PlanReason, Purpose, Step, Undo, When};
@@ -224,12 +224,7 @@ fn goes_down_again(decision: &Decision) -> Vec<(usize, Step)> {
         _ => None,
     });
     let Some((at, container)) = started else { return Vec::new() };
-    let policy = Step::Update {
-        container: container.clone(),
-        restart_policy: Some("no".to_owned()),
-        memory: None,
-        nano_cpus: None,
-    };
+    let policy = without_policy(container.clone());
     // A cut between the two must not leave it to an engine that restarts.
     vec![(at, policy), (at, Step::Stop { container, timeout: None })]
 }

@@ -449,12 +449,12 @@ pub(super) fn is_up(container: &ObservedContainer) -> bool {
 
 /// Before every stop: engines revive stopped containers when they restart.
 pub(super) fn stop_policy(container: &ObservedContainer) -> Step {
-    Step::Update {
-        container: id(container),
-        restart_policy: Some("no".to_owned()),
-        memory: None,
-        nano_cpus: None,
-    }
+    without_policy(id(container))
+}
+
+/// No engine that restarts starts it then.
+pub(super) fn without_policy(container: ContainerRef) -> Step {
+    Step::Update { container, restart_policy: Some("no".to_owned()), memory: None, nano_cpus: None }
 }
 
 /// What the store remembers of the settings: also the engine's policy, which `status` decides with them.

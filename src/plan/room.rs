@@ -6,7 +6,7 @@
 //! what was stopped; and nothing else that is down.
 
 use super::device::{Draft, Sorted};
-use super::module::{Decision, id, is_up, stop_policy};
+use super::module::{Decision, id, is_up, stop_policy, without_policy};
 use super::ports::published;
 use super::works::Works;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Purpose, Step, Undo, When};
@@ -260,12 +260,7 @@ impl Works {
             return;
         };
         work.tries = specs.get(name).map(|spec| (name.clone(), spec.clone())).into_iter().collect();
-        let policy = Step::Update {
-            container: container.clone(),
-            restart_policy: Some("no".to_owned()),
-            memory: None,
-            nano_cpus: None,
-        };
+        let policy = without_policy(container.clone());
         let until = work.steps.len();
         let stop = Step::Stop { container, timeout: None };
         work.undo = vec![

@@ -33,7 +33,7 @@ pub(super) fn files(
 
     let Folders { files: listed, others, folders: _ } = all_folders(&objects, folder)?;
     let borrowed = store.alternate_db_paths().ok()?;
-    let packs = Packs::in_folders(std::iter::once(git.commondir().join("objects")).chain(borrowed));
+    let packs = Packs::in_folders(std::iter::once(database::folder(git)).chain(borrowed));
     let contents = packs.read(&listed.iter().map(|(_, id)| id).collect::<Vec<_>>())?;
     let hand_out =
         |hand: &mut dyn FnMut(_)| (0..).step_by(BATCH).zip(listed.chunks(BATCH)).for_each(hand);

@@ -10,17 +10,22 @@ use gix_odb::store::init::Options;
 use gix_odb::{HandleArc, Header as _, Store};
 use gix_pack::cache::lru::MemoryCappedHashmap;
 use sha1::{Digest as _, Sha1};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// So many bytes of what others are stored as differences to are remembered.
 pub(super) const REMEMBERED: usize = 4 << 20;
 
+/// Where a repository's own objects lie.
+pub(super) fn folder(git: &git2::Repository) -> PathBuf {
+    git.commondir().join("objects")
+}
+
 /// The object database of a repository; `None` where it can't be opened.
 pub(super) fn open(git: &git2::Repository, largest: Option<usize>) -> Option<Arc<Store>> {
     let options = Options { alloc_limit_bytes: largest, ..Options::default() };
     let nothing_replaced = &mut std::iter::empty();
-    let folder = git.commondir().join("objects");
-    Store::at_opts(folder, HashKind::Sha1, nothing_replaced, options).ok().map(Arc::new)
+    Store::at_opts(folder(git), HashKind::Sha1, nothing_replaced, options).ok().map(Arc::new)
 }
 
 /// What one thread reads with.

@@ -7,12 +7,12 @@ use hoist::model::{DeviceId, Timestamp};
 use hoist::store::{BringWish, Store};
 use std::time::Duration;
 
-fn id(name: &str) -> DeviceId {
+pub(crate) fn id(name: &str) -> DeviceId {
     DeviceId::parse(name).expect("an id")
 }
 
 /// As after a day on which another control host undid everything again and again.
-fn stop(store: &Store, device: &DeviceId) {
+pub(crate) fn left_to_another(store: &Store, device: &DeviceId) {
     let mut memory = store.memory(device).expect("read");
     (memory.control.stopped, memory.control.by) = (true, Some("00ff".to_owned()));
     store.remember(device, &memory).expect("written");
@@ -49,7 +49,7 @@ fn shop_at_rest() -> (Place, Store) {
 fn what_a_daemon_was_about_to_do_when_it_was_ended_the_next_one_does() {
     let (place, store) = shop_at_rest();
     let till = id("till-1");
-    stop(&store, &till);
+    left_to_another(&store, &till);
     let (asked, hold) = (place.path("asked"), place.path("hold"));
     let command = format!(
         "touch {}; while [ -e {} ]; do sleep 0.05; done; echo sesame",
@@ -95,7 +95,7 @@ fn what_a_daemon_was_about_to_do_when_it_was_ended_the_next_one_does() {
 fn what_could_not_be_done_for_a_day_is_not_done() {
     let (place, store) = shop_at_rest();
     let till = id("till-1");
-    stop(&store, &till);
+    left_to_another(&store, &till);
     let said = Timestamp { seconds: Place::now().seconds - 86_400 };
     store.wish_brought(&[take_over("till-1", said)]).expect("written");
     let _daemon = place.watch(&[]);
@@ -113,7 +113,7 @@ fn what_could_not_be_done_for_a_day_is_not_done() {
 fn what_is_wanted_of_a_device_goes_where_the_device_goes() {
     let (place, store) = shop_at_rest();
     for name in ["till-1", "till-2"] {
-        stop(&store, &id(name));
+        left_to_another(&store, &id(name));
         done(&place, &["pause", name, "--reason", "a lift is serviced"]);
     }
     let _daemon = place.watch(&[]);
@@ -146,7 +146,7 @@ fn what_is_wanted_of_a_device_goes_where_the_device_goes() {
 fn what_is_done_without_a_daemon_is_wanted_no_more() {
     let (place, store) = shop_at_rest();
     for name in ["till-1", "till-2"] {
-        stop(&store, &id(name));
+        left_to_another(&store, &id(name));
     }
     let both = [take_over("till-1", Place::now()), take_over("till-2", Place::now())];
     store.wish_brought(&both).expect("written");

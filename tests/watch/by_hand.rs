@@ -1,5 +1,6 @@
 //! What an operator types on the control host, in a folder that holds no fleet, with and without the daemon.
 
+use crate::brought::{id, left_to_another};
 use crate::place::Place;
 use crate::simulated::{all_have, base, shop};
 
@@ -262,11 +263,8 @@ fn a_device_that_another_control_host_undid_is_taken_over_beside_the_daemon() {
     let daemon = place.watch(&[]);
     place.until("the first commit", || all_have(&place, "web:1"));
     assert_eq!(daemon.stop(), 0);
-    let till = hoist::model::DeviceId::parse("till-1").expect("an id");
-    let store = place.store_to_write();
-    let mut memory = store.memory(&till).expect("read");
-    (memory.control.stopped, memory.control.by) = (true, Some("00ff".to_owned()));
-    store.remember(&till, &memory).expect("written");
+    let (till, store) = (id("till-1"), place.store_to_write());
+    left_to_another(&store, &till);
     let _daemon = place.watch(&[]);
     let status = || place.device("till-1").map(|device| device.status).expect("known");
     place.until("it is left alone", || status().code == 409);
@@ -288,11 +286,8 @@ fn what_a_daemon_was_told_and_could_not_do_yet_the_next_one_does() {
     let daemon = place.watch(&[]);
     place.until("the first commit", || all_have(&place, "web:1"));
     assert_eq!(daemon.stop(), 0);
-    let till = hoist::model::DeviceId::parse("till-1").expect("an id");
-    let store = place.store_to_write();
-    let mut memory = store.memory(&till).expect("read");
-    (memory.control.stopped, memory.control.by) = (true, Some("00ff".to_owned()));
-    store.remember(&till, &memory).expect("written");
+    let (till, store) = (id("till-1"), place.store_to_write());
+    left_to_another(&store, &till);
     done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]);
     let daemon = place.watch(&[]);
     let status = || place.device("till-1").map(|device| device.status).expect("known");
