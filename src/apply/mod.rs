@@ -7,9 +7,11 @@
 mod pace;
 mod run;
 mod silence;
+mod starts;
 
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
+pub use starts::StartsAndStops;
 
 use crate::engine::{Cause, EngineError, EngineErrorKind};
 use crate::plan::RememberedContainer;
@@ -22,6 +24,8 @@ pub struct DeviceRun {
     pub outcomes: BTreeMap<usize, Outcome>,
     /// What the store should remember of containers, by id.
     pub remembered: BTreeMap<String, RememberedContainer>,
+    /// Which containers it started and stopped.
+    pub counted: StartsAndStops,
 }
 
 /// What became of a work.

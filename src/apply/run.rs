@@ -1,6 +1,7 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
 use super::silence::{Judged, judged};
+use super::starts::Counted;
 use super::{DeviceRun, Event, Outcome, Pace, failure_of};
 use crate::engine::{Engine, EngineError, EngineErrorKind, SecretValues};
 use crate::plan::{
@@ -20,7 +21,7 @@ pub async fn run_device(
     pace: &Pace,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> DeviceRun {
-    let names = Names::default();
+    let (names, counted) = (Names::default(), Counted::default());
     let silent_since = OnceLock::new();
     let mut run = DeviceRun::default();
     let made_room_for = made_room_for(&plan.works);
@@ -46,7 +47,8 @@ pub async fn run_device(
                 }
                 Readiness::Runs => {
                     let has_room = made_room_for.contains(&work.id);
-                    let work = Running { work, has_room, silent_since: &silent_since };
+                    let work =
+                        Running { work, has_room, silent_since: &silent_since, counted: &counted };
                     running.push(run_work(engine, work, secrets, pace, &names, events));
                 }
                 Readiness::Ends(outcome) => {
@@ -63,7 +65,10 @@ pub async fn run_device(
                 run.outcomes.insert(work, outcome);
                 run.remembered.extend(remembered);
             }
-            None if waiting.is_empty() => return run,
+            None if waiting.is_empty() => {
+                run.counted = counted.all();
+                return run;
+            }
             // Works name only works before them, so one pass over what waits ends at least one.
             None => debug_assert!(run.outcomes.len() >= ended),
         }
@@ -78,9 +83,13 @@ enum Readiness {
 
 fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
     let (When::AllPassed(needed) | When::AnyFailed(needed) | When::NonePassed(needed)) = &work.when;
-    let mut all = work.after.iter().chain(needed).chain(&work.needs);
+    let mut all = work.after.iter().chain(needed).chain(&work.needs).chain(&work.undoes);
     if all.any(|number| !outcomes.contains_key(number)) {
         return Readiness::Waits;
+    }
+    let is_skipped = |number| matches!(outcomes[&number], Outcome::Skipped { .. });
+    if work.undoes.is_some_and(is_skipped) {
+        return Readiness::Ends(Outcome::NotNeeded);
     }
     let has_passed = |number: &usize| outcomes[number].is_passed();
     let failed = needed.iter().find(|number| !has_passed(number));
@@ -121,6 +130,7 @@ struct Running<'a> {
     has_room: bool,
     /// The work at which the engine was found to hang, once it was.
     silent_since: &'a OnceLock<usize>,
+    counted: &'a Counted,
 }
 
 type Ended = (usize, Outcome, Vec<(String, RememberedContainer)>);
@@ -133,8 +143,8 @@ async fn run_work(
     names: &Names,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> Ended {
-    let Running { work, has_room: _, silent_since } = running;
-    let back = Back { secrets, pace, names, silent_since };
+    let Running { work, has_room: _, silent_since, counted } = running;
+    let back = Back { secrets, pace, names, silent_since, counted };
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         let _turn = match step {
@@ -148,6 +158,7 @@ async fn run_work(
         events(Event::StepBegins { work: work.id, step });
         let span = tracing::info_span!("step", action = ?step.kind());
         let resolved = names.resolved(step);
+        counted.begins(&resolved);
         let done = engine.execute(&resolved, secrets).instrument(span.clone());
         let result = match unless_broken_off(running, number, pace, done).await {
             Ok(result) => result,
@@ -164,6 +175,7 @@ async fn run_work(
                     warnings.push(words.clone());
                 }
                 names.learn(step, &output);
+                counted.is_done(&resolved);
             }
             Err(error) => {
                 let error = back.judged(engine, work, error).await;
@@ -205,7 +217,7 @@ struct BrokenOff {
 /// back at once, or, where nothing comes after it, the next run sees what came of it. But what something else was stopped
 /// for does not stay beside that: it goes too, though it would stay if it failed.
 fn may_break_off(running: Running<'_>, number: usize) -> Option<BrokenOff> {
-    let Running { work, has_room, silent_since: _ } = running;
+    let Running { work, has_room, silent_since: _, counted: _ } = running;
     if is_a_way_back(work) || !matches!(work.steps[number], Step::WaitRunning { .. }) {
         return None;
     }
@@ -248,6 +260,7 @@ struct Back<'a> {
     names: &'a Names,
     /// Since when the engine does not answer any more: each step would only wait for its own limit.
     silent_since: &'a OnceLock<usize>,
+    counted: &'a Counted,
 }
 
 impl Back<'_> {
@@ -265,7 +278,7 @@ impl Back<'_> {
 /// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed, and none once the
 /// engine is silent: the next run finds what is left.
 async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -> Vec<String> {
-    let Back { secrets, pace, names, silent_since } = back;
+    let Back { secrets, pace, names, silent_since, counted } = back;
     let mut pauses = pace.pauses_of_undo.iter();
     let mut trouble = BTreeMap::new();
     let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
@@ -278,8 +291,12 @@ async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -
             }
             (false, false) => {
                 let step = names.resolved(&undo.step);
+                counted.begins(&step);
                 match persist(engine, &step, secrets, &mut pauses).await {
-                    Ok(_) => Ok(()),
+                    Ok(_) => {
+                        counted.is_done(&step);
+                        Ok(())
+                    }
                     Err(error) => {
                         let error = back.judged(engine, work, error).await;
                         Err(failure_of(&undo.step.to_string(), &error))

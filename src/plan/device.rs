@@ -9,7 +9,7 @@ use super::room::Going;
 use super::works::Works;
 use super::{
     Block, ControlMemory, DeviceMemory, DevicePlan, DeviceState, HalfDone, KnownEngine,
-    ModuleMemory, PlanAction, PlanReason, Purpose, RememberedContainer, Step,
+    ModuleMemory, PlanAction, PlanReason, Purpose, RememberedContainer, Step, Stops,
 };
 use crate::model::{
     ContainerState, DeviceId, FleetName, Hash, HashedManifest, ImageReference, Manifest, Module,
@@ -102,6 +102,7 @@ struct Begun<'a> {
     control: ControlMemory,
     sorted: Sorted<'a>,
     half_done: HalfDone,
+    stops: Stops,
     decided: DecidedAll<'a>,
 }
 
@@ -129,8 +130,9 @@ impl<'a> Begun<'a> {
         }
         let sorted = Sorted::of(input);
         let half_done = input.memory.half_done.still(manifest, &sorted);
-        let decided = decide_all(input, manifest, &sorted, &half_done);
-        Ok(Self { input, manifest, plan, control, sorted, half_done, decided })
+        let stops = input.memory.stops.still(&sorted);
+        let decided = decide_all(input, manifest, &sorted, (&half_done, &stops));
+        Ok(Self { input, manifest, plan, control, sorted, half_done, stops, decided })
     }
 
     fn questions(&self) -> Questions {
@@ -145,7 +147,7 @@ impl<'a> Begun<'a> {
     }
 
     fn plan(self) -> DevicePlan {
-        let Self { input, manifest, mut plan, control, sorted, half_done, decided } = self;
+        let Self { input, manifest, mut plan, control, sorted, half_done, stops, decided } = self;
         let mut works = Works::default();
         let drafts = without_what_is_taken_back(decided.drafts, &sorted, &mut works);
         let drafts = with_images(input, drafts, &mut works);
@@ -166,6 +168,7 @@ impl<'a> Begun<'a> {
             works.take_back(container, &name);
         }
         let early = works.early_stops(&drafts, manifest, &going);
+        works.rooms_of_what_is_taken_back(&drafts, &going);
         works.stages(&drafts, &networks, &sorted);
         works.restarts(&early, &plan.specs, !plan.blocked.is_empty());
         works.instead();
@@ -187,6 +190,7 @@ impl<'a> Begun<'a> {
             control,
             checked,
             half_done,
+            stops,
         };
         plan.due = decided.due.into_iter().chain(due).min();
         plan
@@ -334,7 +338,7 @@ fn decide_all<'a>(
     input: &PlanInput<'_>,
     manifest: &'a HashedManifest,
     sorted: &Sorted<'_>,
-    half_done: &HalfDone,
+    (half_done, stops): (&HalfDone, &Stops),
 ) -> DecidedAll<'a> {
     let ways_back = half_done.ways_back(sorted);
     let mut all = DecidedAll {
@@ -369,6 +373,7 @@ fn decide_all<'a>(
             others_go,
             half_done,
             has_way_back: ways_back.contains(name),
+            stops,
             now: input.now,
         });
         match decided {

@@ -7,7 +7,7 @@
 use super::memory::FailedChange;
 use super::module::{Decided, Decision, Draft, Owned, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
-use super::standing::{Repair, judge};
+use super::standing::Repair;
 use super::{Block, ContainerRef, PlanAction, PlanReason, RememberedContainer, Step};
 use crate::model::{ContainerState, Hash, ObservedContainer, Status, label};
 
@@ -30,7 +30,7 @@ impl<'a> Draft<'a> {
         {
             return None;
         }
-        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        let verdict = self.verdict(current);
         if verdict.failing {
             return Some((old, verdict.words));
         }
@@ -162,7 +162,7 @@ impl<'a> Draft<'a> {
             return;
         }
         let container = id(current);
-        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        let verdict = self.verdict(current);
         let policy = self.former_policy(current);
         let lost_policy =
             current.detail.as_ref().is_some_and(|d| d.restart_policy == "no" && policy != "no");

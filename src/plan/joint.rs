@@ -106,8 +106,8 @@ impl Works {
             let needed = member.decision.networks.iter();
             requires.extend(needed.filter_map(|network| networks.get(network)));
         }
-        let required: Vec<usize> = requires.iter().copied().collect();
-        members.iter().for_each(|member| self.instead_of(member, &required));
+        let needs: Vec<usize> = members.iter().flat_map(|member| self.needs(member)).collect();
+        members.iter().for_each(|member| self.instead_of(member, requires.iter().chain(&needs)));
         let mut joint = None;
         for member in &members {
             let action = member.decision.action;
@@ -126,7 +126,6 @@ impl Works {
                 }
             }
         }
-        let needs = members.iter().flat_map(|member| self.makes_way_for(&member.name)).collect();
         let Some(work) = joint.and_then(|number| self.list.get_mut(number)) else { return };
         work.steps = steps;
         work.undo = undo;

@@ -4,7 +4,7 @@
 //! Enters: what a pass saw and what became of its works, with the present moment. Leaves: counts, moments
 //! and pauses, from which the next plan is made. Not here: where it is kept, and any clock.
 
-use super::{ContainerRef, ControlMemory, HalfDone, PlanAction, Purpose, TakenOver, Work};
+use super::{ContainerRef, ControlMemory, HalfDone, PlanAction, Purpose, Stops, TakenOver, Work};
 use crate::model::{
     ContainerDetail, ContainerState, Hash, ModuleName, ObservedContainer, Timestamp,
 };
@@ -27,6 +27,8 @@ pub struct DeviceMemory {
     pub checked: BTreeMap<String, i64>,
     /// What a run began beside modules that go, and does not know the end of.
     pub half_done: HalfDone,
+    /// Which runs of its containers were stopped from here.
+    pub stops: Stops,
 }
 
 /// What was last written to one container.
@@ -292,8 +294,16 @@ impl DeviceMemory {
     }
 
     fn each_moment(&mut self, change: impl Fn(&mut i64)) {
-        let Self { containers, networks: _, modules, adopting: _, control, checked, half_done: _ } =
-            self;
+        let Self {
+            containers,
+            networks: _,
+            modules,
+            adopting: _,
+            control,
+            checked,
+            half_done: _,
+            stops: _,
+        } = self;
         checked.values_mut().for_each(&change);
         containers.values_mut().filter_map(|known| known.replaced_at.as_mut()).for_each(&change);
         control.made.values_mut().for_each(|made| change(&mut made.at));

@@ -26,6 +26,7 @@ mod repair;
 mod room;
 mod standing;
 mod step;
+mod stops;
 mod successors;
 mod text;
 mod twin;
@@ -50,6 +51,7 @@ pub use repair::restart_steps;
 pub use room::{HalfDone, MadeRoom};
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
+pub use stops::{Stops, running};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 pub use whose_engine::KnownEngine;
 
@@ -147,6 +149,8 @@ pub struct Work {
     pub is_revival: bool,
     /// Without these it does not run, whatever else says that it should: what it brings would stand beside what they take away.
     pub needs: Vec<usize>,
+    /// The work that it takes back: where that did not begin there is nothing to do.
+    pub undoes: Option<usize>,
 }
 
 /// When a work runs.

@@ -7,7 +7,7 @@
 use super::body::engine_policy;
 use super::{
     Block, ContainerRef, DeviceMemory, HalfDone, ModuleMemory, PlanAction, PlanReason,
-    RememberedContainer, Starts, Step, Undo,
+    RememberedContainer, Starts, Step, Stops, Undo, Verdict,
 };
 use crate::model::{
     ContainerState, EnvValue, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer,
@@ -62,6 +62,8 @@ pub(super) struct ModuleInput<'a> {
     pub(super) half_done: &'a HalfDone,
     /// Whether something stands there, stopped, that made room for it and is started again where it goes.
     pub(super) has_way_back: bool,
+    /// Which containers are down since they were stopped from here.
+    pub(super) stops: &'a Stops,
     pub(super) now: i64,
 }
 
@@ -262,6 +264,11 @@ impl<'a> Draft<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// How the container in its place stands.
+    pub(super) fn verdict(&self, current: &ObservedContainer) -> Verdict {
+        self.input.stops.judge(self.input.module, Some(current), &self.memory, self.input.now)
     }
 
     /// Clears away what a cut-off run left, gives names their containers, and says which one is current.

@@ -8,7 +8,6 @@ use super::body::{BodyInput, body, engine_policy};
 use super::module::{Draft, ModuleInput, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
-use super::standing::judge;
 use super::twin::files;
 use super::{
     Block, ContainerRef, PlanAction, PlanReason, Step, StepKind, Undo, new_name, old_name,
@@ -72,7 +71,7 @@ impl Draft<'_> {
         };
         let kept = self.input.owned.old.filter(|kept| kept.id != current.id);
         let kept = kept.filter(|kept| !self.removes(Some(kept)));
-        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        let verdict = self.verdict(current);
         // What is there does not work either: the one before it did, and stays the way back.
         let current_goes = self.input.module.keep_previous == Duration::default()
             // Without our labels it could not be told later on whose it is.
@@ -116,7 +115,8 @@ impl Draft<'_> {
         self.undo(policy_at, settled, back);
         let comes_back = match self.is_adopted(current) {
             true => adoption::as_it_was(current, self.input.memory).was_up,
-            false => runs && (is_up(current) || wanted),
+            // One that ended by itself, and is not started again for that, is not for this either.
+            false => runs && (is_up(current) || wanted && verdict.is_to_run()),
         };
         if comes_back {
             self.undo(stop_at, settled, Step::Start { container: id(current) });

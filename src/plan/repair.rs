@@ -4,14 +4,14 @@
 use super::module::{Draft, id, settings_to_remember, stop_policy, wanted_policy};
 use super::networks::{Networking, networking};
 use super::place::{FIRST_LOOK, wait_for};
-use super::standing::{Repair, judge};
+use super::standing::Repair;
 use super::{Block, ContainerRef, PlanAction, PlanReason, Step};
 use crate::model::{ContainerState, Module, ObservedContainer, TwinFile};
 
 impl Draft<'_> {
     /// The specification is right; what is left can be done to the container that is there.
     pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
-        let verdict = judge(self.input.module, Some(current), &self.memory, self.input.now);
+        let verdict = self.verdict(current);
         self.wait_until(verdict.due);
         if self.input.owned.old.is_none() && !verdict.failing {
             // It has taken its place for good.

@@ -108,6 +108,8 @@ pub(super) struct EarlyStop {
     makes_room_for: Vec<ModuleName>,
     /// Whether it is already so.
     was_cut: bool,
+    /// The work that stops it.
+    stop: Option<usize>,
     /// Whether what came stands in its room, and is not judged now.
     waits: bool,
 }
@@ -131,12 +133,14 @@ impl Works {
             let comes: Vec<&Draft<'_>> = drafts
                 .iter()
                 .filter(|draft| draft.decision.needs_room() || was_cut && draft.decision.is_late)
+                // One that is only made, and not started, takes nobody's room.
+                .filter(|draft| draft.module.status == Status::Running)
                 .filter(|draft| is_for(&draft.name, draft.module))
                 .collect();
             let makes_room_for: Vec<ModuleName> =
                 comes.iter().map(|draft| draft.name.clone()).collect();
             let needs_room = comes.iter().any(|draft| draft.decision.needs_room());
-            let mut waits = false;
+            let (mut waits, mut stop) = (false, None);
             if was_cut {
                 // Those that only stand beside, on the same volume, have their room.
                 let others = was.modules.iter().filter(|name| {
@@ -154,13 +158,17 @@ impl Works {
             if needs_room && is_up(container) {
                 let reasons = makes_room_for.iter();
                 let reasons = reasons.map(|name| PlanReason::MakesRoom(name.to_string())).collect();
-                let stop = Step::Stop { container: id(container), timeout: None };
+                let stops = Step::Stop { container: id(container), timeout: None };
                 let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
-                let number = self.add(purpose, reasons, vec![stop_policy(container), stop]);
+                let number = self.add(purpose, reasons, vec![stop_policy(container), stops]);
+                stop = Some(number);
                 self.list[number].after.clone_from(&before);
                 // Where an image can't be had, what it would replace goes on undisturbed.
                 self.list[number].when =
                     When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
+                for draft in comes.iter().filter(|draft| going.is_new_beside(draft, container)) {
+                    self.room_of.entry(draft.name.clone()).or_default().push(number);
+                }
             }
             let mut modules = was.modules;
             // What is not wanted any more stands in its room until it is taken back.
@@ -176,10 +184,29 @@ impl Works {
                 was: MadeRoom { modules, ..was },
                 makes_room_for,
                 was_cut,
+                stop,
                 waits,
             });
         }
         early
+    }
+
+    /// Beside what is taken back nothing is begun that needs its place or its room.
+    pub(super) fn rooms_of_what_is_taken_back(&mut self, drafts: &[Draft<'_>], going: &Going<'_>) {
+        for container in going.sorted.every() {
+            let Some(number) = self.taken_back.get(&container.id) else { continue };
+            let is_its_own = |draft: &&Draft<'_>| {
+                going.sorted.all(&draft.name).any(|own| own.id == container.id)
+            };
+            let waits = drafts.iter().filter(|draft| {
+                is_its_own(draft)
+                    || shares_with(draft.module, container, &container.ports)
+                        && going.is_new_beside(draft, container)
+            });
+            for draft in waits {
+                self.room_of.entry(draft.name.clone()).or_default().push(*number);
+            }
+        }
     }
 
     /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
@@ -233,6 +260,7 @@ impl Works {
             };
             // It never stands beside what took its room.
             work.needs = taken_back;
+            work.undoes = stop.stop;
         }
     }
 
@@ -325,6 +353,18 @@ impl<'a> Going<'a> {
         unwanted
     }
 
+    /// Whether a module, once it is begun, stands where it did not stand beside this container, with which it shares a port or
+    /// a volume. One that only shares the volume, and did so before, has its room.
+    fn is_new_beside(&self, draft: &Draft<'_>, container: &ObservedContainer) -> bool {
+        let Some(current) = self.sorted.current(&draft.name) else { return true };
+        let shares = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
+        let was_beside = current.mounts.iter().any(|mount| shares(&mount.volume));
+        needs_port_of(draft.module, container, &container.ports)
+            || !was_beside
+            || self.half_done.is_coming(current)
+            || self.half_done.is_owed(current)
+    }
+
     /// How a container is when it runs.
     fn as_it_was(&self, container: &ObservedContainer) -> MadeRoom {
         if let Some(was) = self.half_done.made_room.get(&container.id)
@@ -374,17 +414,16 @@ fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
         && container.up_for.is_some_and(|up_for| up_for >= probation.seconds_up())
 }
 
-/// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a
-/// container publishes nothing, and takes its ports again at any moment.
+/// Whether a module needs a port or a named volume that a container has, or had with these ports.
 fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
+    let mut volumes = module.volumes.iter();
+    let has = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
+    needs_port_of(module, container, ports) || volumes.any(|volume| has(&volume.source))
+}
+
+/// Between two restarts a container publishes nothing, and takes its ports again at any moment.
+fn needs_port_of(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
     let needs = published(module);
-    if container.state == ContainerState::Restarting && !needs.is_empty() {
-        return true;
-    }
-    let port = needs.iter().any(|port| port.is_one_of(ports));
-    let volume = module
-        .volumes
-        .iter()
-        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
-    port || volume
+    container.state == ContainerState::Restarting && !needs.is_empty()
+        || needs.iter().any(|port| port.is_one_of(ports))
 }

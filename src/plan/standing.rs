@@ -75,6 +75,17 @@ impl Verdict {
         Self { repair, code, words: words.to_owned(), due: None, failing: false }
     }
 
+    /// It did not end by itself, whatever its policy says of one that does.
+    pub(super) fn of_one_stopped(memory: &ModuleMemory, now: i64) -> Self {
+        Self::new(Repair::Start, 202, "it was stopped, and is not started again yet")
+            .paced(memory, now)
+    }
+
+    /// Whether it is down and is to run, now or after a pause.
+    pub(super) fn is_to_run(&self) -> bool {
+        self.repair == Repair::Start || self.due.is_some()
+    }
+
     /// Once more after a pause; where it was done before in vain it is a failure.
     fn paced(self, memory: &ModuleMemory, now: i64) -> Self {
         let failing = memory.starts.recent(now) >= FAILING;

@@ -20,6 +20,8 @@ pub(super) struct Works {
     pub(super) modules: Vec<usize>,
     /// By id: what a run that was cut off made and is taken back, and the works that do it.
     pub(super) taken_back: BTreeMap<String, usize>,
+    /// By module: works that must have passed before it is begun, as they take away what it can't stand beside.
+    pub(super) room_of: BTreeMap<ModuleName, Vec<usize>>,
     /// What is done where one of these works fails: a replacement then does not begin.
     instead: Vec<(Vec<usize>, ModuleName, Decision)>,
 }
@@ -44,6 +46,7 @@ impl Works {
             tries: Vec::new(),
             is_revival: false,
             needs: Vec::new(),
+            undoes: None,
         });
         id
     }
@@ -137,8 +140,8 @@ impl Works {
             } = &draft.decision;
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
             requires.extend(needed.iter().filter_map(|network| networks.get(network)));
-            self.instead_of(draft, &requires);
-            let needs = self.makes_way_for(&draft.name);
+            let needs = self.needs(draft);
+            self.instead_of(draft, requires.iter().chain(&needs));
             let purpose = Purpose::Module { name: draft.name.clone(), action: *action };
             let number = self.add(purpose, reasons.clone(), steps.clone());
             let work = &mut self.list[number];
@@ -153,21 +156,22 @@ impl Works {
         }
     }
 
-    /// The works that take back what stands in a module's place.
-    pub(super) fn makes_way_for(&self, module: &ModuleName) -> Vec<usize> {
-        let is_of = |number: &usize| {
-            let purpose = &self.list[*number].purpose;
-            matches!(purpose, Purpose::Module { name, .. } if name == module)
-        };
-        self.taken_back.values().copied().filter(is_of).collect()
+    /// The works beside whose subjects a module is not begun.
+    pub(super) fn needs(&self, draft: &Draft<'_>) -> Vec<usize> {
+        self.room_of.get(&draft.name).cloned().unwrap_or_default()
     }
 
     /// Notes what is done where a replacement does not begin, as one of these works has failed.
-    pub(super) fn instead_of(&mut self, draft: &Draft<'_>, requires: &[usize]) {
+    pub(super) fn instead_of<'n>(
+        &mut self,
+        draft: &Draft<'_>,
+        requires: impl Iterator<Item = &'n usize>,
+    ) {
+        let requires: Vec<usize> = requires.copied().collect();
         if let Some(instead) = &draft.decision.instead
             && !requires.is_empty()
         {
-            self.instead.push((requires.to_vec(), draft.name.clone(), Decision::clone(instead)));
+            self.instead.push((requires, draft.name.clone(), Decision::clone(instead)));
         }
     }
 

@@ -3,18 +3,20 @@
 //! Enters: a device's plan, what became of its works, what was seen after them. Leaves: what is remembered of the device.
 
 use super::rival::is_crossed;
-use crate::apply::{DeviceRun, Outcome};
+use crate::apply::{DeviceRun, Outcome, StartsAndStops};
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
-    DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, When, Work, checked_at,
+    DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, When, Work,
+    checked_at, running,
 };
 use std::collections::BTreeSet;
 
 /// What the store remembers while works run: of containers that they touch not how they are, and of networks
 /// that they are not known. A run that is cut off then costs an inspect and loses nothing.
-pub fn intent(plan: &DevicePlan) -> DeviceMemory {
+pub fn intent(plan: &DevicePlan, seen: &Observation) -> DeviceMemory {
     let mut memory = plan.kept_memory.clone();
     memory.doubt(&plan.works);
+    memory.stops = memory.stops.and_planned(&plan.works, &seen.containers);
     if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
         memory.networks = None;
     }
@@ -91,6 +93,30 @@ pub fn learn_half_done(
         !is_over && still.contains(id)
     });
     memory.half_done = half_done;
+}
+
+/// Which runs of containers were stopped, by what was seen `before` the run and `after` it, if the engine told.
+pub fn learn_stops(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    before: &Observation,
+    after: Option<&Observation>,
+    memory: &mut DeviceMemory,
+) {
+    let StartsAndStops { started, stopped } = &run.counted;
+    let known = &plan.kept_memory.stops;
+    let ran: BTreeSet<&String> =
+        running(&before.containers).map(|c| &c.id).chain(started).collect();
+    // One that was down already ended by itself.
+    let stopped: BTreeSet<String> = stopped.iter().filter(|id| ran.contains(id)).cloned().collect();
+    memory.stops = match after {
+        Some(after) => known.after(&stopped, &after.containers),
+        None => {
+            let mut planned = known.and_planned(&plan.works, &before.containers);
+            planned.0.retain(|id, _| known.0.contains_key(id) || stopped.contains(id));
+            planned
+        }
+    };
 }
 
 /// Takes out what is not half done any more once a work has passed: what it brought has come up, and what made room for that

@@ -43,7 +43,7 @@ pub use guard::judge_plan;
 pub use help::help_of;
 pub use history::{Change, Episode, entry_json, episodes};
 pub use known::known;
-pub use learn::{intent, learn_half_done, learn_passed};
+pub use learn::{intent, learn_half_done, learn_passed, learn_stops};
 pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};
 pub use pace::{Paces, PullsPer};
 pub use reach::Reached;

@@ -5,7 +5,7 @@ use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
     explain_leaked_ports, intent, is_half_taken_over, learn, learn_half_done, learn_made,
-    learn_networks, learn_passed,
+    learn_networks, learn_passed, learn_stops,
 };
 use super::pace::Paces;
 use super::report::{known_reports, read_reports};
@@ -213,7 +213,7 @@ impl RunInput<'_> {
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
         let known = self.known_before(&plan.device)?;
-        self.store.remember(&plan.device, &intent(plan))?;
+        self.store.remember(&plan.device, &intent(plan, &seen.observation))?;
         let half_done = Mutex::new(plan.kept_memory.half_done.clone());
         let events = |event: Event<'_>| {
             if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
@@ -236,6 +236,7 @@ impl RunInput<'_> {
         };
         memory.half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
+        learn_stops(plan, &run, &seen.observation, seen_now.as_ref(), &mut memory);
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));

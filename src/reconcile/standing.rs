@@ -6,8 +6,7 @@
 use crate::apply::{DeviceRun, Outcome};
 use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
 use crate::plan::{
-    Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, PlanAction, Purpose, Verdict,
-    Work, judge,
+    Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, PlanAction, Purpose, Verdict, Work,
 };
 use crate::store::{ModuleReport, ModuleStanding};
 use std::collections::BTreeMap;
@@ -34,7 +33,7 @@ pub(super) fn standings(
     for (name, module) in &manifest.modules {
         let container = ours.iter().find(|(of, _)| of == name).map(|(_, c)| *c);
         let tried = views.memory.modules.get(name).unwrap_or(&none);
-        let verdict = judge(module, container, tried, views.now);
+        let verdict = views.memory.stops.judge(module, container, tried, views.now);
         let (code, description) = trouble(name, views, container, &verdict)
             .or_else(|| went_back(tried.failed.as_ref(), container, views.now))
             .unwrap_or((verdict.code, verdict.words));
@@ -144,7 +143,7 @@ fn failures<'a>(
             failed @ Outcome::Failed { error, .. } => {
                 Some((error.kind.code(), failed.failure_and_left_over()?))
             }
-            Outcome::Skipped { because } => match outcome_of(because)? {
+            Outcome::Skipped { because } => match first_cause(run, *because)? {
                 failed @ Outcome::Failed { error, .. } => {
                     Some((error.kind.code(), failed.failure()?))
                 }
@@ -160,6 +159,15 @@ fn failures<'a>(
             Outcome::Passed { .. } | Outcome::NotNeeded => None,
         }
     })
+}
+
+/// What became of the first work of those that were skipped one because of the other.
+fn first_cause(run: &DeviceRun, because: usize) -> Option<&Outcome> {
+    let mut outcome = run.outcomes.get(&because)?;
+    while let Outcome::Skipped { because } = outcome {
+        outcome = run.outcomes.get(because)?;
+    }
+    Some(outcome)
 }
 
 fn status_word(container: Option<&ObservedContainer>, code: u16) -> &'static str {

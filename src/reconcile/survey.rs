@@ -6,7 +6,7 @@ use crate::engine::{Engine, EngineError, Wanted};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{
     ContainerState, Device, DeviceId, EngineReport, Facts, Hash, HashedManifest, Manifest,
-    Observation, ObservedContainer, Timestamp, label,
+    Observation, ObservedContainer, Status, Timestamp, label,
 };
 use crate::plan::{
     Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput, Questions,
@@ -317,18 +317,19 @@ pub(super) fn details_wanted(
     since: Option<i64>,
 ) -> impl Fn(&ObservedContainer) -> bool + Send + Sync + use<> {
     let (fleets, devices) = names(fleet, device);
-    let settings: BTreeMap<String, Hash> = manifest
+    let wanted: BTreeMap<String, (Hash, Status)> = manifest
         .map(|manifest| {
             let modules = manifest.hashed_modules();
             modules
                 .map(|(name, module, hashes)| {
-                    (name.to_string(), settings_to_remember(module, &hashes.settings))
+                    let settings = settings_to_remember(module, &hashes.settings);
+                    (name.to_string(), (settings, module.status))
                 })
                 .collect()
         })
         .unwrap_or_default();
     let has_manifest = manifest.is_some();
-    let known = memory.containers.clone();
+    let (known, stops) = (memory.containers.clone(), memory.stops.clone());
     move |container: &ObservedContainer| {
         let device = container.labels.get(label::DEVICE);
         if !carries_our_labels(container, &fleets, &devices) {
@@ -342,10 +343,18 @@ pub(super) fn details_wanted(
         if started_since || container.state == ContainerState::Restarting {
             return true;
         }
+        let module = container.labels.get(label::MODULE);
+        let wanted = module.and_then(|module| wanted.get(module));
+        match wanted {
+            // Which run of it ends is to be remembered.
+            Some((_, Status::Stopped)) if container.up_for.is_some() => return true,
+            // Whether that run is its last one decides what is done.
+            Some((_, Status::Running)) if stops.holds(container) => return true,
+            _ => {}
+        }
         known.get(&container.id).is_none_or(|remembered| {
-            let wanted = container.labels.get(label::MODULE).and_then(|m| settings.get(m));
             // What goes is looked at once more, as it may have to be put back as it was.
-            wanted.map_or(has_manifest, |wanted| *wanted != remembered.settings)
+            wanted.map_or(has_manifest, |(settings, _)| *settings != remembered.settings)
         })
     }
 }

@@ -6,22 +6,24 @@ use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
 use crate::plan::{
     ControlMemory, DeviceMemory, Exits, FailedChange, HalfDone, MadeLast, ModuleMemory,
-    RememberedContainer, Starts, TakenOver,
+    RememberedContainer, Starts, Stops, TakenOver,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Remembers the containers and networks of a device, in place of what was remembered of it. What is about to be stopped
-    /// to make room outlives a loss of power too: no device could tell who stopped it.
+    /// Remembers the containers and networks of a device, in place of what was remembered of it. What is stopped from
+    /// here outlives a loss of power too: no device could tell who stopped it.
     ///
     /// # Errors
     /// The store can't be written.
     pub fn remember(&self, device: &DeviceId, memory: &DeviceMemory) -> Result<(), StoreError> {
-        match memory.half_done == HalfDone::default() {
-            true => self.write(|t| remember(t, device, memory)),
-            false => self.write_through(|t| remember(t, device, memory)),
+        let is_known_here_alone =
+            memory.half_done != HalfDone::default() || memory.stops != Stops::default();
+        match is_known_here_alone {
+            true => self.write_through(|t| remember(t, device, memory)),
+            false => self.write(|t| remember(t, device, memory)),
         }
     }
 
@@ -34,10 +36,10 @@ impl Store {
         let (known, rows, modules) = self.read(|c| {
             let known: Option<KnownRow> = c
                 .query_row(
-                    "SELECT networks, adopting, control, checked, half_done FROM memories
+                    "SELECT networks, adopting, control, checked, half_done, stops FROM memories
                      WHERE device = ?1",
                     [id],
-                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)),
+                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)),
                 )
                 .optional()?;
             Ok((
@@ -66,10 +68,12 @@ impl Store {
         let (devices, rows, modules) = self.read(|c| {
             let devices = c
                 .prepare(
-                    "SELECT device, networks, adopting, control, checked, half_done FROM memories",
+                    "SELECT device, networks, adopting, control, checked, half_done, stops
+                     FROM memories",
                 )?
                 .query_map([], |r| {
-                    Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
+                    let row = (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?);
+                    Ok((r.get(0)?, row))
                 })?
                 .collect::<rusqlite::Result<Vec<(String, KnownRow)>>>()?;
             Ok((devices, rows(c, "", [])?, module_rows(c, None)?))
@@ -111,7 +115,7 @@ impl Store {
     /// What one row of `memories` holds.
     fn known(
         &self,
-        (networks, adopting, control, checked, half_done): KnownRow,
+        (networks, adopting, control, checked, half_done, stops): KnownRow,
     ) -> Result<DeviceMemory, StoreError> {
         let json = |text: Option<String>| match text {
             None => Ok(Json::Null),
@@ -119,6 +123,7 @@ impl Store {
                 .map_err(|error| self.damaged(format!("a memory is no JSON: {error}"))),
         };
         let (adopting, control, checked) = (json(adopting)?, json(control)?, json(checked)?);
+        let stops = json(stops)?;
         let half_done = self.half_done(&json(half_done)?)?;
         let module =
             |name: &str| ModuleName::parse(name).map_err(|error| self.damaged(error.to_string()));
@@ -135,6 +140,9 @@ impl Store {
                 was_up: was["was_up"] == true,
             };
             memory.adopting.insert(id.clone(), taken);
+        }
+        for (id, begun) in stops.as_object().into_iter().flatten() {
+            memory.stops.0.insert(id.clone(), text(begun).unwrap_or_default());
         }
         for (image, at) in checked.as_object().into_iter().flatten() {
             memory.checked.insert(image.clone(), at.as_i64().unwrap_or_default());
@@ -192,21 +200,31 @@ pub(super) fn remember(
     device: &DeviceId,
     memory: &DeviceMemory,
 ) -> rusqlite::Result<()> {
-    let DeviceMemory { containers, networks, modules, adopting, control, checked, half_done } =
-        memory;
+    let DeviceMemory {
+        containers,
+        networks,
+        modules,
+        adopting,
+        control,
+        checked,
+        half_done,
+        stops: Stops(stops),
+    } = memory;
     let half_done = half_done_text(half_done);
+    let stops = (!stops.is_empty()).then(|| json!(stops).to_string());
     let checked = (!checked.is_empty()).then(|| json!(checked).to_string());
     let (adopting, control) = (adopting_text(adopting), control_text(control));
     let networks = networks.as_ref().map(|names| json!(names).to_string());
     let id = device.as_str();
     t.prepare_cached(
-        "INSERT INTO memories (device, networks, adopting, control, checked, half_done)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO memories (device, networks, adopting, control, checked, half_done, stops)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (device) DO UPDATE SET networks = excluded.networks,
              adopting = excluded.adopting, control = excluded.control,
-             checked = excluded.checked, half_done = excluded.half_done",
+             checked = excluded.checked, half_done = excluded.half_done,
+             stops = excluded.stops",
     )?
-    .execute((id, networks, adopting, control, checked, half_done))?;
+    .execute((id, networks, adopting, control, checked, half_done, stops))?;
     t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
     let mut insert =
         t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -228,7 +246,8 @@ pub(super) fn remember(
 
 /// Networks, foreign containers that are being taken over, what this control host did last, when images were checked, and
 /// what is half done: as texts.
-type KnownRow = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+type Text = Option<String>;
+type KnownRow = (Text, Text, Text, Text, Text, Text);
 
 fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
     let rows: serde_json::Map<String, Json> = adopting
@@ -436,6 +455,7 @@ mod tests {
                 stopped: true,
             },
             half_done: full_half_done(),
+            stops: Stops([("ddd".to_owned(), "2026-01-05T09:00:00.5Z".to_owned())].into()),
         };
         store.remember(&device("one"), &full).unwrap();
         store.remember(&device("operator'sDevice"), &DeviceMemory::default()).unwrap();

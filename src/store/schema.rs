@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     super::brings::ARE_KEPT,
     super::half_done::COLUMN,
     super::brings::LAPSE,
+    "ALTER TABLE memories ADD COLUMN stops TEXT;",
 ];
 
 /// The newest version that this Hoist knows.

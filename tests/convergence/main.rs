@@ -10,10 +10,12 @@ mod kept_up;
 mod passes;
 mod seeds;
 mod stood;
+mod stopped;
 mod successors;
 mod taken_back;
 mod told;
 mod two_hosts;
+mod wishes;
 mod world;
 
 use hoist::apply::Outcome;

@@ -3,145 +3,22 @@
 //! ever ran twice; nothing that is down was stopped, nothing that is there was pulled; and a pass on an engine
 //! that works never loses a module that worked, nor leaves what it made beside what that would follow, on one volume. What
 //! worked and was stopped for the sake of another by a run, whatever became of that run, runs again after it, or the other does;
-//! and nothing that works is removed while what is to come is not possible.
+//! nothing that works is removed while what is to come is not possible; and what a run stopped runs in calm where it should.
 
 use crate::block_on;
 use crate::stood::{Stood, gone_in_vain};
-use crate::world::{Cut, World, manifest};
+use crate::wishes::{Dice, MODULES, Wish};
+use crate::world::{Cut, World};
 use hoist::apply::Outcome;
 use hoist::engine::simulated::{Behaviour, Control};
 use hoist::model::{
-    ContainerState, HashedManifest, Manifest, Observation, ObservedContainer, RestartPolicy,
-    Status, label,
+    ContainerState, Manifest, Observation, ObservedContainer, RestartPolicy, Status, label,
 };
 use hoist::plan::{Purpose, Step};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::sync::Arc;
 
 /// So many seeds in every run of the tests.
 const SEEDS: u64 = 150;
-
-const MODULES: [&str; 5] = ["alpha", "beta", "delta", "gamma", "omega"];
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[usize::try_from(self.roll(of.len() as u64)).unwrap()]
-    }
-}
-
-/// What is wanted of one module; `None`: it is not in the manifest.
-#[derive(Clone)]
-struct Wish(BTreeMap<&'static str, Option<String>>);
-
-impl Wish {
-    fn random(dice: &mut Dice) -> Self {
-        let mut wish = Self(BTreeMap::new());
-        let ports = shuffled_ports(dice);
-        for (module, port) in MODULES.into_iter().zip(ports) {
-            wish.0.insert(module, dice.roll(4).ne(&0).then(|| module_text(dice, module, port)));
-        }
-        wish
-    }
-
-    /// Some modules change; all ports may be dealt anew.
-    fn change(&mut self, dice: &mut Dice) {
-        let next = Self::random(dice);
-        for (module, text) in next.0 {
-            if dice.one_in(2) {
-                self.0.insert(module, text);
-            }
-        }
-        // Two may not publish one port.
-        let mut taken = BTreeSet::new();
-        for text in self.0.values_mut().flatten() {
-            let port = text.lines().find(|line| line.starts_with("ports")).map(str::to_owned);
-            if let Some(port) = port.filter(|port| !taken.insert(port.clone())) {
-                *text = text.replace(&format!("{port}\n"), "");
-            }
-        }
-    }
-
-    /// A module gets the name of one that is not there, and all else that it had; its image.
-    fn rename(&mut self, dice: &mut Dice) -> Option<String> {
-        let there = |wanted: bool| self.0.iter().filter(move |(_, text)| text.is_some() == wanted);
-        let (there, free): (Vec<&str>, Vec<&str>) =
-            (there(true).map(|(m, _)| *m).collect(), there(false).map(|(m, _)| *m).collect());
-        if there.is_empty() || free.is_empty() {
-            return None;
-        }
-        let (from, to) = (dice.pick(&there), MODULES.into_iter().find(|m| *m == free[0])?);
-        let text = self.0.get_mut(from)?.take()?.replace(from, to);
-        let image = text.lines().find_map(|line| line.strip_prefix("image = "))?;
-        let image = image.trim_matches('"').to_owned();
-        self.0.insert(to, Some(text));
-        Some(image)
-    }
-
-    fn manifest(&self) -> (Arc<HashedManifest>, String) {
-        let mut text = "target = \"*\"\n".to_owned();
-        for module in self.0.values().flatten() {
-            text.push_str(module);
-        }
-        (manifest(&text), text)
-    }
-}
-
-fn shuffled_ports(dice: &mut Dice) -> Vec<u64> {
-    let mut ports: Vec<u64> = (8080..8085).collect();
-    for at in (1..ports.len()).rev() {
-        let other = usize::try_from(dice.roll(at as u64 + 1)).unwrap();
-        ports.swap(at, other);
-    }
-    ports
-}
-
-fn module_text(dice: &mut Dice, module: &str, port: u64) -> String {
-    let mut text = format!("[modules.{module}]\nimage = \"{module}:{}\"\n", 1 + dice.roll(3));
-    let mut line = |words: String| {
-        let _ = writeln!(text, "{words}");
-    };
-    if !dice.one_in(3) {
-        line(format!("ports = [\"{port}:80\"]"));
-    }
-    line(format!("startup-order = {}", dice.roll(3)));
-    line(format!(
-        "restart-policy = \"{}\"",
-        dice.pick(&["always", "always", "on-failure", "on-unhealthy", "never"])
-    ));
-    line(format!("keep-previous = \"{}\"", dice.pick(&["0s", "0s", "10m"])));
-    if dice.one_in(5) {
-        line("status = \"stopped\"".to_owned());
-    }
-    if dice.one_in(3) {
-        line(format!("networks = [\"{}\", \"net3\"]", dice.pick(&["net1", "net2"])));
-    }
-    if dice.one_in(4) {
-        line("memory = \"64MiB\"".to_owned());
-    }
-    if dice.one_in(4) {
-        line("health = { command = [\"CMD\", \"ok\"], interval = \"5s\", retries = 1 }".to_owned());
-    }
-    if !dice.one_in(3) {
-        line(format!("volumes = [\"data-{}:/data\"]", dice.roll(2)));
-    }
-    line(format!("desired = {{ n = {} }}", dice.roll(3)));
-    text
-}
 
 struct Story {
     seed: u64,
@@ -189,12 +66,15 @@ impl Story {
     }
 
     async fn run(mut self) {
+        let mut reverts_to = None;
         for round in 0..2 + self.dice.roll(6) {
+            let former = self.wish.clone();
             if self.dice.one_in(2) {
                 let mut wish = self.wish.clone();
                 wish.change(&mut self.dice);
                 self.wish = wish;
             }
+            self.change_alone(&mut reverts_to);
             self.meddle();
             let renamed = if self.dice.one_in(2) { self.wish.rename(&mut self.dice) } else { None };
             if let Some(image) = renamed.as_ref().filter(|_| !self.dice.one_in(3)) {
@@ -221,18 +101,29 @@ impl Story {
                 missing.iter().for_each(|image| control.set_missing(image, is).unwrap());
             };
             set_missing(&self.world.control(), true);
-            self.pass(rate == 0 && missing.is_none(), cut).await;
+            self.pass(rate == 0, cut).await;
             set_missing(&self.world.control(), false);
             if self.dice.one_in(8) {
                 self.tell(|| "the store is lost".to_owned());
                 self.world.memory = Default::default();
                 // Nobody knows any more who stopped what is down.
                 self.stood = Stood::default();
+                self.world.halted.lock().unwrap().clear();
             }
+            reverts_to = Some(former);
             let pause = self.dice.roll(400);
             self.world.wait(pause);
         }
         self.calm().await;
+    }
+
+    /// What changes a module's status and nothing else of it, or takes the last change back.
+    fn change_alone(&mut self, reverts_to: &mut Option<Wish>) {
+        match self.others.roll(6) {
+            0 => self.wish = reverts_to.take().unwrap_or_else(|| self.wish.clone()),
+            1 => self.wish.turn(&mut self.others),
+            _ => {}
+        }
     }
 
     /// Things that happen to devices.
@@ -328,7 +219,7 @@ impl Story {
         }
     }
 
-    /// What a pass made does not run on a volume beside what it may be the successor of.
+    /// What a pass made does not run on a volume beside what it may be the successor of, unless its module did before.
     fn assert_alone(&self, before: &Observation, after: &Observation, manifest: &Manifest) {
         let is_up = |c: &&ObservedContainer| {
             let up = matches!(c.state, ContainerState::Running | ContainerState::Restarting);
@@ -344,7 +235,11 @@ impl Story {
         let up: Vec<_> = after.containers.iter().filter(is_up).collect();
         for gone in up.iter().filter(|c| !is_wanted(c)) {
             for came in up.iter().filter(|c| is_wanted(c)) {
-                let is_new = before.containers.iter().all(|c| c.id != came.id);
+                let was_beside = |c: &&ObservedContainer| {
+                    c.name == came.name && !volumes(gone).is_disjoint(&volumes(c))
+                };
+                let mut before = before.containers.iter();
+                let is_new = !before.any(|c| c.id == came.id || was_beside(&c));
                 let apart = volumes(gone).is_disjoint(&volumes(came));
                 let seed = self.seed;
                 assert!(!is_new || apart, "seed {seed}: beside each other: {:?}", lines(after));
@@ -400,12 +295,26 @@ impl Story {
         }
     }
 
+    async fn stop_all_for_a_while(&mut self) {
+        let wish = self.wish.clone();
+        self.wish.stop_all();
+        for _ in 0..2 {
+            self.tell(|| format!("── all should be stopped\n{}", self.wish.manifest().1));
+            self.pass(false, None).await;
+            self.world.wait(3700);
+        }
+        self.wish = wish;
+    }
+
     /// Nothing goes wrong any more, and every pause is over: the manifest is reached.
     async fn calm(mut self) {
         let control = self.world.control();
         control.calm();
         for image in std::mem::take(&mut self.bad) {
             control.behave(&image, Behaviour::Runs).unwrap();
+        }
+        if self.others.one_in(2) {
+            self.stop_all_for_a_while().await;
         }
         self.tell(|| format!("── calm\n{}", self.wish.manifest().1));
         let (manifest, _) = self.wish.manifest();
@@ -429,7 +338,9 @@ impl Story {
                 matches!(module.restart_policy, RestartPolicy::Never | RestartPolicy::OnFailure);
             let right = match (module.status, container.state) {
                 (Status::Running, ContainerState::Running) => true,
-                (Status::Running, ContainerState::Exited(_)) => may_end,
+                (Status::Running, ContainerState::Exited(_)) => {
+                    may_end && !self.world.halted.lock().unwrap().contains(&container.id)
+                }
                 (Status::Stopped, ContainerState::Created | ContainerState::Exited(_)) => true,
                 _ => false,
             };

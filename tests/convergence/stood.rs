@@ -6,7 +6,7 @@ use hoist::apply::Outcome;
 use hoist::model::{
     ContainerState, Health, Manifest, Module, Observation, ObservedContainer, label,
 };
-use hoist::plan::{Purpose, Step};
+use hoist::plan::{PlanAction, Purpose, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By id: what ran when nobody but a run of ours could have stopped it since.
@@ -65,6 +65,16 @@ impl Stood {
                 if let Step::Start { container } = step {
                     self.0.remove(container.as_str());
                 }
+            }
+        }
+        // All that came had come up: it was going.
+        let is_removal =
+            |purpose| matches!(purpose, &Purpose::Module { action: PlanAction::Remove, .. });
+        let has_begun = |id| matches!(pass.outcomes.get(&id), Some(Outcome::Failed { .. }));
+        let removals = pass.plan.works.iter().filter(|work| is_removal(&work.purpose));
+        for step in removals.filter(|work| has_begun(work.id)).flat_map(|work| &work.steps) {
+            if let Step::Remove { container } = step {
+                self.0.remove(container.as_str());
             }
         }
         for container in &after.containers {

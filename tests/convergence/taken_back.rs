@@ -12,7 +12,7 @@ use hoist::plan::{DevicePlan, HalfDone, PlanAction, Purpose, Step, StepKind, Whe
 use std::sync::Arc;
 
 /// The calls that a pass makes if nothing fails.
-fn calls(plan: &DevicePlan) -> Vec<&Step> {
+pub(crate) fn calls(plan: &DevicePlan) -> Vec<&Step> {
     let works = plan.works.iter().filter(|work| matches!(work.when, When::AllPassed(_)));
     works.flat_map(|work| &work.steps).collect()
 }
@@ -28,7 +28,7 @@ async fn cut_before(
     assert!(world.pass(manifest, Some(cut)).await.was_cut);
 }
 
-async fn cut_in_probation(world: &mut World, manifest: &Arc<HashedManifest>) {
+pub(crate) async fn cut_in_probation(world: &mut World, manifest: &Arc<HashedManifest>) {
     cut_before(world, manifest, |step| matches!(step, Step::WaitRunning { .. })).await;
 }
 

@@ -15,7 +15,7 @@ use hoist::plan::{
     ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
     carries_our_labels, plan_device, plan_or_ask, settings_to_remember,
 };
-use hoist::reconcile::{intent, learn_half_done, learn_passed};
+use hoist::reconcile::{intent, learn_half_done, learn_passed, learn_stops};
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +37,8 @@ pub(crate) struct World {
     /// What the control host gives for secrets: their digests, or why there is none.
     pub(crate) secrets: BTreeMap<SecretName, Result<Hash, String>>,
     device: DeviceId,
+    /// Ids of containers that ran until runs of ours stopped them, and that were not started since.
+    pub(crate) halted: Arc<Mutex<BTreeSet<String>>>,
     /// When its containers were looked at last.
     last_seen: Option<i64>,
 }
@@ -77,7 +79,8 @@ impl World {
         let engine = Simulated::open(None, "d1").unwrap();
         let device = DeviceId::parse("d1").unwrap();
         let (memory, secrets) = (DeviceMemory::default(), BTreeMap::new());
-        Self { engine, memory, secrets, device, last_seen: None }
+        let halted = Arc::default();
+        Self { engine, memory, secrets, device, halted, last_seen: None }
     }
 
     pub(crate) fn control(&self) -> Control {
@@ -115,17 +118,22 @@ impl World {
     }
 
     pub(crate) async fn plan(&self, manifest: &Arc<HashedManifest>) -> DevicePlan {
-        self.try_plan(manifest).await.unwrap()
+        self.try_plan(manifest).await.unwrap().0
     }
 
-    async fn try_plan(&self, manifest: &Arc<HashedManifest>) -> Result<DevicePlan, EngineError> {
+    async fn try_plan(
+        &self,
+        manifest: &Arc<HashedManifest>,
+    ) -> Result<(DevicePlan, Observation), EngineError> {
         let fleet = hoist::model::FleetName::parse("f").unwrap();
         let mut known = self.memory.clone();
         // As a survey does: what is to change in place, and what goes, is looked at.
-        known.containers.retain(|_, remembered| {
-            manifest.hashed_modules().any(|(_, module, hashes)| {
-                settings_to_remember(module, &hashes.settings) == remembered.settings
-            })
+        known.containers.retain(|id, remembered| {
+            let may_have_run_since = self.memory.stops.0.contains_key(id);
+            !may_have_run_since
+                && manifest.hashed_modules().any(|(_, module, hashes)| {
+                    settings_to_remember(module, &hashes.settings) == remembered.settings
+                })
         });
         let observation = self.try_observe(&known).await?;
         let registries = BTreeMap::new();
@@ -149,7 +157,7 @@ impl World {
             now: self.now(),
         };
         let Questions { images, network_ids } = match plan_or_ask(&input) {
-            Ok(plan) => return Ok(plan),
+            Ok(plan) => return Ok((plan, observation)),
             Err(questions) => questions,
         };
         let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
@@ -160,7 +168,7 @@ impl World {
             ..observation.clone()
         };
         input.observation = &with_answers;
-        Ok(plan_device(&input))
+        Ok((plan_device(&input), observation))
     }
 
     /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
@@ -174,14 +182,15 @@ impl World {
         manifest: &Arc<HashedManifest>,
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
-        let plan = self.try_plan(manifest).await?;
-        self.memory = intent(&plan);
+        let (plan, before) = self.try_plan(manifest).await?;
+        self.memory = intent(&plan, &before);
         let dying = Dying {
             engine: self.engine.clone(),
             cut,
             calls: AtomicUsize::new(0),
             dead: Notify::new(),
             call_off: CallOff::default(),
+            halted: Arc::clone(&self.halted),
         };
         let mut secrets = SecretValues::default();
         for name in self.secrets.keys() {
@@ -218,15 +227,16 @@ impl World {
                 _ => {}
             }
         }
-        self.look_again(&plan, &run).await;
+        self.look_again(&plan, &run, &before).await;
         Ok(Pass { plan, outcomes: run.outcomes, calls, was_cut: false })
     }
 
     /// What a run does at its end: containers that are gone are forgotten, ends are noticed.
-    async fn look_again(&mut self, plan: &DevicePlan, run: &DeviceRun) {
+    async fn look_again(&mut self, plan: &DevicePlan, run: &DeviceRun, before: &Observation) {
         let seen = self.try_observe(&DeviceMemory::default()).await.ok();
         if !plan.works.is_empty() {
             learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
+            learn_stops(plan, run, before, seen.as_ref(), &mut self.memory);
         }
         let Some(seen) = seen else { return };
         let now = self.now();
@@ -245,6 +255,12 @@ impl World {
     pub(crate) async fn stop(&self, name: &str) {
         let container = ContainerRef::Name(name.to_owned());
         let step = Step::Stop { container, timeout: None };
+        self.engine.execute(&step, &SecretValues::default()).await.unwrap();
+    }
+
+    /// Somebody starts a container by hand.
+    pub(crate) async fn start(&self, name: &str) {
+        let step = Step::Start { container: ContainerRef::Name(name.to_owned()) };
         self.engine.execute(&step, &SecretValues::default()).await.unwrap();
     }
 
@@ -279,9 +295,16 @@ struct Dying {
     calls: AtomicUsize,
     dead: Notify,
     call_off: CallOff,
+    halted: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Dying {
+    fn is_up(&self, container: &ContainerRef) -> bool {
+        let all = self.engine.control().observed().unwrap().containers;
+        let mut all = all.iter().filter(|c| c.up_for.is_some());
+        all.any(|c| c.id == container.as_str() || c.name == container.as_str())
+    }
+
     async fn die<T>(&self) -> Result<T, EngineError> {
         self.dead.notify_one();
         std::future::pending().await
@@ -321,7 +344,19 @@ impl Engine for Dying {
                 let has = self.engine.control().has_image(image.as_str()).unwrap();
                 assert!(!has, "`{step}` pulls what is there");
             }
+            let of =
+                step.container().filter(|_| matches!(step, Step::Stop { .. } | Step::Start { .. }));
+            let was_up = of.is_some_and(|container| self.is_up(container));
             let result = self.engine.execute(step, secrets).await;
+            if let Some(container) = of {
+                let id = container.as_str();
+                let mut halted = self.halted.lock().unwrap();
+                match (was_up, self.is_up(container)) {
+                    (true, false) => drop(halted.insert(id.to_owned())),
+                    (_, true) => drop(halted.remove(id)),
+                    (false, false) => {}
+                }
+            }
             assert_no_module_runs_twice(&self.engine, step);
             if cut.is_some() {
                 return self.die().await;

@@ -270,6 +270,7 @@ mod tests {
             tries: Vec::new(),
             is_revival: false,
             needs: Vec::new(),
+            undoes: None,
         };
         let device = DeviceId::parse("d1").unwrap();
         let plan =
