@@ -4,6 +4,7 @@
 //! remember. It decides nothing: which steps, in which order, what takes them back and what is skipped
 //! because of what, all stands in the plan.
 
+mod meanwhile;
 mod pace;
 mod run;
 mod silence;
@@ -103,7 +104,10 @@ fn failure_of(step: &str, error: &EngineError) -> String {
     let is_own = match error.kind {
         EngineErrorKind::ModuleFailed => true,
         EngineErrorKind::TimedOut => step.starts_with(WAITED),
-        _ => matches!(error.cause, Some(Cause::AnotherControlHost | Cause::StoppedByAnother)),
+        _ => matches!(
+            error.cause,
+            Some(Cause::AnotherControlHost | Cause::StoppedByAnother | Cause::RemovedByAnother)
+        ),
     };
     let says_all = error.message.starts_with(TRIED) || is_own;
     if says_all { error.to_string() } else { format!("{step}: {error}") }

@@ -1,5 +1,6 @@
 //! One device's plan, its works side by side as far as the plan lets them.
 
+use super::meanwhile::explained;
 use super::silence::{Judged, judged};
 use super::starts::Counted;
 use super::{DeviceRun, Event, Outcome, Pace, failure_of};
@@ -178,7 +179,7 @@ async fn run_work(
                 counted.is_done(&resolved);
             }
             Err(error) => {
-                let error = back.judged(engine, work, error).await;
+                let error = back.judged(engine, work, explained(&resolved, error)).await;
                 let undo_failed = undo(engine, work, number, back).await;
                 let outcome = Outcome::Failed { step: step.to_string(), error, undo_failed };
                 return (work.id, outcome, Vec::new());

@@ -225,6 +225,8 @@ pub enum Cause {
     AnotherControlHost,
     /// Somebody else stopped a container that had just begun to run.
     StoppedByAnother,
+    /// Somebody else removed a container before it had come up.
+    RemovedByAnother,
 }
 
 impl EngineErrorKind {

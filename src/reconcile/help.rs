@@ -40,8 +40,8 @@ pub fn help_of(cause: Cause) -> Option<&'static str> {
             "sshd needs AllowStreamLocalForwarding, and the key `port-forwarding` where it is restricted"
         }
         Cause::AnotherControlHost => "stop one of the two: a device has one control host",
-        Cause::StoppedByAnother => {
-            "somebody stopped it on the device, or another control host did; it is tried again"
+        Cause::StoppedByAnother | Cause::RemovedByAnother => {
+            "somebody did that on the device, or another control host did; it is tried again"
         }
         Cause::RegistryCredentials
         | Cause::NoSuchImage

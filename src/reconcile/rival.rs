@@ -93,6 +93,7 @@ impl Between<'_> {
     fn rival(&self, error: &EngineError) -> Option<String> {
         let failed = error.kind;
         let was_stopped = error.cause == Some(Cause::StoppedByAnother);
+        let was_removed = error.cause == Some(Cause::RemovedByAnother);
         let (before, after) = (ids(self.before), ids(self.after));
         let is_new = |container: &&ObservedContainer| !before.contains(container.id.as_str());
         let is_gone = |container: &&ObservedContainer| !after.contains(container.id.as_str());
@@ -101,6 +102,10 @@ impl Between<'_> {
         let gone = || self.anothers(self.before).into_iter().filter(is_its_own).find(is_gone);
         let there = || self.anothers(self.after).into_iter().find(is_its_own);
         let by_what_is_there = match failed {
+            // So soon nobody removes it by hand; and who does may only put back what was there, which may be known for long.
+            EngineErrorKind::Conflict if was_removed => {
+                new().or_else(gone).or_else(|| self.anothers(self.after).into_iter().next())
+            }
             // It may not have come to making its own, or what it made was there before.
             EngineErrorKind::Conflict if was_stopped => new().or_else(gone).or_else(there),
             EngineErrorKind::Conflict | EngineErrorKind::Refused => new(),
@@ -112,8 +117,10 @@ impl Between<'_> {
         };
         let by = by_what_is_there.and_then(|container| container.labels.get(label::CONTROL));
         // What it made may be gone again: who was met there before is met again.
-        let again =
-            || self.met_before.filter(|_| failed == EngineErrorKind::NotFound || was_stopped);
+        let again = || {
+            self.met_before
+                .filter(|_| failed == EngineErrorKind::NotFound || was_stopped || was_removed)
+        };
         by.map(String::as_str).or_else(again).map(str::to_owned)
     }
 

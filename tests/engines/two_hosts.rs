@@ -123,3 +123,38 @@ fn looks_since_start(site: &Site) -> usize {
     };
     log[started..].iter().filter(is_look).count()
 }
+
+/// A daemon of another control host removes what this one made before it is even started, and puts back what was there, which both
+/// have known for long.
+#[test]
+fn who_removes_a_container_before_it_is_started_is_another_control_host() {
+    let Some(site) = Site::new(1) else { return };
+    let second = ["apply", "--worktree", "--yes", "--state", "../second-state"];
+    let slow = |image: &str| {
+        let more = "command = [\"sleep\", \"1000\"]\nstop-timeout = \"3s\"";
+        site.write("deployments/base.toml", &base(image, more));
+    };
+    slow("test/app:1");
+    site.hoist(&second).expect(0);
+    site.apply().expect(0);
+    slow("test/app:2");
+    // It is tried again without a pause: it is no failure of the change.
+    for _ in 0..2 {
+        let mut run = site.apply_on_signal(&[]);
+        site.forget_requests();
+        run.go();
+        let begun = std::time::Instant::now();
+        while !site.proxies[0].log().iter().any(|request| request.path.contains("/stop")) {
+            assert!(begun.elapsed().as_secs() < 30, "{:?}", site.device_status("d1")["status"]);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let new = "/containers/hoist-new-app?force=1";
+        assert_eq!(site.engines[0].raw("DELETE", new, None).status, 204);
+        assert_eq!(run.exit_code(), Some(5));
+        assert_eq!(site.containers(1)["app"], "running test/app:1");
+    }
+    let status = site.device_status("d1")["status"].clone();
+    let words = status["description"].to_string();
+    assert_eq!(status["code"], 409, "{words}");
+    assert!(words.contains("works on this device at the same time"), "{words}");
+}
