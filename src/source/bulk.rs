@@ -19,6 +19,8 @@ const BATCH: usize = 100;
 
 type Files = Vec<(Arc<str>, TreeEntry)>;
 type Listed = Vec<(Arc<str>, ObjectId)>;
+/// Some files, and of each what its pack has.
+type Batch<'l> = (&'l [(Arc<str>, ObjectId)], Vec<Option<TreeEntry>>);
 
 /// The fleet's files in its folder; `None` where it is up to the reader that says what is wrong. `seen` may be told of
 /// some even then.
@@ -34,17 +36,16 @@ pub(super) fn files(
     let Folders { files: listed, others, folders: _ } = all_folders(&objects, folder)?;
     let borrowed = store.alternate_db_paths().ok()?;
     let packs = Packs::in_folders(std::iter::once(database::folder(git)).chain(borrowed));
-    let contents = packs.read(&listed.iter().map(|(_, id)| id).collect::<Vec<_>>())?;
-    let hand_out =
-        |hand: &mut dyn FnMut(_)| (0..).step_by(BATCH).zip(listed.chunks(BATCH)).for_each(hand);
-    let ((), read) = while_given(hand_out, objects, |objects, (first, batch)| {
-        let batch: &[(Arc<str>, ObjectId)] = batch;
-        let files = batch.iter().zip(first..).map(|((path, id), number)| {
-            let entry = match contents.of(number) {
-                Some(content) => TreeEntry::of(content),
-                None => objects.sound(id, ObjectKind::Blob).map(TreeEntry::of)?,
-            };
-            Some((Arc::clone(path), entry))
+    let mut packed = packs.read(&listed.iter().map(|(_, id)| id).collect::<Vec<_>>())?.into_iter();
+    let hand_out = |hand: &mut dyn FnMut(_)| {
+        for batch in listed.chunks(BATCH) {
+            hand((batch, packed.by_ref().take(batch.len()).collect()));
+        }
+    };
+    let ((), read) = while_given(hand_out, objects, |objects, (batch, packed): Batch<'_>| {
+        let files = batch.iter().zip(packed).map(|((path, id), packed)| {
+            let loose = |reader: &mut Reader| reader.sound(id, ObjectKind::Blob).map(TreeEntry::of);
+            Some((Arc::clone(path), packed.or_else(|| loose(objects))?))
         });
         let files: Files = files.collect::<Option<_>>()?;
         seen(&files);

@@ -5,7 +5,7 @@
 //! order of paths each file would be put together anew from a long chain of others.
 
 use super::database::{REMEMBERED, is_its_id};
-use crate::fleet::{FileTree, side_by_side, while_given};
+use crate::fleet::{FileTree, TreeEntry, shares, side_by_side, while_given};
 use gix_hash::{Kind as HashKind, ObjectId};
 use gix_object::Kind as ObjectKind;
 use gix_pack::cache::lru::MemoryCappedHashmap;
@@ -28,29 +28,6 @@ struct Place {
     number: usize,
 }
 
-/// Files that were read one after the other.
-#[derive(Default)]
-struct Part {
-    bytes: Vec<u8>,
-    /// By which numbers they were asked for, and where they stand.
-    files: Vec<(usize, Range<usize>)>,
-}
-
-/// What files contain.
-pub(super) struct Contents {
-    parts: Vec<Vec<u8>>,
-    /// By number of the file its part, and where it stands there.
-    files: Vec<Option<(usize, Range<usize>)>>,
-}
-
-impl Contents {
-    /// What a file contains; `None` where no pack has it.
-    pub(super) fn of(&self, number: usize) -> Option<&[u8]> {
-        let (part, range) = self.files.get(number)?.as_ref()?;
-        self.parts.get(*part)?.get(range.clone())
-    }
-}
-
 impl Packs {
     /// Those below these folders of objects.
     pub(super) fn in_folders(objects: impl Iterator<Item = PathBuf>) -> Self {
@@ -63,37 +40,46 @@ impl Packs {
         Self(indices.filter_map(|index| open(&index)).collect())
     }
 
-    /// Reads these files; `None` where one of them is damaged, too large, or no file.
-    pub(super) fn read(&self, ids: &[&ObjectId]) -> Option<Contents> {
-        let numbered: Vec<(usize, &ObjectId)> = ids.iter().copied().enumerate().collect();
-        let places = side_by_side(numbered, SHARE, |(number, id)| self.place(number, id));
-        let mut places: Vec<Place> = places.into_iter().flatten().collect();
-        places.sort_unstable();
+    /// Reads these files; `None` where one of them is damaged, too large, or no file. A file that no pack has is missing
+    /// in the list.
+    pub(super) fn read(&self, ids: &[&ObjectId]) -> Option<Vec<Option<TreeEntry>>> {
+        let places = side_by_side(shares(ids.len()), 1, |share| self.places(ids, share));
+        let mut places = places.concat();
+        // It only has to join what each thread sorted.
+        places.sort();
         let hand_out = |hand: &mut dyn FnMut(_)| places.chunks(SHARE).for_each(hand);
-        let ((), parts) = while_given(hand_out, || (), |(), share| self.read_share(ids, share));
-        let mut contents = Contents { parts: Vec::new(), files: vec![None; ids.len()] };
-        for (number, part) in parts.into_iter().enumerate() {
-            let Part { bytes, files } = part?;
-            contents.parts.push(bytes);
-            for (file, range) in files {
-                contents.files[file] = Some((number, range));
-            }
+        let ((), read) = while_given(hand_out, || (), |(), share| self.read_share(ids, share));
+        let mut files = vec![None; ids.len()];
+        for share in read {
+            share?.into_iter().for_each(|(number, file)| files[number] = Some(file));
         }
-        Some(contents)
+        Some(files)
     }
 
-    fn place(&self, number: usize, id: &ObjectId) -> Option<Place> {
-        self.0.iter().enumerate().find_map(|(pack, bundle)| {
-            let in_index = bundle.index.lookup(id)?;
-            let offset = bundle.index.pack_offset_at_index(in_index);
-            Some(Place { pack, offset, in_index, number })
-        })
+    /// Where some of the files lie, in the order of their places.
+    fn places(&self, ids: &[&ObjectId], share: Range<usize>) -> Vec<Place> {
+        let mut wanted: Vec<(u64, usize)> =
+            share.map(|number| (beginning(ids[number]), number)).collect();
+        wanted.sort_unstable();
+        let mut places = Vec::with_capacity(wanted.len());
+        let mut last = vec![0; self.0.len()];
+        for (_, number) in wanted {
+            let mut packs = self.0.iter().zip(&mut last).enumerate();
+            places.extend(packs.find_map(|(pack, (Bundle { index, .. }, last))| {
+                let in_index = next_in(index, last, ids[number])?;
+                let offset = index.pack_offset_at_index(in_index);
+                Some(Place { pack, offset, in_index, number })
+            }));
+        }
+        places.sort_unstable();
+        places
     }
 
-    fn read_share(&self, ids: &[&ObjectId], share: &[Place]) -> Option<Part> {
+    /// Files by the numbers by which they were asked for.
+    fn read_share(&self, ids: &[&ObjectId], share: &[Place]) -> Option<Vec<(usize, TreeEntry)>> {
         let mut bases = MemoryCappedHashmap::new(REMEMBERED);
         let (mut inflate, mut buffer) = (Default::default(), Vec::new());
-        let mut part = Part::default();
+        let mut files = Vec::with_capacity(share.len());
         for Place { pack, in_index, number, offset: _ } in share {
             let pack = self.0.get(*pack)?;
             let read = pack.get_object_by_index(*in_index, &mut buffer, &mut inflate, &mut bases);
@@ -101,12 +87,35 @@ impl Packs {
             if object.kind != ObjectKind::Blob || !is_its_id(ids[*number], &object) {
                 return None;
             }
-            let start = part.bytes.len();
-            part.bytes.extend_from_slice(object.data);
-            part.files.push((*number, start..part.bytes.len()));
+            files.push((*number, TreeEntry::of(object.data)));
         }
-        Some(part)
+        Some(files)
     }
+}
+
+/// Where an id stands in an index. Ids are asked for in their order, as they stand there: so it is looked for from where
+/// the last one stood, in steps that become larger.
+fn next_in(index: &index::File, last: &mut u32, id: &ObjectId) -> Option<u32> {
+    let end = index.num_objects();
+    let is_before = |at: u32| index.oid_at_index(at) < id.as_ref();
+    let (mut low, mut step) = (*last, 1);
+    while step <= end - low && is_before(low + step - 1) {
+        low += step;
+        step = step.saturating_mul(2);
+    }
+    let mut high = low + (step - 1).min(end - low);
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    *last = low;
+    (low < end && index.oid_at_index(low) == id.as_ref()).then_some(low)
+}
+
+/// What ids differ in, as a number of the same order.
+fn beginning(id: &ObjectId) -> u64 {
+    let (beginning, _) = id.as_slice().split_at(8);
+    beginning.iter().fold(0, |all, byte| (all << 8) | u64::from(*byte))
 }
 
 fn open(index: &Path) -> Option<Bundle> {
@@ -114,4 +123,40 @@ fn open(index: &Path) -> Option<Bundle> {
     let largest = usize::try_from(FileTree::LARGEST_FILE).ok();
     let pack = pack.with_alloc_limit_bytes(largest);
     Some(Bundle { pack, index: index::File::at(index, HashKind::Sha1).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Packs, next_in};
+    use crate::source::sandbox::Sandbox;
+    use gix_hash::ObjectId;
+    use std::process::Command;
+
+    #[test]
+    fn ids_in_their_order_are_found_from_where_the_last_one_stood() {
+        let sandbox = Sandbox::with_fleet();
+        for n in 0..300 {
+            sandbox.write(&format!("devices/{n}.toml"), &format!("# {n}\n"));
+        }
+        sandbox.commit("many files");
+        let packing =
+            Command::new("git").args(["gc", "--quiet"]).current_dir(sandbox.path()).status();
+        assert!(packing.unwrap().success());
+        let packs = Packs::in_folders(std::iter::once(sandbox.path().join(".git/objects")));
+        let index = &packs.0[0].index;
+        for step in [1, 2, 7, 100] {
+            let mut last = 0;
+            for at in (0..index.num_objects()).step_by(step) {
+                let id = index.oid_at_index(at).to_owned();
+                let mut other = id.as_slice().to_vec();
+                other[19] ^= 1;
+                let other = ObjectId::try_from(other.as_slice()).unwrap();
+                let mut pair = [(id, Some(at)), (id, Some(at)), (other, None)];
+                pair.sort();
+                for (id, found) in pair {
+                    assert_eq!(next_in(index, &mut last, &id), found);
+                }
+            }
+        }
+    }
 }
