@@ -5,28 +5,41 @@ use crate::model::Text;
 /// So many are kept at once; what is pushed out is only kept twice.
 const KEPT: usize = 4096;
 
-/// Texts that were read lately.
-pub(in crate::fleet) struct Words(Vec<Option<Text>>);
+/// Texts that were read lately, more than once. Those that occur once, as serial numbers do, would push out others; and
+/// to push one out that was read long ago is to fetch it from far away.
+pub(in crate::fleet) struct Words {
+    kept: Vec<Option<Text>>,
+    /// For each place the hash of the word that was looked for last and was not there.
+    missed: Vec<u32>,
+}
 
 impl Default for Words {
     fn default() -> Self {
-        Self(vec![None; KEPT])
+        Self { kept: vec![None; KEPT], missed: vec![0; KEPT] }
     }
 }
 
 impl Words {
     /// The text, shared with whoever had it before.
     pub(super) fn share(&mut self, word: &str) -> Text {
-        let kept = &mut self.0[hash(word) % KEPT];
-        match kept {
-            Some(kept) if **kept == *word => Text::clone(kept),
-            _ => Text::clone(kept.insert(word.into())),
+        let hash = hash(word);
+        let place = hash as usize % KEPT;
+        let kept = &mut self.kept[place];
+        if let Some(kept) = kept
+            && **kept == *word
+        {
+            return Text::clone(kept);
         }
+        let text = Text::from(word);
+        if std::mem::replace(&mut self.missed[place], hash) == hash {
+            *kept = Some(Text::clone(&text));
+        }
+        text
     }
 }
 
 /// A multiplication for each eight bytes: a collision costs a copy, so nothing better is needed.
-fn hash(word: &str) -> usize {
+fn hash(word: &str) -> u32 {
     let step = |hash: u64, part: u64| {
         let product = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         product ^ (product >> 32)
@@ -34,8 +47,8 @@ fn hash(word: &str) -> usize {
     let (parts, rest) = word.as_bytes().as_chunks::<8>();
     let begun = parts.iter().fold(0, |hash, part| step(hash, u64::from_le_bytes(*part)));
     let rest = rest.iter().fold(0, |rest, byte| (rest << 8) | u64::from(*byte));
-    let [.., a, b] = step(begun, rest).to_le_bytes();
-    usize::from(u16::from_le_bytes([a, b]))
+    let [.., a, b, c, d] = step(begun, rest).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
@@ -44,9 +57,12 @@ mod tests {
     use crate::model::Text;
 
     #[test]
-    fn a_word_is_itself_and_kept_once_while_it_is_remembered() {
+    fn a_word_is_itself_and_kept_once_where_it_is_read_again_and_again() {
         let mut words = Words::default();
-        assert!(Text::ptr_eq(&words.share("prod"), &words.share("prod")));
+        let first = words.share("prod");
+        let second = words.share("prod");
+        assert!(!Text::ptr_eq(&first, &second), "it might occur only once");
+        assert!(Text::ptr_eq(&second, &words.share("prod")));
         for n in 0..3 * KEPT {
             let word = n.to_string();
             assert_eq!(*words.share(&word), *word);
