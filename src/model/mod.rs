@@ -53,7 +53,7 @@ pub use settings::{
     EnvValue, Gpus, HealthCheck, LogSettings, ModuleSettings, NetworkMode, Protocol, PullPolicy,
     RestartPolicy, Status, TextUse,
 };
-pub use table::{NearPath, Table, Text};
+pub use table::{NEAR, NearPath, Table, Text};
 pub use template::{NearFact, Piece, Template, TemplateError, escape_template};
 pub use time::Timestamp;
 pub use value::{Value, path_above, path_segment};

@@ -171,6 +171,10 @@ impl Table {
     }
 }
 
+/// So many tables are looked into at a time where several paths are looked up in many. Each lies somewhere else: those of
+/// one path after the other are fetched several at once, and few enough are still there for the next path.
+pub const NEAR: usize = 64;
+
 /// Where the names of a path stood in the tables of a device: there they mostly stand in those of the next one.
 #[derive(Debug, Clone)]
 pub struct NearPath(Box<[usize]>);

@@ -8,7 +8,7 @@ use super::ResolvedCohort;
 use super::standings::Standings;
 use crate::fleet::{shares, side_by_side};
 use crate::language::Bitmap;
-use crate::model::{Devices, NearPath, Piece, Value};
+use crate::model::{Devices, NEAR, NearPath, Piece, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -119,10 +119,13 @@ impl Fillable {
 fn read(paths: &BTreeSet<Vec<String>>, devices: &Devices, range: Range<usize>) -> Vec<Tag> {
     let looking = paths.iter().map(|path| (path, NearPath::new(path), Tag::unknown(range.len())));
     let mut looking: Vec<_> = looking.collect();
-    // Device by device, since each one's tables are far from the next one's.
-    for (at, device) in devices.values().skip(range.start).take(range.len()).enumerate() {
+    // Some devices at a time, and of these one tag after the other, as columns are read.
+    for start in range.clone().step_by(NEAR) {
+        let some = devices.values().enumerate().skip(start).take(NEAR.min(range.end - start));
         for (path, near, tag) in &mut looking {
-            tag.put(at, near.lookup(&device.tags, path));
+            for (number, device) in some.clone() {
+                tag.put(number - range.start, near.lookup(&device.tags, path));
+            }
         }
     }
     looking.into_iter().map(|(_, _, tag)| tag).collect()

@@ -8,10 +8,11 @@
 use super::Side;
 use super::side::{Member, State};
 use crate::fleet::{Fleet, side_by_side};
-use crate::model::{Facts, Hash, HashOfTexts, NearFact, Piece, cohort_hash, manifest_hash};
-use crate::resolve::Resolution;
+use crate::model::{Facts, Hash, HashOfTexts, NEAR, NearFact, Piece, cohort_hash, manifest_hash};
+use crate::resolve::{Resolution, ResolvedCohort};
 use std::collections::BTreeMap;
 use std::ptr;
+use std::sync::Arc;
 
 /// So many devices are hashed in one go.
 const SHARE: usize = 4096;
@@ -21,7 +22,7 @@ pub fn fleet_digest(fleet: &Fleet, resolution: &Resolution) -> Hash {
     let facts = Facts::none();
     let side = Side::of_files("", Some((fleet, resolution)), &facts, &[]);
     let members = side.members();
-    let classes = classes(&side, &members);
+    let classes = classes(&side, &members, &mut CohortHashes::default());
     let shares = shares(&side, &classes);
     digest(&shares, &hashes(shares.iter()))
 }
@@ -31,7 +32,9 @@ pub(super) fn digests<'a>(
     (base, before): (&Side<'a>, &[Member<'a>]),
     (head, after): (&Side<'a>, &[Member<'a>]),
 ) -> (Hash, Hash) {
-    let (old, new) = (classes(base, before), classes(head, after));
+    let mut hashes_of_cohorts = CohortHashes::default();
+    let [old, new] = [(base, before), (head, after)]
+        .map(|(side, members)| classes(side, members, &mut hashes_of_cohorts));
     let (old, new) = (shares(base, &old), shares(head, &new));
     let known: BTreeMap<_, usize> = new.iter().map(Share::key).zip(0..).collect();
     let same = |share: &Share<'_>| {
@@ -88,8 +91,15 @@ impl Class {
 /// By class what its texts are filled with, and its devices by their ids.
 type Classes<'m, 'a> = BTreeMap<Class, (&'a [Piece], Vec<&'m Member<'a>>)>;
 
+/// What was hashed of cohorts, by where they lie: both sides share most.
+type CohortHashes = BTreeMap<*const ResolvedCohort, Hash>;
+
 /// All devices of a side by what they get. Cohorts that say the same are one class, whatever they consist of.
-fn classes<'m, 'a>(side: &Side<'a>, members: &'m [Member<'a>]) -> Classes<'m, 'a> {
+fn classes<'m, 'a>(
+    side: &Side<'a>,
+    members: &'m [Member<'a>],
+    hashes: &mut CohortHashes,
+) -> Classes<'m, 'a> {
     let mut of_cohorts: Vec<Vec<&'m Member<'a>>> = vec![Vec::new(); side.cohorts().len()];
     let mut classes = Classes::new();
     for member in members {
@@ -109,7 +119,8 @@ fn classes<'m, 'a>(side: &Side<'a>, members: &'m [Member<'a>]) -> Classes<'m, 'a
         if devices.is_empty() {
             continue;
         }
-        let class = Class::Cohort(cohort_hash(&cohort.modules, &cohort.routes));
+        let hash = || cohort_hash(&cohort.modules, &cohort.routes);
+        let class = Class::Cohort(hashes.entry(Arc::as_ptr(cohort)).or_insert_with(hash).clone());
         let (facts, all) = classes.entry(class).or_default();
         *facts = &cohort.facts;
         let is_first = all.is_empty();
@@ -152,23 +163,22 @@ impl<'s> Share<'s> {
     }
 
     fn hash(&self) -> Hash {
-        let mut facts: Vec<NearFact<'_>> = self.facts.iter().map(NearFact::new).collect();
+        let mut facts: Vec<NearFact<'s>> = self.facts.iter().map(NearFact::new).collect();
         let mut hash = HashOfTexts::new("hoist devices of a class");
-        for member in self.devices {
-            hash.add(member.id.as_str());
-            match (self.class, member.device()) {
-                (Class::Cohort(_), Some(device)) => {
-                    for fact in facts.iter_mut().filter_map(|fact| fact.value(device).ok()) {
-                        hash.add(&fact);
-                    }
+        for members in self.devices.chunks(NEAR) {
+            let of_fact = |fact: &mut NearFact<'s>| -> Vec<_> {
+                members.iter().map(|member| fact.value(member.device()?).ok()).collect()
+            };
+            let of_facts: Vec<Vec<_>> = facts.iter_mut().map(of_fact).collect();
+            for (at, member) in members.iter().enumerate() {
+                hash.add(member.id.as_str());
+                // Only cohorts have facts.
+                of_facts.iter().filter_map(|all| all[at].as_ref()).for_each(|fact| hash.add(fact));
+                if *self.class == Class::Recorded
+                    && let State::Recorded(manifest) = State::of(self.side, member.id, Some(member))
+                {
+                    hash.add(manifest_hash(manifest).as_str());
                 }
-                (Class::Recorded, _) => {
-                    if let State::Recorded(manifest) = State::of(self.side, member.id, Some(member))
-                    {
-                        hash.add(manifest_hash(manifest).as_str());
-                    }
-                }
-                _ => {}
             }
         }
         hash.finish()

@@ -16,7 +16,7 @@ pub use bitmap::{Bitmap, bits};
 use super::ast::{Expr, ExprKind, Operand, Property, Root};
 use super::condition::Condition;
 use super::evaluate::{Lookup, Scalar, Truth, truth};
-use crate::model::{Device, DeviceChanges, Devices, Facts, Table, Value};
+use crate::model::{Device, DeviceChanges, Devices, Facts, NEAR, Table, Value};
 use column::{Column, Part, Rising};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,10 +91,12 @@ impl Columns {
             true => devices.iter().map(|device| facts.reported(device)).collect(),
             false => vec![Cow::Borrowed(&none); devices.len()],
         };
-        // Device by device, since each one's tables are far from the next one's.
-        for (device, reported) in devices.iter().zip(&reported) {
+        // Some devices at a time, and of these one column after the other: `NEAR` says why.
+        for (devices, reported) in devices.chunks(NEAR).zip(reported.chunks(NEAR)) {
             for (root, column) in &mut rising {
-                column.push(table_of(*root, device, reported).unwrap_or(&none));
+                for (device, reported) in devices.iter().zip(reported) {
+                    column.push(table_of(*root, device, reported).unwrap_or(&none));
+                }
             }
         }
         ColumnsPart(rising.into_iter().map(|(_, column)| column.finish()).collect())
