@@ -226,7 +226,7 @@ pub fn is_credential_after(before: &str, text: &str) -> bool {
     lint::is_credential_after(before, text)
 }
 
-/// Whether the value of a field looks like a credential, by the field's path or by its own form.
-pub fn is_credential(path: &str, value: &crate::model::Value) -> bool {
-    value.as_str().is_some_and(|text| lint::is_credential_at(path, text))
+/// Whether the text of a field looks like a credential, by the field's path or by its own form.
+pub fn is_credential(path: &str, text: &str) -> bool {
+    lint::is_credential_at(path, text)
 }

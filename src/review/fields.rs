@@ -259,7 +259,7 @@ pub(super) fn shown_text<'t>(
     let Text { filled, template } = own;
     let differs = other.is_some_and(|other| other.filled != filled);
     let template_differs = other.is_some_and(|other| other.template != template);
-    if is_credential(path, &filled.into()) {
+    if is_credential(path, filled) {
         if differs { changed } else { "(masked)" }
     } else if usage == TextUse::Data
         && template.contains("${device.")

@@ -112,13 +112,14 @@ fn looks_like_credential(key: &str, text: &str) -> bool {
     ];
     let plain: String = key.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
     let names_one = NAMES.iter().any(|name| plain.contains(name));
-    let points_elsewhere = text.starts_with('/') || text.starts_with("${") || text.contains("://");
-    let trivial = text.is_empty()
-        || matches!(
-            text.to_lowercase().as_str(),
-            "true" | "false" | "none" | "null" | "yes" | "no"
-        )
-        || text.parse::<f64>().is_ok_and(|_| text.len() < 6);
+    let points_elsewhere =
+        || text.starts_with('/') || text.starts_with("${") || text.contains("://");
+    let is_trivial = || {
+        let words = ["true", "false", "none", "null", "yes", "no"];
+        text.is_empty()
+            || words.contains(&text.to_lowercase().as_str())
+            || text.parse::<f64>().is_ok_and(|_| text.len() < 6)
+    };
     let in_url = text.split_once("://").is_some_and(|(_, rest)| {
         let authority = rest.split('/').next().unwrap_or(rest);
         authority.split_once('@').is_some_and(|(user, _)| {
@@ -126,9 +127,9 @@ fn looks_like_credential(key: &str, text: &str) -> bool {
                 .is_some_and(|(_, pass)| !pass.is_empty() && !pass.starts_with("${"))
         })
     });
-    (names_one && !points_elsewhere && !trivial)
+    (names_one && !points_elsewhere() && !is_trivial())
         || in_url
-        || FORMS.iter().any(|form| text.contains(form) && text.len() >= form.len() + 12)
+        || FORMS.iter().any(|form| text.len() >= form.len() + 12 && text.contains(form))
 }
 
 #[cfg(test)]
