@@ -36,7 +36,7 @@ impl KnownDevices {
         }
         let declared: Vec<&Declared> = files.all().flat_map(Decoded::devices).collect();
         let (unique, none_at_odds) = unique_devices(&declared, found);
-        let all: Arc<Devices> = Arc::new(unique.into_iter().collect());
+        let all = Arc::new(unique);
         *known = none_at_odds.map(|none_at_odds| Self { all: Arc::clone(&all), none_at_odds });
         all
     }

@@ -1,8 +1,9 @@
 //! Ids that are unique in a fleet, and engines that two devices share.
 
+use super::side_by_side::both;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::language::{Condition, Query};
-use crate::model::{Deployment, Device, EngineAddress};
+use crate::model::{Deployment, Device, Devices, EngineAddress};
 use foldhash::fast::FixedState;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -84,10 +85,12 @@ impl AllDiffer {
 pub(super) fn unique_devices(
     devices: &[&Declared],
     found: &mut Diagnostics,
-) -> (Vec<Arc<Device>>, Option<NoneAtOdds>) {
-    if let Some(none_at_odds) = NoneAtOdds::of(devices) {
-        let all = devices.iter().map(|declared| Arc::clone(&declared.device)).collect();
-        return (all, Some(none_at_odds));
+) -> (Devices, Option<NoneAtOdds>) {
+    let all = || devices.iter().map(|declared| Arc::clone(&declared.device)).collect();
+    // Mostly none are at odds: it is not worth to wait until that shows.
+    let (none_at_odds, all) = both(|| NoneAtOdds::of(devices), all);
+    if none_at_odds.is_some() {
+        return (all, none_at_odds);
     }
     let mut ids = Ids::new("device");
     let mut engines: BTreeMap<EngineAddress, (String, Place)> = BTreeMap::new();
@@ -118,7 +121,7 @@ pub(super) fn unique_devices(
         }
         unique.push(Arc::clone(device));
     }
-    (unique, None)
+    (unique.into_iter().collect(), None)
 }
 
 /// Deployments with ids of their own.

@@ -4,11 +4,14 @@
 //! deployments and defaults is not merged again.
 
 use super::{ResolvedCohort, merge_cohort};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, side_by_side};
 use crate::language::{Condition, Query};
 use crate::model::{Cohort, Deployment, DeploymentId, ModuleSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// So many cohorts are worth a thread of their own.
+const WORTH_A_THREAD: usize = 64;
 
 /// The cohorts of the revision that was resolved last, and what they were made of.
 #[derive(Debug, Default)]
@@ -28,15 +31,15 @@ impl Merges {
     ) -> Vec<Arc<ResolvedCohort>> {
         let changed = (self.defaults == fleet.defaults).then(|| self.changed(fleet));
         let mut former = std::mem::take(&mut self.cohorts).into_iter().peekable();
-        let all = cohorts.into_iter().map(|cohort| {
+        let known = cohorts.into_iter().map(|cohort| {
             while former.next_if(|former| former.cohort < *cohort).is_some() {}
             let former = former.next_if(|former| former.cohort == *cohort);
             let stays = changed.as_ref().is_some_and(|changed| !has_any(cohort, changed));
-            former
-                .filter(|_| stays)
-                .unwrap_or_else(|| Arc::new(merge_cohort(fleet, cohort.clone())))
+            (cohort, former.filter(|_| stays))
         });
-        let all: Vec<_> = all.collect();
+        let all = side_by_side(known.collect(), WORTH_A_THREAD, |(cohort, known)| {
+            known.unwrap_or_else(|| Arc::new(merge_cohort(fleet, cohort.clone())))
+        });
         *self = Self {
             defaults: fleet.defaults.clone(),
             deployments: fleet.deployments.clone(),
