@@ -53,7 +53,7 @@ pub struct ModuleMemory {
     pub starts: Starts,
     /// Ends after which the engine itself started it again.
     pub exits: Exits,
-    /// The specification that failed to take the place of the container that works.
+    /// The specification that failed to take the place of the container that works, or to come up where there is none.
     pub failed: Option<FailedChange>,
     /// When going back to the previous container failed, in seconds since 1970.
     pub back_failed_at: Option<i64>,
@@ -62,7 +62,7 @@ pub struct ModuleMemory {
 /// Ten minutes, in seconds: what is longer ago is no part of the same trouble.
 const RECENTLY: i64 = 600;
 
-/// The first pause before a module is started once more, in seconds; it doubles.
+/// The first pause before a module is started once more, or made where there is none, in seconds; it doubles.
 const FIRST_PAUSE: i64 = 10;
 /// And the longest.
 const LONGEST_PAUSE: i64 = 300;
@@ -178,7 +178,7 @@ fn ran_for(container: &ObservedContainer, detail: &ContainerDetail, now: i64) ->
     }
 }
 
-/// A specification that was to take a container's place and failed, so that the former one runs on.
+/// A specification that failed: to take a container's place, so that the former one runs on, or where there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedChange {
     /// The specification's label.
@@ -193,15 +193,20 @@ pub struct FailedChange {
     pub reason: String,
     /// Whether it is not tried again before somebody says so: it made a rollout fail. Not kept, as the rollout is.
     pub given_up: bool,
+    /// Whether there was nothing whose place it was to take.
+    pub is_alone: bool,
 }
 
 impl FailedChange {
-    /// The moment before which it is not tried again: a minute, doubling to an hour.
+    /// The moment before which it is not tried again: a minute, doubling to an hour; where a try disturbs nothing, the pauses
+    /// are those of starts.
     pub fn not_before(&self) -> i64 {
         if self.given_up {
             return i64::MAX;
         }
-        self.at.saturating_add(pause(self.count, FIRST_RETRY, LAST_RETRY))
+        let (first, longest) =
+            if self.is_alone { (FIRST_PAUSE, LONGEST_PAUSE) } else { (FIRST_RETRY, LAST_RETRY) };
+        self.at.saturating_add(pause(self.count, first, longest))
     }
 
     /// The same with what came to it now.
@@ -213,7 +218,7 @@ impl FailedChange {
         reason: String,
     ) -> Self {
         let count = former.filter(|f| f.spec == *spec).map_or(0, |f| f.count).saturating_add(1);
-        Self { spec: spec.clone(), at, count, code, reason, given_up: false }
+        Self { spec: spec.clone(), at, count, code, reason, given_up: false, is_alone: false }
     }
 }
 
@@ -336,7 +341,9 @@ impl DeviceMemory {
         for (name, spec) in &work.tries {
             let module = self.modules.entry(name.clone()).or_default();
             let former = module.failed.as_ref();
-            module.failed = Some(FailedChange::after(former, spec, at, code, reason.to_owned()));
+            let is_alone = *action == PlanAction::Create;
+            let failed = FailedChange::after(former, spec, at, code, reason.to_owned());
+            module.failed = Some(FailedChange { is_alone, ..failed });
         }
         if *action == PlanAction::GoBack {
             self.modules.entry(name.clone()).or_default().back_failed_at = Some(at);
@@ -352,8 +359,15 @@ mod tests {
     fn a_clock_that_is_set_back_makes_no_pause_longer() {
         let reason = String::new();
         let spec = Hash::of_texts("spec", []);
-        let failed =
-            FailedChange { spec, at: 1_000_000, count: 1, code: 500, reason, given_up: false };
+        let failed = FailedChange {
+            spec,
+            at: 1_000_000,
+            count: 1,
+            code: 500,
+            reason,
+            given_up: false,
+            is_alone: false,
+        };
         let tried = ModuleMemory {
             starts: Starts { count: 3, last: 1_000_000 },
             failed: Some(failed),

@@ -33,6 +33,7 @@ impl Draft<'_> {
         let target = ContainerRef::Name(name.clone());
         self.out.action = PlanAction::Create;
         self.out.reasons.push(PlanReason::Absent);
+        self.out.tries = Some(self.spec.clone());
         let made = self.make(&name, None);
         self.out.phases = [self.out.steps.len(); 3];
         if self.input.module.status == Status::Running {
@@ -44,9 +45,7 @@ impl Draft<'_> {
             self.out.steps.push(self.wait(&target, steady));
             self.out.phases[2] = self.out.steps.len();
             // It may be the successor of what goes, which then stays: as with a replacement, nothing is left of it.
-            let goes = self.input.others_go;
-            self.out.tries = goes.then(|| self.spec.clone());
-            let until = if goes { self.out.steps.len() } else { waits };
+            let until = if self.input.others_go { self.out.steps.len() } else { waits };
             self.undo(made, until, Step::Remove { container: target });
         } else {
             let end = self.out.steps.len();

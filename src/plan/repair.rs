@@ -13,8 +13,8 @@ impl Draft<'_> {
     pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
         let verdict = self.verdict(current);
         self.wait_until(verdict.due);
-        if self.input.owned.old.is_none() && !verdict.failing {
-            // It has taken its place for good.
+        if self.input.owned.old.is_none() && (!verdict.failing || !self.input.others_go) {
+            // It has taken its place for good, or there is nothing whose place it took.
             self.memory.failed = None;
             self.memory.back_failed_at = None;
         }

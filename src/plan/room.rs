@@ -91,7 +91,9 @@ impl HalfDone {
     pub(super) fn go_on(self, drafts: &[Draft<'_>], early: &[EarlyStop], others_go: bool) -> Self {
         // Beside nothing that goes it is a module like others.
         let coming = self.coming.into_iter().filter(|_| others_go);
-        let begun = drafts.iter().filter(|draft| draft.decision.action == PlanAction::Create);
+        let is_begun =
+            |draft: &&Draft<'_>| others_go && draft.decision.action == PlanAction::Create;
+        let begun = drafts.iter().filter(is_begun);
         let begun =
             begun.filter_map(|draft| Some((draft.name.clone(), draft.decision.tries.clone()?)));
         let stops = early.iter().map(|stop| (stop.id.clone(), stop.was.clone()));

@@ -9,11 +9,16 @@ use super::{Block, ModuleMemory, PlanAction, PlanReason, Step};
 use crate::model::{ContainerState, Duration, ObservedContainer, Status};
 
 impl Draft<'_> {
-    /// What is done where there is none: one is made, unless that failed beside what goes, and its pause is not over.
+    /// What is done where there is none: one is made, unless that failed, and its pause is not over.
     pub(super) fn settle_on_none(&mut self) -> Result<(), Block> {
         let others_go = self.input.others_go;
-        let failed =
-            self.memory.failed.take().filter(|failed| others_go && failed.spec == self.spec);
+        // What failed to take the place of one that is gone by now disturbs nothing any more.
+        let is_about_this =
+            |failed: &FailedChange| failed.spec == self.spec && (others_go || failed.is_alone);
+        let mut failed = self.memory.failed.take().filter(is_about_this);
+        if let Some(failed) = &mut failed {
+            failed.is_alone &= !others_go;
+        }
         self.memory = ModuleMemory { failed, ..ModuleMemory::default() };
         if let Some(failed) = self.failed_before() {
             self.not_tried_again(failed);

@@ -232,7 +232,15 @@ mod tests {
         let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
         let spec = Hash::of_texts("a specification", []);
         let reason = "it ended with code 3".to_owned();
-        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason, given_up: false };
+        let failed = FailedChange {
+            spec,
+            at: 0,
+            count: 1,
+            code: 500,
+            reason,
+            given_up: false,
+            is_alone: false,
+        };
         let web = ModuleName::parse("web").unwrap();
         plan.blocked.insert(web, Block::FailedBefore(failed));
         let findings = modules(&plan, None);
@@ -245,7 +253,15 @@ mod tests {
         let mut plan = DevicePlan::idle(DeviceId::parse("d1").unwrap(), DeviceState::Observed);
         let spec = Hash::of_texts("a specification", []);
         let reason = "it ended with code 3".to_owned();
-        let failed = FailedChange { spec, at: 0, count: 1, code: 500, reason, given_up: true };
+        let failed = FailedChange {
+            spec,
+            at: 0,
+            count: 1,
+            code: 500,
+            reason,
+            given_up: true,
+            is_alone: false,
+        };
         plan.blocked.insert(ModuleName::parse("web").unwrap(), Block::FailedBefore(failed));
         let finding = &modules(&plan, None)[0];
         assert!(!finding.words.contains("before"), "{}", finding.words);

@@ -180,8 +180,16 @@ impl Store {
             row;
         let moments = serde_json::from_str(&exits)
             .map_err(|error| self.damaged(format!("a list of moments is no JSON: {error}")))?;
-        let failed = failed.map(|(spec, at, count, code, reason)| {
-            Ok(FailedChange { spec: self.hash(&spec)?, at, count, code, reason, given_up: false })
+        let failed = failed.map(|(spec, at, count, code, reason, is_alone)| {
+            Ok(FailedChange {
+                spec: self.hash(&spec)?,
+                at,
+                count,
+                code,
+                reason,
+                given_up: false,
+                is_alone,
+            })
         });
         let tried = ModuleMemory {
             starts,
@@ -283,7 +291,7 @@ fn remember_module(
     let failed = failed.as_ref();
     transaction
         .prepare_cached(
-            "INSERT INTO module_memories VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            "INSERT INTO module_memories VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(rusqlite::params![
             device,
@@ -299,6 +307,7 @@ fn remember_module(
             failed.map(|f| f.code),
             failed.map(|f| f.reason.as_str()),
             back_failed_at,
+            failed.is_some_and(|f| f.is_alone),
         ])
         .map(drop)
 }
@@ -311,7 +320,7 @@ struct ModuleRow {
     exits_of: String,
     exits_counted: u64,
     exits: String,
-    failed: Option<(String, i64, u32, u16, String)>,
+    failed: Option<(String, i64, u32, u16, String, bool)>,
     back: Option<i64>,
 }
 
@@ -319,13 +328,17 @@ fn module_rows(connection: &Connection, device: Option<&str>) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT device, module, starts, last_start, exits_of, exits_counted, exits,
-                    failed_spec, failed_at, failed_count, failed_code, failed_reason, back_failed_at
+                    failed_spec, failed_at, failed_count, failed_code, failed_reason, back_failed_at,
+                    failed_alone
              FROM module_memories WHERE ?1 IS NULL OR device = ?1",
         )?
         .query_map([device], |row| {
             let spec: Option<String> = row.get(7)?;
             let failed = match spec {
-                Some(spec) => Some((spec, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?)),
+                Some(spec) => {
+                    let (at, count, code) = (row.get(8)?, row.get(9)?, row.get(10)?);
+                    Some((spec, at, count, code, row.get(11)?, row.get(13)?))
+                }
                 None => None,
             };
             Ok(ModuleRow {
@@ -394,6 +407,7 @@ mod tests {
                 code: 500,
                 reason: "it ended with code 3".to_owned(),
                 given_up: false,
+                is_alone: true,
             }),
             back_failed_at: Some(1_767_600_002),
         }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     super::half_done::COLUMN,
     super::brings::LAPSE,
     "ALTER TABLE memories ADD COLUMN stops TEXT;",
+    "ALTER TABLE module_memories ADD COLUMN failed_alone INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The newest version that this Hoist knows.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod back;
+mod begun;
 mod called_off;
 mod counts;
 mod kept_up;

@@ -5,6 +5,7 @@
 mod testbed;
 
 mod adverse;
+mod begun;
 mod broken;
 mod brought;
 mod browser;

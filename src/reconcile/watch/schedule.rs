@@ -46,8 +46,10 @@ struct Entry {
     due: Option<Moment>,
     /// Looks in a row that found trouble.
     tries: u32,
-    /// Something happened while it was looked at.
+    /// Somebody wanted it to be looked at while it was.
     again: bool,
+    /// Its engine told of something while it was looked at, which may be what that did itself.
+    stirred: bool,
     /// When everything of it was looked at last.
     full: Option<Moment>,
     /// So many of the late looks are still to come.
@@ -89,6 +91,7 @@ impl Schedule {
     pub(super) fn wake(&mut self, device: &DeviceId, now: Moment) {
         self.hasten(device, now);
         if let Some(entry) = self.devices.get_mut(device) {
+            entry.again = entry.due.is_none();
             entry.tries = 0;
         }
     }
@@ -108,6 +111,9 @@ impl Schedule {
     /// Its engine told of something: it is looked at when the burst is over.
     pub(super) fn stir(&mut self, device: &DeviceId, now: Moment) {
         self.hasten(device, now.saturating_add(BURST));
+        if let Some(entry) = self.devices.get_mut(device) {
+            entry.stirred = entry.due.is_none();
+        }
     }
 
     /// Its engine told that a container ended, which its list may not show yet.
@@ -143,7 +149,9 @@ impl Schedule {
     pub(super) fn ended(&mut self, device: &DeviceId, ended: Ended, now: Moment) {
         let resync = self.resync;
         let Some(entry) = self.devices.get_mut(device) else { return };
-        if std::mem::take(&mut entry.again) {
+        let stirred = std::mem::take(&mut entry.stirred);
+        // What a run that failed did itself is no reason to try it again at once.
+        if std::mem::take(&mut entry.again) || stirred && ended != Ended::Again {
             self.set_due(device, now.saturating_add(BURST));
             return;
         }
@@ -177,7 +185,6 @@ impl Schedule {
     fn hasten(&mut self, device: &DeviceId, at: Moment) {
         match self.devices.get_mut(device) {
             None => {}
-            Some(entry) if entry.due.is_none() => entry.again = true,
             Some(entry) if entry.due.is_some_and(|due| due > at) => self.set_due(device, at),
             Some(_) => {}
         }
@@ -264,6 +271,33 @@ mod tests {
         due(&mut schedule, now);
         schedule.ended(&id("a"), Ended::Again, now);
         assert!(schedule.next().unwrap() - now <= 5_000);
+    }
+
+    #[test]
+    fn what_a_run_that_failed_did_itself_ends_no_pause_and_what_somebody_wants_does() {
+        let mut schedule = with(&["a"]);
+        let mut now = 0;
+        for most in [5, 10, 20, 40, 80, 160, 300, 300].map(|seconds| seconds * 1000) {
+            due(&mut schedule, now);
+            schedule.stir(&id("a"), now + 1);
+            schedule.ended(&id("a"), Ended::Again, now + 2);
+            let pause = schedule.next().unwrap() - now - 2;
+            assert!((most * 9 / 10..=most).contains(&pause), "{pause} of {most}");
+            now += pause + 2;
+        }
+        due(&mut schedule, now);
+        schedule.stir(&id("a"), now + 1);
+        schedule.ended(&id("a"), Ended::Quiet, now + 2);
+        assert_eq!(schedule.next(), Some(now + 2 + BURST), "it may be somebody else's doing");
+        due(&mut schedule, now + 200);
+        schedule.wake(&id("a"), now + 201);
+        schedule.stir(&id("a"), now + 202);
+        schedule.ended(&id("a"), Ended::Again, now + 203);
+        assert_eq!(schedule.next(), Some(now + 203 + BURST));
+        due(&mut schedule, now + 400);
+        schedule.ended(&id("a"), Ended::Again, now + 401);
+        schedule.stir(&id("a"), now + 500);
+        assert_eq!(schedule.next(), Some(now + 500 + BURST), "what happens in a pause ends it");
     }
 
     #[test]
