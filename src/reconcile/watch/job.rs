@@ -6,10 +6,10 @@
 
 use super::loaded::Loaded;
 use super::schedule::Ended;
-use crate::apply::Event;
+use crate::apply::{Event, Outcome};
 use crate::engine::Engine;
-use crate::model::{DeviceId, Facts, Timestamp};
-use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Plan, Purpose};
+use crate::model::{DeviceId, Facts, Hash, ModuleName, Timestamp};
+use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Plan, Purpose, Work};
 use crate::reconcile::by_hand::{Restart, restart_module};
 use crate::reconcile::facts::held_facts;
 use crate::reconcile::record::{Ran, RunInput, Writes, run_and_record};
@@ -184,7 +184,10 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
     match (&plan.state, ran.stored.status.code) {
         (DeviceState::Pending(_), _) => Ended::Again,
         (DeviceState::Paused(_) | DeviceState::Held { .. }, _) => Ended::Quiet,
-        _ if ran.run.has_failures() || ran.run.was_called_off() => Ended::Again,
+        _ if ran.run.was_called_off() => Ended::Again,
+        // The next look tries nothing, and says until when.
+        _ if ran.run.has_failures() && all_wait(plan, ran) => Ended::After(Duration::from_secs(1)),
+        _ if ran.run.has_failures() => Ended::Again,
         // A tag may name another image now, which the next list shows.
         _ if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Image(_))) => {
             Ended::After(Duration::from_secs(1))
@@ -193,6 +196,21 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
         (DeviceState::Observed, 200) => Ended::Quiet,
         (DeviceState::Observed, _) => Ended::Again,
     }
+}
+
+/// Whether all that failed is remembered, and has its pause before it is tried again.
+fn all_wait(plan: &DevicePlan, ran: &Ran) -> bool {
+    let Some(memory) = &ran.memory else { return false };
+    let waits = |(name, spec): &(ModuleName, Hash)| {
+        let failed = memory.modules.get(name).and_then(|module| module.failed.as_ref());
+        failed.is_some_and(|failed| failed.spec == *spec)
+    };
+    let has_failed =
+        |work: &&Work| matches!(ran.run.outcomes.get(&work.id), Some(Outcome::Failed { .. }));
+    plan.works
+        .iter()
+        .filter(has_failed)
+        .all(|work| !work.tries.is_empty() && work.tries.iter().all(waits))
 }
 
 impl Shared {
@@ -252,8 +270,7 @@ fn in_words(plan: Option<&DevicePlan>, work: usize, step: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModuleName;
-    use crate::plan::{PlanAction, When, Work};
+    use crate::plan::{PlanAction, When};
 
     #[test]
     fn what_is_done_names_the_module_for_which() {
