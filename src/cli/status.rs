@@ -168,6 +168,11 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
     let rollout = kept_rollout(&store)?;
     let returning = rollout.as_ref().map(Rollout::returning).unwrap_or_default();
     let left = store.assignments()?.into_values().map(|a| (a.device, a.revision)).collect();
+    // Without their tags nobody can tell for whom a pause by a condition is.
+    let paused: BTreeSet<DeviceId> = match opened.remembered {
+        true => opened.fleet.devices.keys().cloned().collect(),
+        false => paused_devices(&store, &opened.fleet, &stored, now)?.into_keys().collect(),
+    };
     let input = StatusInput {
         fleet: &opened.fleet,
         resolution: &resolution,
@@ -175,6 +180,7 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
         stored: &stored,
         elsewhere: &elsewhere(left, &beside.pins, &opened.fleet, &stored),
         returning: &returning,
+        paused: &paused,
         only: only.as_ref(),
         stale_after: stale_by(&store)?,
         now,
@@ -193,7 +199,6 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
             Some((key.to_owned(), label_groups(&input, key, &keeps)))
         }
     };
-    let paused = paused_devices(&store, &opened.fleet, &stored, now)?.into_keys().collect();
     let in_force = is_anything_in_force(&store, &stored)?;
     let found = Found { status, beside, paused, groups, in_force, nobody_here };
     Ok((store.folder().to_owned(), found))

@@ -177,6 +177,7 @@ impl Snapshot {
                 stored: &self.devices,
                 elsewhere: &elsewhere(left, &self.pins, fleet, &self.devices),
                 returning: &self.returning,
+                paused: &self.paused(),
                 only: only.as_ref(),
                 stale_after: self.stale_after,
                 now: self.at,

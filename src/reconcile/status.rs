@@ -4,6 +4,7 @@
 //! was not seen lately is neither a success nor a failure. Not here: how that looks (`status_json.rs`, `cli`).
 
 use super::known::known;
+use super::watch::PAUSED;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, DeviceId, Timestamp, manifest_hash};
 use crate::plan::short_revision;
@@ -146,6 +147,8 @@ pub struct StatusInput<'a> {
     pub elsewhere: &'a Elsewhere,
     /// Of these, devices that a rollout moved back and that have not arrived.
     pub returning: &'a BTreeSet<DeviceId>,
+    /// Devices that somebody paused.
+    pub paused: &'a BTreeSet<DeviceId>,
     /// After how many seconds without contact a device is stale; `None` where nobody promised to look.
     pub stale_after: Option<i64>,
     /// The moment.
@@ -344,6 +347,9 @@ fn device_status(
     let (code, description) = match input.missing(stored, lacks).filter(|_| was_well) {
         // It was as desired when it was seen, which is not what is wanted now.
         Some(revision) => (202, format!("has not got {} yet", short_revision(revision))),
+        None if stored.status.description.starts_with(PAUSED) && !input.paused.contains(id) => {
+            (202, "its pause is over, and no look at it has ended since".to_owned())
+        }
         None => (stored.status.code, stored.status.description.clone()),
     };
     DeviceStatus {

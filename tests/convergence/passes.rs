@@ -176,6 +176,7 @@ impl House {
             stored: &stored,
             elsewhere: &Elsewhere::new(),
             returning: &std::collections::BTreeSet::new(),
+            paused: &std::collections::BTreeSet::new(),
             only: None,
             stale_after,
             now,

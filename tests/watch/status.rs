@@ -247,3 +247,23 @@ fn that_the_fleet_has_none_of_the_devices_here_is_not_all_well() {
     assert!(done(&place, &["status", "--not-converged"]).contains(words));
     assert_eq!(daemon.stop(), 0);
 }
+
+/// What a device was left alone for is not said of it once that is over, though nothing was done on it since.
+#[test]
+fn a_pause_that_is_over_is_not_said_of_a_device() {
+    let place = shop();
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, "web:1"));
+    done(&place, &["pause", "till-1", "--reason", "a lift is serviced"]);
+    let is_paused = || place.device("till-1").is_some_and(|d| d.status.code == 400);
+    place.until("left alone", is_paused);
+    daemon.stop();
+    assert_eq!(json(&place, &["--device", "till-1"])["devices"][0]["status"]["code"], 400);
+    done(&place, &["resume", "till-1"]);
+    assert!(is_paused(), "nobody looked at it");
+    let status = &json(&place, &["--device", "till-1"])["devices"][0]["status"];
+    assert_eq!(status["code"], 202);
+    assert_eq!(status["description"], "its pause is over, and no look at it has ended since");
+    let out = done(&place, &["status", "--device", "till-1"]);
+    assert!(!out.contains("paused"), "{out}");
+}
