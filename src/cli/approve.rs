@@ -59,12 +59,34 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
                 .help("commit what makes it valid; that is judged anew")
         })?;
     let beside = Beside::read(&store, now())?;
-    let is_held = |held: &HeldRevision| held.revision == revision.id && !held.can_be_approved();
-    if let Some(held) = beside.held.filter(is_held) {
+    let is_held = |held: &&HeldRevision| held.revision == revision.id && !held.can_be_approved();
+    if let Some(held) = beside.held.as_ref().filter(is_held) {
         let reasons = visible(&held.reasons.join("; ")).to_string();
         return Err(Failure::new(format!("{} can't be approved: {reasons}", revision.short))
             .help("an approval lets through what guards count, and nothing else"));
     }
+    // What devices have was asked of their engines where nothing counts yet, and only the daemon knows it: its numbers count, for
+    // the revision that it holds and for one below.
+    let judged = match beside.held {
+        Some(held) if accepted.is_none() && held.can_be_approved() => {
+            let mut numbers = held.numbers;
+            for (guard, n) in judged {
+                let known = numbers.entry(guard).or_default();
+                *known = n.max(*known);
+            }
+            numbers
+        }
+        Some(held) if accepted.is_none() && judged.is_empty() => {
+            let words = format!(
+                "nobody knows what {} would do: nothing counts yet, and {} is held, which is judged by what engines run",
+                revision.short,
+                short_revision(&held.revision)
+            );
+            return Err(Failure::new(words)
+                .help("mend what is held with a commit; that one is judged, and can be approved"));
+        }
+        _ => judged,
+    };
     if judged.is_empty() {
         let words = match accepted.filter(|id| repository.is_in_history(&revision.id, id)) {
             Some(accepted) if accepted == revision.id => "it counts".to_owned(),

@@ -130,6 +130,43 @@ fn a_lost_store_is_rebuilt_from_what_runs() {
     daemon.stop();
 }
 
+/// What engines run is in no store then, and the daemon alone has judged by it.
+#[test]
+fn what_is_held_after_a_lost_store_is_approved_as_status_says() {
+    for (has_daemon, head_itself) in [(true, true), (true, false), (false, true), (false, false)] {
+        let place = shop();
+        let daemon = place.watch(&[]);
+        place.until("the first commit", || all_have(&place, "meter:1"));
+        daemon.kill();
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            let _ = std::fs::remove_file(place.state_folder().join(file));
+        }
+        let strict = format!("{FLEET}[guards]\nmax-modules-removed = 1\n");
+        let without = "target = \"tags.environment = 'prod'\"\npriority = 10\n[modules.web]\nimage = \"web:1\"\n";
+        let below = place.commit(&[("fleet.toml", &strict), ("deployments/base.toml", without)]);
+        let head = place.commit(&[("deployments/base.toml", &without.replace("web:1", "web:2"))]);
+        let mut daemon = Some(place.watch(&[]));
+        place.until("held by what runs", || place.held().is_some());
+        if !has_daemon {
+            daemon.take().expect("it runs").stop();
+        }
+        let fleet = place.fleet().display().to_string();
+        let approve = |revision: &str| {
+            let output = place.hoist(&["-C", &fleet, "approve", revision, "--simulate"]).output();
+            let output = output.expect("hoist");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            (output.status.code(), said)
+        };
+        let (code, said) = approve(if head_itself { &head } else { &below });
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("  modules-removed: up to 3\n"), "{said}");
+        let _daemon = daemon.unwrap_or_else(|| place.watch(&[]));
+        place.until("gone out", || all_have(&place, "web:2"));
+        assert_eq!(place.accepted(), Some(head));
+    }
+}
+
 #[test]
 fn paused_devices_are_left_alone_and_pinned_ones_are_where_they_are_pinned() {
     let place = shop();
