@@ -25,9 +25,9 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
     let intent = Intent { adopt: Adopt::Everywhere, ..Intent::default() };
-    let mut prepared = block_on(prepare(global, &arguments.run, &intent))??;
-    let Prepared { survey, guards, .. } = &mut prepared;
-    let plan = &mut survey.plan;
+    let prepared = block_on(prepare(global, &arguments.run, &intent))??;
+    let Prepared { guards, .. } = &prepared;
+    let plan = &mut prepared.plan();
     let looked_at = plan.devices.len();
     let whole = exit_of(plan);
     plan.devices.retain(|_, device| !device.adopts.is_empty());

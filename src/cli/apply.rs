@@ -7,7 +7,7 @@ use super::output::{count, print, print_json_line, say};
 use super::plan::exit_of_blocks;
 use super::progress::Progress;
 use super::run::{
-    APPLIED, Adopt, Intent, RunArguments, block_on, keep_names, prepare, tripped, who,
+    APPLIED, Adopt, Intent, Prepared, RunArguments, block_on, keep_names, prepare, tripped, who,
 };
 use super::{Format, Global};
 use crate::apply::{Event, Outcome};
@@ -67,36 +67,40 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
     };
     let mut prepared = prepare(global, &arguments.run, &intent).await?;
     let mut refused = Exit::Done;
+    let mut plan = prepared.plan();
     if let Some(saved) = &saved {
-        refused = keep_only_saved(&mut prepared.survey.plan, saved)?;
+        refused = keep_only_saved(&mut plan, saved)?;
+        prepared.keep_only(&plan);
     }
-    let plan = &prepared.survey.plan;
     let has_work = plan.devices.values().any(|device| !device.works.is_empty());
     if format == Format::Text {
         // Where nothing is to be done and nothing in the way the closing table alone says how things stand.
-        let is_worth = has_work || plan.devices.values().any(|device| !device.blocked.is_empty());
+        let has_news = |device: &DevicePlan| !device.blocked.is_empty() || device.pinned.is_some();
+        let is_worth = has_work || plan.devices.values().any(has_news);
         let head = || format!("{} @ {}\n", plan.fleet, short_revision(&plan.revision));
-        print(&if is_worth { plan_text(plan, false) } else { head() });
+        print(&if is_worth { plan_text(&plan, false) } else { head() });
     }
     let tripped = tripped(&prepared.guards);
     if !tripped.is_empty() {
         for line in &tripped {
             say(line);
         }
-        return Ok(nothing_run(plan, format, Exit::Consent));
+        return Ok(nothing_run(&plan, format, Exit::Consent));
     }
     if has_work && saved.is_none() && !arguments.yes {
         let help = "give --yes; `hoist apply` also takes a plan that `hoist plan --out FILE` kept";
         if !asked("apply this?", help)? {
-            return Ok(nothing_run(plan, format, Exit::Changes));
+            return Ok(nothing_run(&plan, format, Exit::Changes));
         }
         // An answer may take its time: what was agreed to is what runs, or nothing.
-        let agreed = plan_json(plan);
+        let agreed = plan_json(&plan);
         drop(prepared);
         prepared = prepare(global, &arguments.run, &intent).await?;
-        refused = keep_only_saved(&mut prepared.survey.plan, &agreed)?;
+        plan = prepared.plan();
+        refused = keep_only_saved(&mut plan, &agreed)?;
+        prepared.keep_only(&plan);
     }
-    let plan = &prepared.survey.plan;
+    let plan = &plan;
     if has_work && format == Format::Text {
         print("\n");
     }
@@ -111,19 +115,9 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
         }
     };
     let paces = Paces::new(&prepared.fleet, arguments.pulls_per.as_ref(), call_off.clone());
-    keep_names(&prepared.store, &prepared.renamed, &who(), prepared.now)?;
-    let ran = run_and_record(&RunInput {
-        fleet: &prepared.fleet,
-        survey: &prepared.survey,
-        store: &prepared.store,
-        who: &who(),
-        now: prepared.now,
-        before: &prepared.stored,
-        paces: &paces,
-        writes: Writes::All,
-        events: &events,
-    })
-    .await?;
+    let who = who();
+    keep_names(&prepared.store, &prepared.renamed, &who, prepared.now)?;
+    let ran = run_all(&prepared, &who, &paces, &events).await?;
     if arguments.take_over {
         let is_done = |(id, one): &(&DeviceId, &Ran)| {
             plan.devices.get(*id).is_some_and(|plan| one.is_carried_out(plan))
@@ -132,12 +126,37 @@ async fn apply(global: &Global, arguments: &Arguments, format: Format) -> Result
     }
     if !plan.narrowed && refused == Exit::Done && !call_off.is_on() {
         if prepared.is_commit {
-            accept_by_hand(&prepared.store, &plan.revision, &who(), prepared.now)?;
+            accept_by_hand(&prepared.store, &plan.revision, &who, prepared.now)?;
         } else {
             prepared.store.set_fleet_state(APPLIED, Some(&plan.revision))?;
         }
     }
     Ok(close(plan, &ran, format, refused))
+}
+
+/// Runs the plan, on devices that are pinned to another revision as that says.
+async fn run_all(
+    prepared: &Prepared,
+    who: &str,
+    paces: &Paces,
+    events: &(dyn Fn(&DeviceId, Event<'_>) + Send + Sync),
+) -> Result<BTreeMap<DeviceId, Ran>, Failure> {
+    let here = RunInput {
+        fleet: &prepared.fleet,
+        survey: &prepared.survey,
+        store: &prepared.store,
+        who,
+        now: prepared.now,
+        before: &prepared.stored,
+        paces,
+        writes: Writes::All,
+        events,
+    };
+    let mut ran = run_and_record(&here).await?;
+    for (pinned, survey) in &prepared.pinned {
+        ran.extend(run_and_record(&RunInput { fleet: &pinned.fleet, survey, ..here }).await?);
+    }
+    Ok(ran)
 }
 
 /// Nothing was run, and the output says so in either form.

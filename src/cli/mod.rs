@@ -30,6 +30,7 @@ mod opened;
 mod output;
 mod pause;
 mod pin;
+mod pinned;
 mod plan;
 mod poke;
 mod progress;

@@ -23,8 +23,8 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let format = global.format();
     let prepared = block_on(prepare(global, &arguments.run, &Intent::default()))??;
-    let Prepared { survey, guards, .. } = &prepared;
-    let plan = &survey.plan;
+    let Prepared { guards, .. } = &prepared;
+    let plan = &prepared.plan();
     match format {
         Format::Json => print_json(&plan_json(plan)),
         _ => print(&plan_text(plan, arguments.steps)),

@@ -3,14 +3,15 @@
 use super::Global;
 use super::exit::Failure;
 use super::opened::{self, Opened, check_tree, fleet_folder, narrowed, valid};
+use super::pinned::{Pinned, all_but, pinned_fleets, together};
 use super::revisions::{self, Lifted};
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::model::{DeviceId, FleetName, Timestamp};
-use crate::plan::DeviceMemory;
+use crate::plan::{DeviceMemory, Plan};
 use crate::reconcile::{
     Consents, Gate, Renamed, Survey, SurveyInput, follow_names, give_up, held_facts, judge_plan,
-    kept_rollout, live_facts, paused_devices, renamed, survey,
+    kept_rollout, live_facts, paused_devices, pinned_elsewhere, renamed, survey,
 };
 use crate::resolve::{check, resolve};
 use crate::review::{GuardVerdict, fleet_digest};
@@ -79,12 +80,31 @@ pub(super) struct Prepared {
     pub(super) stored: StoredDevices,
     /// Devices that the store knows by former ids.
     pub(super) renamed: Vec<Renamed>,
+    /// Of the devices that are planned at its revision.
     pub(super) survey: Survey,
+    /// Of those that are pinned to others, by revision.
+    pub(super) pinned: Vec<(Pinned, Survey)>,
     pub(super) guards: Vec<GuardVerdict>,
     pub(super) now: Timestamp,
     /// Whether the revision is a commit, and not the working tree.
     pub(super) is_commit: bool,
     _lock: Option<RunLock>,
+}
+
+impl Prepared {
+    /// The plan of all devices, also of those that are pinned to another revision.
+    pub(super) fn plan(&self) -> Plan {
+        together(&self.survey.plan, self.pinned.iter().map(|(_, survey)| survey))
+    }
+
+    /// Leaves of it what this plan has.
+    pub(super) fn keep_only(&mut self, plan: &Plan) {
+        self.survey.plan.narrowed = plan.narrowed;
+        let pinned = self.pinned.iter_mut().map(|(_, survey)| survey);
+        for survey in pinned.chain([&mut self.survey]) {
+            survey.plan.devices.retain(|device, _| plan.devices.contains_key(device));
+        }
+    }
 }
 
 /// What a plan is made for.
@@ -323,15 +343,23 @@ pub(super) async fn prepare(
         Adopt::On(devices) => devices.clone(),
     };
     let consents = Consents { adopt, take_over: intent.take_over };
-    let paused = paused_devices(&store, &opened.fleet, &stored, now)?;
+    let mut paused = paused_devices(&store, &opened.fleet, &stored, now)?;
     let revision =
         opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str()).to_owned();
-    let made = survey(&SurveyInput {
+    let mut pins = pinned_elsewhere(&store, &revision, &opened.fleet, &stored, now)?;
+    pins.retain(|device, _| {
+        only.as_ref().is_none_or(|only| only.contains(device)) && !paused.contains_key(device)
+    });
+    let (elsewhere, left_alone) = pinned_fleets(global, &pins, &facts);
+    pins.retain(|device, _| !left_alone.contains_key(device));
+    paused.extend(left_alone);
+    let here = all_but(&pins, only.as_ref(), &opened.fleet);
+    let input = SurveyInput {
         fleet: &opened.fleet,
         resolution: &resolution,
         revision: &revision,
         digest: fleet_digest(&opened.fleet, &resolution),
-        only: only.as_ref(),
+        only: here.as_ref(),
         stored: &stored,
         memories: &memories,
         control: store.control(),
@@ -342,9 +370,16 @@ pub(super) async fn prepare(
         paused: &paused,
         consents: &consents,
         now,
-    })
-    .await;
-    let guards = guards(global, &opened, &store, &made)?;
+    };
+    let mut made = survey(&input).await;
+    made.plan.narrowed = only.is_some();
+    let mut pinned = Vec::new();
+    for of in elsewhere {
+        let survey = of.survey(&input, &pins).await;
+        pinned.push((of, survey));
+    }
+    let whole = together(&made.plan, pinned.iter().map(|(_, survey)| survey));
+    let guards = guards(global, &opened, &store, &whole)?;
     let is_commit = opened.revision.is_some();
     Ok(Prepared {
         fleet: opened.fleet,
@@ -352,6 +387,7 @@ pub(super) async fn prepare(
         stored,
         renamed,
         survey: made,
+        pinned,
         guards,
         now,
         is_commit,
@@ -412,7 +448,7 @@ fn guards(
     global: &Global,
     opened: &Opened,
     store: &Store,
-    survey: &Survey,
+    plan: &Plan,
 ) -> Result<Vec<GuardVerdict>, Failure> {
     let mut guards = vec![opened.fleet.guards.clone()];
     let mut lifted = Lifted::default();
@@ -435,7 +471,7 @@ fn guards(
     }
     let guards: Vec<_> = guards.iter().collect();
     let devices = opened.fleet.devices.len();
-    let verdicts = judge_plan(&survey.plan, &guards, devices, &lifted.allowances);
+    let verdicts = judge_plan(plan, &guards, devices, &lifted.allowances);
     if lifted.history_is_cut && verdicts.iter().any(|guard| guard.exceeded) {
         revisions::say_history_is_cut();
     }

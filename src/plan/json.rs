@@ -1,7 +1,7 @@
 //! A plan as JSON, version 1. It holds no values of variables or twins: revision, digest, steps in words,
 //! and the fingerprint of what was observed are what a saved plan is checked by.
 
-use super::{DevicePlan, DeviceState, Plan, Purpose, Work};
+use super::{DevicePlan, DeviceState, PinnedTo, Plan, Purpose, Work};
 use serde_json::{Value as Json, json};
 
 /// The whole plan.
@@ -34,13 +34,14 @@ fn device_json(plan: &DevicePlan) -> Json {
         kept_memory: _,
         due: _,
         held,
+        pinned,
     } = plan;
     let (state, reason) = match state {
         DeviceState::Observed => ("observed", None),
         DeviceState::Pending(words) => ("pending", Some(words)),
         DeviceState::Paused(words) | DeviceState::Held { words, .. } => ("held", Some(words)),
     };
-    json!({
+    let mut json = json!({
         "state": state,
         "reason": reason,
         "retained": retained,
@@ -55,7 +56,11 @@ fn device_json(plan: &DevicePlan) -> Json {
         })).collect::<Vec<_>>(),
         "held_back": held_back.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "works": works.iter().map(work_json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(PinnedTo { revision, who, reason }) = pinned {
+        json["pinned"] = json!({"revision": revision, "who": who, "reason": reason});
+    }
+    json
 }
 
 /// One work.

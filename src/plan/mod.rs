@@ -104,6 +104,26 @@ pub struct DevicePlan {
     pub due: Option<i64>,
     /// Why what git says now can't be in force, while what was in force before is kept.
     pub held: Option<String>,
+    /// The revision that it is planned at, where somebody pinned it to another than the plan's.
+    pub pinned: Option<PinnedTo>,
+}
+
+/// To which revision somebody pinned a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedTo {
+    /// The revision.
+    pub revision: String,
+    /// Who did.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for PinnedTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { revision, who, reason } = self;
+        write!(f, "pinned by {who} ({reason}) to {}", short_revision(revision))
+    }
 }
 
 /// Whether anything can be done on a device.
@@ -397,6 +417,7 @@ impl DevicePlan {
             kept_memory: DeviceMemory::default(),
             due: None,
             held: None,
+            pinned: None,
         }
     }
 }

@@ -91,6 +91,9 @@ fn device_text(device: &DevicePlan, steps: bool) -> String {
             let _ = writeln!(out, "  ✋ held: {}", visible(words));
         }
     }
+    if let Some(pinned) = &device.pinned {
+        let _ = writeln!(out, "  {}", visible(&pinned.to_string()));
+    }
     if device.retained && device.manifest.is_none() {
         let _ = writeln!(out, "  no deployment targets it: nothing is touched");
     } else if device.retained {

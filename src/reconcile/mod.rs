@@ -59,5 +59,5 @@ pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{
     Wall, WatchParts, WatchSettings, devices_in, elsewhere, give_up, judge_revision, kept_rollout,
-    machine_clock, paused_devices, watch,
+    machine_clock, paused_devices, pinned_elsewhere, watch,
 };

@@ -13,6 +13,7 @@ mod generate;
 mod import;
 mod look;
 mod plan;
+mod pinned;
 mod pull_requests;
 mod revisions;
 mod rollback;

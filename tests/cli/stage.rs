@@ -240,6 +240,7 @@ impl Stage {
         settings.set_omit_expression(true);
         settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]");
         settings.add_filter(r"\b\d+ s ago", "[n] s ago");
+        settings.add_filter(r"\btester@[\w.-]+", "tester@[host]");
         settings.add_filter(r"v1:[0-9a-f]{64}", "v1:[hash]");
         settings.add_filter(r"\b[0-9a-f]{64}\b", "[hash]");
         settings.bind(|| insta::assert_snapshot!(name, text));

@@ -39,7 +39,7 @@ pub use judge::judge_revision;
 pub use kept::kept_rollout;
 pub use looking::give_up;
 pub(super) use orders::{Against, PAUSED, pause_of};
-pub use orders::{devices_in, elsewhere, paused_devices};
+pub use orders::{devices_in, elsewhere, paused_devices, pinned_elsewhere};
 
 use super::gate::Gate;
 use super::pace::PullsPer;

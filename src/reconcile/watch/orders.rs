@@ -47,6 +47,26 @@ pub fn paused_devices(
     Ok(fleet.devices.keys().filter_map(words).collect())
 }
 
+/// The devices that are pinned at a moment to another revision than this one.
+///
+/// # Errors
+/// The store can't be read.
+pub fn pinned_elsewhere(
+    store: &Store,
+    revision: &str,
+    fleet: &Fleet,
+    devices: &StoredDevices,
+    now: Timestamp,
+) -> Result<BTreeMap<DeviceId, Pin>, StoreError> {
+    let orders = Orders::read(store, now)?;
+    let against = Against { fleet, devices };
+    let pin = |id: &DeviceId| {
+        let pin = orders.pin_of(id, &against).filter(|pin| pin.revision != revision)?;
+        Some((id.clone(), pin.clone()))
+    };
+    Ok(fleet.devices.keys().filter_map(pin).collect())
+}
+
 /// The devices of a scope; `None` for all.
 pub fn devices_in(
     scope: &Scope,
