@@ -7,9 +7,9 @@ use super::stored::store_to_read;
 use super::{Format, Global};
 use crate::diagnostic::did_you_mean;
 use crate::diagnostic::render::visible;
-use crate::model::{DeviceId, Duration, Timestamp};
+use crate::model::{DeviceId, Timestamp};
 use crate::plan::short_revision;
-use crate::reconcile::{Change, Episode, entry_json, episodes};
+use crate::reconcile::{Change, Episode, entry_json, episodes, moment_since};
 use crate::review::Tone;
 use crate::store::{HistoryEntry, HistoryFilter, Store};
 use serde_json::json;
@@ -64,15 +64,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 fn since(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    if let Ok(moment) = Timestamp::parse(text) {
-        return Ok(moment);
-    }
-    let ago = Duration::parse(text).map_err(|_| {
-        Failure::new(format!("--since {text}: it is neither a duration nor a moment"))
+    moment_since(text, now).map_err(|words| {
+        Failure::new(format!("--since {text}: {words}"))
             .help("write 30m, 1h, 7d, or 2026-01-05T09:00:00Z")
-    })?;
-    let seconds = i64::try_from(ago.seconds_up()).unwrap_or(i64::MAX);
-    Ok(Timestamp { seconds: now.seconds.saturating_sub(seconds) })
+    })
 }
 
 /// A device that the store knows, or one that only its history knows.

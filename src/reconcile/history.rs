@@ -3,7 +3,7 @@
 //! Enters: entries of the store's history, oldest first. Leaves: [`Episode`]s, oldest first. Pure. Not here: which entries
 //! are wanted, and how they look on a terminal.
 
-use crate::model::{DeviceId, ModuleName, Timestamp};
+use crate::model::{DeviceId, Duration, ModuleName, Timestamp};
 use crate::store::HistoryEntry;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -138,6 +138,20 @@ pub fn entry_json(entry: &HistoryEntry) -> Json {
         "reason": reason,
         "outcome": outcome,
     })
+}
+
+/// The moment that a text names: so long ago, or itself.
+///
+/// # Errors
+/// It is neither, in words.
+pub fn moment_since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(moment) = Timestamp::parse(text) {
+        return Ok(moment);
+    }
+    let ago =
+        Duration::parse(text).map_err(|_| "it is neither a duration nor a moment".to_owned())?;
+    let seconds = i64::try_from(ago.seconds_up()).unwrap_or(i64::MAX);
+    Ok(Timestamp { seconds: now.seconds.saturating_sub(seconds) })
 }
 
 #[cfg(test)]

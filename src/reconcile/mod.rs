@@ -41,7 +41,7 @@ pub use facts::{held_facts, live_facts, next_settling, reported_properties, sett
 pub use gate::Gate;
 pub use guard::judge_plan;
 pub use help::help_of;
-pub use history::{Change, Episode, entry_json, episodes};
+pub use history::{Change, Episode, entry_json, episodes, moment_since};
 pub use known::known;
 pub use learn::{intent, learn_half_done, learn_passed, learn_stops};
 pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};

@@ -4,8 +4,10 @@ use super::answer::refusal;
 use super::router::State;
 use crate::fleet::decode_manifest;
 use crate::language::{Condition, Subject, Truth};
-use crate::model::{DeviceId, Facts, Timestamp, Value};
-use crate::reconcile::{HeldRevision, Snapshot, entry_json, held_facts, reported_properties};
+use crate::model::{DeviceId, Facts, Value};
+use crate::reconcile::{
+    HeldRevision, Snapshot, entry_json, held_facts, moment_since, reported_properties,
+};
 use crate::review::{DeviceState, FleetState, InForceState};
 use crate::rollout::Standing;
 use crate::store::HistoryFilter;
@@ -166,9 +168,11 @@ pub(super) async fn history(Extract(state): At, Query(part): Query<Part>) -> Res
         Ok(device) => device,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let since = match part.since.as_deref().map(Timestamp::parse).transpose() {
+    let moment =
+        |text: &str| moment_since(text, state.now()).map_err(|words| format!("since: {words}"));
+    let since = match part.since.as_deref().map(moment).transpose() {
         Ok(since) => since,
-        Err(words) => return refusal(StatusCode::BAD_REQUEST, &words.to_string()),
+        Err(words) => return refusal(StatusCode::BAD_REQUEST, &words),
     };
     let limit = u32::try_from(part.limit.unwrap_or(USUAL)).unwrap_or(u32::MAX);
     match state.store.history(&HistoryFilter { device, since, limit: Some(limit) }) {

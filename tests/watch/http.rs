@@ -129,7 +129,7 @@ fn every_answer_is_as_the_document_says() {
         ("/api/v1/devices?where=tags.a%20%3D%3D%201", 400, "`==` is no operator here"),
         ("/api/v1/devices/till-9", 404, "the fleet has no device `till-9`"),
         ("/api/v1/nothing", 404, "openapi.json lists all"),
-        ("/api/v1/history?since=yesterday", 400, "`yesterday` is no moment"),
+        ("/api/v1/history?since=yesterday", 400, "since: it is neither a duration nor a moment"),
         ("/api/v1/devices/%ff", 400, "the path holds what is no UTF-8"),
         ("/api/v1/devices?limit=many", 400, "limit: it is no whole number"),
         ("/api/v1/devices?limit=1001", 400, "limit: it is 1001; it can be 1 to 1000"),
@@ -143,6 +143,8 @@ fn every_answer_is_as_the_document_says() {
         let said = answer.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(said.contains(words), "{path}: {said}");
     }
+    let lately = get(&at, "/api/v1/history?since=1h").json();
+    assert!(!lately["entries"].as_array().expect("a list").is_empty());
     // A saved state is what `hoist diff --facts` takes.
     let state = get(&at, "/api/v1/state").body;
     hoist::review::decode_state(&state).expect("a state");

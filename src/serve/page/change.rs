@@ -32,10 +32,15 @@ fn last_change(history: &[HistoryEntry]) -> Option<Change> {
 /// The section about it. Fleets are read on a thread of their own.
 pub(super) async fn last(state: &Arc<State>, id: &DeviceId, history: &[HistoryEntry]) -> Markup {
     let Some(Change { at, from, to }) = last_change(history) else {
+        let snapshot = state.snapshot();
+        let has_any = snapshot.devices.get(id).is_some_and(|stored| stored.in_force.is_some());
         return html! {
             section aria-labelledby="change" {
                 h2 id="change" { "Last change" }
-                p class="quiet" { "None is remembered: what it has is what it got first." }
+                p class="quiet" {
+                    @if has_any { "None is remembered: what it has is what it got first." }
+                    @else { "None: it has nothing yet." }
+                }
             }
         };
     };
