@@ -68,6 +68,8 @@ pub struct Plan<'a> {
     pub marks: Vec<Mark>,
     /// Devices that are away from their work by the doing of the one before.
     pub disturbed: BTreeSet<DeviceId>,
+    /// For how many milliseconds devices that are have not answered.
+    pub unheard: BTreeMap<DeviceId, u64>,
     /// Devices that change at once, because their deployments say so.
     pub unphased: BTreeSet<DeviceId>,
     /// Devices that wait although a deployment says that it goes at once, for what comes with it.
@@ -85,6 +87,7 @@ impl Rollout {
             candidates,
             mut marks,
             disturbed,
+            unheard,
             unphased,
             withheld,
         } = plan;
@@ -116,6 +119,7 @@ impl Rollout {
             members: BTreeMap::new(),
             marks: marks.split_off(marks.len().saturating_sub(MARKS)),
             disturbed,
+            unheard,
             unphased,
             withheld,
             changed: None,
@@ -153,16 +157,6 @@ impl Rollout {
             pardoned: false,
         };
         self.members.insert(device, member);
-    }
-
-    /// Devices that are away from their work by our doing, as far as is known without looking.
-    pub fn disturbed_now(&self) -> BTreeSet<DeviceId> {
-        let is_away = |place: &Place| match place {
-            Place::Admitted { .. } | Place::Failed { .. } | Place::Back { arrived: false } => true,
-            Place::Waiting | Place::Good | Place::Back { arrived: true } => false,
-        };
-        let members = self.members.iter().filter(|(_, member)| is_away(&member.place));
-        members.map(|(device, _)| device).chain(&self.disturbed).cloned().collect()
     }
 
     /// Whether a device takes part and has not been let in.
@@ -203,6 +197,9 @@ impl Rollout {
             if devices.remove(former) {
                 devices.insert(id.clone());
             }
+        }
+        if let Some(time) = self.unheard.remove(former) {
+            self.unheard.insert(id.clone(), time);
         }
         for mark in self.marks.iter_mut().filter(|mark| mark.device == *former) {
             mark.device = id.clone();

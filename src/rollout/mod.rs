@@ -8,10 +8,11 @@
 //! Rules that hold at every step, whatever happens:
 //! - no device of a phase goes before the phases in front of it have passed;
 //! - nobody is let in while as many devices as `max-unavailable` are away from their work by our doing: on their way, or
-//!   failed and down, also those of a rollout before this one;
+//!   failed and down, also those of a rollout before this one, whether they answer or not;
 //! - a phase never passes on nobody's success, nor on a report from before the device was let in;
 //! - what made a rollout fail is not tried on another device until it changes or somebody says `retry`.
 
+mod away;
 mod begin;
 mod member;
 mod orders;
@@ -58,6 +59,9 @@ pub struct Rollout {
     /// Devices that are away from their work by the doing of what came before, until they are seen at it.
     #[serde(default)]
     pub disturbed: BTreeSet<DeviceId>,
+    /// Of those that are away from their work by our doing: for how many milliseconds they have not answered.
+    #[serde(default)]
+    pub unheard: BTreeMap<DeviceId, u64>,
     /// Devices that changed at once, because their deployments say so.
     #[serde(default)]
     pub unphased: BTreeSet<DeviceId>,

@@ -110,6 +110,7 @@ impl Rollout {
             }
         }
         self.marks.iter_mut().for_each(|mark| mark.alone = true);
+        self.unheard.values_mut().for_each(|time| *time = u64::MAX);
         let open = self.open;
         self.fix_devices_of(open);
         if open + 1 >= self.phases.len() {

@@ -27,6 +27,8 @@ pub enum Contact {
     Before,
     /// It was asked, and has not answered; since when, in words.
     Asked(String),
+    /// No look at it has ended since the daemon began, so that nobody knows; what is being done on it, in words.
+    NotYet(String),
 }
 
 /// How a device is at the revision that it should be at.

@@ -3,7 +3,7 @@
 use super::tally::{Tally, in_words, named, wait_of};
 use super::{Contact, Decision, Mark, Member, Place, Report, Rollout, Seen, Stage, Wait};
 use crate::model::{DeviceId, OnFailure};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// More time than this at once was not observed: the machine slept.
 const LONGEST_STEP: u64 = 60_000;
@@ -29,8 +29,7 @@ impl Rollout {
         // Where nobody answers it is us who are cut off, and no time is observed.
         let passed =
             if seen.values().any(|seen| seen.reachable) { passed.min(LONGEST_STEP) } else { 0 };
-        let is_away = |device: &DeviceId| seen.get(device).is_some_and(|seen| !seen.works);
-        self.disturbed.retain(is_away);
+        self.hear(seen, passed);
         match self.stage {
             // Nobody judges any more; those that were away still come one after the other.
             Stage::Done => {
@@ -281,21 +280,6 @@ impl Rollout {
         away.into_iter().chain(at_work.into_iter().take(more)).collect()
     }
 
-    /// Devices that are away from their work by our doing. Who was away before and does not answer is not counted.
-    pub(super) fn unavailable(&self, seen: &BTreeMap<DeviceId, Seen>) -> BTreeSet<DeviceId> {
-        let seen_of = |device: &DeviceId| seen.get(device);
-        let works =
-            |device: &DeviceId| seen_of(device).is_some_and(|seen| seen.reachable && seen.works);
-        let is_away = |(device, member): &(&DeviceId, &Member)| match member.place {
-            Place::Admitted { .. } => true,
-            Place::Failed { .. } => !member.pardoned && !works(device),
-            Place::Waiting | Place::Good | Place::Back { .. } => false,
-        };
-        let members = self.members.iter().filter(is_away).map(|(device, _)| device);
-        let answers = |device: &&DeviceId| seen_of(device).is_some_and(|seen| seen.reachable);
-        members.chain(self.disturbed.iter().filter(answers)).cloned().collect()
-    }
-
     fn tally(&self, index: usize, seen: &BTreeMap<DeviceId, Seen>) -> Tally {
         let mut tally = Tally::default();
         let nobody = Seen::default();
@@ -322,8 +306,11 @@ impl Rollout {
                 }
                 Place::Waiting | Place::Failed { .. } => match &seen.held {
                     Some(words) => tally.held.push((device.clone(), words.clone())),
-                    None if !seen.reachable => tally.away.push(device.clone()),
                     None => match &seen.contact {
+                        Contact::NotYet(words) => {
+                            tally.unknown.push((device.clone(), words.clone()));
+                        }
+                        _ if !seen.reachable => tally.away.push(device.clone()),
                         Contact::Asked(words) => {
                             tally.silent.push((device.clone(), words.clone()));
                         }

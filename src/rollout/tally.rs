@@ -22,6 +22,8 @@ pub(super) struct Tally {
     pub(super) away: Vec<DeviceId>,
     /// Asked whether they answer, and silent; since when, in words.
     pub(super) silent: Vec<(DeviceId, String)>,
+    /// Not looked at yet; what is being done there, in words.
+    pub(super) unknown: Vec<(DeviceId, String)>,
     pub(super) held: Vec<(DeviceId, String)>,
     pub(super) marked: Vec<DeviceId>,
     /// What one that is on its way says of that.
@@ -32,9 +34,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Of so many it is judged. Who is silent for now is among them: soon a look says that it is there or away.
+    /// Of so many it is judged. Who is silent for now, or was not looked at yet, is among them: soon a look says that it is there
+    /// or away.
     pub(super) fn of(&self) -> usize {
-        self.counted + self.ready.len() + self.silent.len()
+        self.counted + self.ready.len() + self.silent.len() + self.unknown.len()
     }
 }
 
@@ -57,6 +60,13 @@ pub(super) fn wait_of(tally: &Tally, need: usize) -> Wait {
     if !tally.away.is_empty() {
         let (count, names) = (tally.away.len(), named(&tally.away));
         say(Cause::Away, format!("{count} of {} do not answer ({names})", tally.all));
+    }
+    if let Some((device, words)) = tally.unknown.first() {
+        let (count, all) = (tally.unknown.len(), tally.all);
+        let words = format!(
+            "{count} of {all} were not looked at yet since the daemon began ({device}: {words})"
+        );
+        say(Cause::Away, words);
     }
     if let Some((device, words)) = tally.silent.first() {
         let count = tally.silent.len();

@@ -177,3 +177,51 @@ fn a_process_that_is_killed_twenty_times_keeps_every_limit() {
     assert_eq!(rollout.standing().state, "done");
     assert_eq!(daemon.stop(), 0);
 }
+
+/// Who was in the middle of a replace when the daemon was killed is still there when the next one lets in others.
+#[test]
+fn a_kill_and_a_newer_commit_keep_the_limit() {
+    const LIMIT: usize = 2;
+    let ids = ["c1", "c2", "w1", "w2", "w3", "w4"];
+    let devices: Vec<String> = ids
+        .iter()
+        .map(|id| format!("[[device]]\nid = \"{id}\"\ntags.ring = \"{}\"\n", &id[..1]))
+        .collect();
+    let fleet = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\n[guards]\nmax-devices-disrupted = \"100%\"\n\
+                 [rollout]\nsoak = \"0s\"\nmax-unavailable = 2\n\
+                 [[rollout.phases]]\nname = \"canary\"\ntarget = \"tags.ring = 'c'\"\n";
+    let place = Place::new(&[
+        ("fleet.toml", fleet),
+        ("devices/all.toml", &devices.concat()),
+        ("deployments/base.toml", &base(1)),
+    ]);
+    let folder = place.state_folder().join("engines");
+    let daemon = place.watch(&[]);
+    place.until("the engines", || ids.iter().all(|id| folder.join(format!("{id}.json")).exists()));
+    let control = |id: &&str| {
+        let file = folder.join(format!("{id}.json"));
+        Simulated::open(Some(file), id).expect("an engine").control()
+    };
+    let controls: Vec<Control> = ids.iter().map(control).collect();
+    let all_run = |image: usize| controls.iter().all(|control| runs(control) == Some(image));
+    place.until("the first commit", || all_run(1));
+    controls.iter().for_each(|control| control.set_pace(PACE).expect("simulated"));
+    let in_a_replace = || {
+        let containers =
+            |control: &Control| control.observed().expect("an engine").containers.len();
+        controls.iter().filter(|control| containers(control) != 1).count()
+    };
+    place.commit(&[("deployments/base.toml", &base(2))]);
+    place.until("the rest", || controls[2..].iter().any(|control| runs(control).is_none()));
+    let newest = place.commit(&[("deployments/base.toml", &base(3))]);
+    place.until("the newer commit", || place.accepted().as_ref() == Some(&newest));
+    daemon.kill();
+    assert!(in_a_replace() > 0, "the kill met nobody");
+    let _daemon = place.watch(&[]);
+    let most = std::cell::Cell::new(0);
+    place.until("the end", || {
+        most.set(most.get().max(in_a_replace()));
+        all_run(3)
+    });
+    assert!(most.get() <= LIMIT, "{} were in a replace at once", most.get());
+}

@@ -221,7 +221,11 @@ impl Daemon {
         let known = self.devices.get(device).map(|stored| StoredDevice::clone(stored));
         let mut stored = known.unwrap_or_else(|| StoredDevice::unknown(device.clone(), now));
         let (ended, status) = match found {
-            Found::NoAnswer(words) => (Ended::Again, Some((406, words))),
+            Found::NoAnswer(words) => {
+                self.progress.answered.insert(device.clone(), self.clock.moment());
+                self.progress.has_news = true;
+                (Ended::Again, Some((406, words)))
+            }
             Found::Nothing => {
                 self.fresh.insert(device.clone());
                 (Ended::After(Duration::ZERO), None)

@@ -128,6 +128,7 @@ impl Daemon {
             candidates,
             marks: self.marks(),
             disturbed: self.rollout.as_ref().map(Rollout::disturbed_now).unwrap_or_default(),
+            unheard: self.rollout.as_ref().map(|former| former.unheard.clone()).unwrap_or_default(),
             unphased,
             withheld,
         });

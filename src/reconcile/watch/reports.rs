@@ -82,8 +82,17 @@ impl Daemon {
     fn contact(&self, device: &DeviceId, stored: Option<&StoredDevice>) -> Contact {
         let moment = self.clock.moment();
         let is_past = |at: &Moment, limit: Moment| moment >= at.saturating_add(limit);
-        if self.progress.answered.get(device).is_some_and(|at| !is_past(at, LATELY)) {
-            return Contact::Lately;
+        let running = || {
+            let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.get(device).map(|step| format!("at work: {step}"))
+        };
+        match self.progress.answered.get(device) {
+            Some(at) if !is_past(at, LATELY) => return Contact::Lately,
+            None if self.schedule.has(device) => {
+                let words = running().unwrap_or_else(|| "the look at it goes on".to_owned());
+                return Contact::NotYet(words);
+            }
+            Some(_) | None => {}
         }
         // Whoever waits for its turn to be looked at was not asked yet.
         let is_being_asked = self.under_way.contains(device);
@@ -92,10 +101,9 @@ impl Daemon {
         {
             return Contact::Before;
         }
-        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
         let last = stored.and_then(|stored| stored.last_contact);
-        Contact::Asked(match (running.get(device), last) {
-            (Some(step), _) => format!("at work: {step}"),
+        Contact::Asked(match (running(), last) {
+            (Some(words), _) => words,
             (None, Some(last)) => format!("no answer since {last}"),
             (None, None) => "it never answered".to_owned(),
         })

@@ -143,9 +143,10 @@ impl Daemon {
         accepted: &Loaded,
     ) -> Result<(), StoreError> {
         let mine = self.mine(accepted);
-        let all = next.members.len();
+        let all = (next.members.len(), next.disturbed.len());
         next.members.retain(|device, member| mine.contains(device) || !member.is_moved());
-        if next.members.len() == all {
+        next.disturbed.retain(|device| mine.contains(device));
+        if (next.members.len(), next.disturbed.len()) == all {
             return Ok(());
         }
         self.shared.store.record_rollout(&RolloutWrite {

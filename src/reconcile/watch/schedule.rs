@@ -103,6 +103,11 @@ impl Schedule {
         }
     }
 
+    /// Whether it is looked at here at all.
+    pub(super) fn has(&self, device: &DeviceId) -> bool {
+        self.devices.contains_key(device)
+    }
+
     /// Whether it is being looked at.
     pub(super) fn is_looked_at(&self, device: &DeviceId) -> bool {
         self.devices.get(device).is_some_and(|entry| entry.due.is_none())

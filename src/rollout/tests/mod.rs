@@ -74,6 +74,7 @@ fn begin_with(
         candidates: (0..devices).map(|n| (id(n), candidate(n, canaries, content))).collect(),
         marks,
         disturbed: BTreeSet::new(),
+        unheard: BTreeMap::new(),
         unphased: BTreeSet::new(),
         withheld: BTreeSet::new(),
     })
@@ -540,11 +541,43 @@ fn a_newer_commit_does_not_forget_who_is_down() {
     assert_eq!(state(&next).1, words);
     seen.get_mut(&id(1)).unwrap().works = true;
     assert_eq!(admitted(&next.step(&seen, 0)), BTreeSet::from([id(0)]));
-    // Whoever does not answer was away before, and is not counted.
+    // Whether it answers or not, until it has been silent for as long as a change may take: then it is away as any other.
     let mut silent = begin_with(&one, 4, 1, "v4", Vec::new());
     silent.disturbed = former.disturbed_now();
     seen.insert(id(1), Seen::default());
-    assert_eq!(admitted(&silent.step(&seen, 0)), BTreeSet::from([id(0)]));
+    for _ in 0..10 {
+        assert!(admitted(&silent.step(&seen, 9_900)).is_empty(), "{:?}", silent.unheard);
+    }
+    let mut promoted = silent.clone();
+    assert_eq!(admitted(&silent.step(&seen, 1_000)), BTreeSet::from([id(0)]));
+    // The next commit knows of it, and somebody who has seen it does not wait.
+    assert_eq!(silent.unheard, BTreeMap::from([(id(1), 100_000)]));
+    promoted.obey(Order::Promote, "by hand").unwrap();
+    assert_eq!(admitted(&promoted.step(&seen, 0)).len(), 1);
+}
+
+/// A daemon that has just begun knows of no device whether it is at work: who was in the middle of a change counts, however
+/// long the look at it takes, and nobody is said not to answer.
+#[test]
+fn who_was_in_the_middle_when_a_daemon_ended_counts_until_it_was_looked_at() {
+    let mut rollout =
+        begin(&declared(with(|s| s.max_unavailable = Some(Amount::Count(1))), &[]), 4, 2);
+    rollout.disturbed = BTreeSet::from([id(3)]);
+    let not_yet = Seen { contact: Contact::NotYet("at work: web: stop".into()), ..Seen::default() };
+    let mut seen = all_good(4);
+    seen.insert(id(0), not_yet.clone());
+    seen.insert(id(3), not_yet.clone());
+    for _ in 0..20 {
+        assert!(admitted(&rollout.step(&seen, 60_000)).is_empty());
+    }
+    let words = "canary waits: 1 of at most 1 out of order by a change (max-unavailable): d003";
+    assert_eq!(state(&rollout), ("waiting", words.to_owned()));
+    seen.insert(id(1), not_yet);
+    rollout.step(&seen, 0);
+    let words = "canary waits: 2 of 2 were not looked at yet since the daemon began \
+                 (d000: at work: web: stop)";
+    assert_eq!(state(&rollout), ("waiting", words.to_owned()));
+    assert_eq!(admitted(&rollout.step(&all_good(4), 0)), BTreeSet::from([id(0)]));
 }
 
 #[test]
@@ -614,6 +647,7 @@ fn who_was_let_pass_is_not_counted_for_a_commit_before() {
         candidates,
         marks: Vec::new(),
         disturbed: BTreeSet::from([id(0)]),
+        unheard: BTreeMap::new(),
         unphased: BTreeSet::new(),
         withheld: BTreeSet::new(),
     });

@@ -1,4 +1,5 @@
-//! Fleets at random: devices that fail, fall silent or are away, commits, devices that join or get another name, orders.
+//! Fleets at random: devices that fail, fall silent or are away, commits, devices that join or get another name, orders, and
+//! daemons that are killed, so that the next one knows of no device how it is before the look at it has ended.
 //! What the machine decides is played on a model of the devices, and the model is asked whether a rule was broken.
 
 use super::{declared, settings};
@@ -25,6 +26,10 @@ enum Event {
     Order(Order),
     /// A commit that changes devices whose number leaves a rest below the second, divided by the first.
     Commit(usize, usize),
+    /// The daemon is killed, and begins again.
+    Restart,
+    /// The same a moment after it has accepted a commit.
+    CommitAndRestart(usize, usize),
     /// A commit that goes back to what had gone through.
     Revert,
     /// A commit with one more device.
@@ -49,6 +54,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => (0usize..5).prop_map(move |order| Event::Order(orders[order])),
         3 => (1usize..5, 1usize..4).prop_map(|(by, rest)| Event::Commit(by, rest)),
+        1 => Just(Event::Restart),
+        2 => (1usize..5, 1usize..4).prop_map(|(by, rest)| Event::CommitAndRestart(by, rest)),
         1 => Just(Event::Revert),
         1 => any::<bool>().prop_map(Event::Join),
         1 => (0usize..40).prop_map(Event::Rename),
@@ -73,6 +80,10 @@ struct Device {
     asked: Option<usize>,
     /// Whether it hangs, and a look at it has failed for that.
     has_failed_a_look: bool,
+    /// When the daemon began, if no look at the device has ended since.
+    not_looked_at_since: Option<usize>,
+    /// For how long it has not answered.
+    unheard: u64,
 }
 
 impl Device {
@@ -84,6 +95,8 @@ impl Device {
 /// So many steps after it was asked a device is silent, and after so many a look at it has failed.
 const PATIENCE: usize = 2;
 const LOOK_FAILS: usize = 4;
+/// How long a change may take, in milliseconds.
+const TIMEOUT: u64 = 100_000;
 
 /// The devices and what a daemon knows, in small.
 struct World {
@@ -121,6 +134,8 @@ impl World {
             lately_before: 0,
             asked: None,
             has_failed_a_look: false,
+            not_looked_at_since: None,
+            unheard: 0,
         };
         let devices: Vec<Device> = behaviours.iter().enumerate().map(device).collect();
         Self {
@@ -163,11 +178,17 @@ impl World {
                 let Ok(decisions) = rollout.obey(order, "by hand") else { return };
                 if order == Order::Promote {
                     self.passed.insert(open);
+                    for number in 0..self.devices.len() {
+                        if !self.answered_the_last_look(number) {
+                            self.devices[number].unheard = u64::MAX;
+                        }
+                    }
                 }
                 self.play(&decisions, step);
                 return;
             }
-            Event::Commit(by, rest) => {
+            Event::Restart => return self.restart(step),
+            Event::Commit(by, rest) | Event::CommitAndRestart(by, rest) => {
                 self.next_content += 1;
                 for (number, content) in next.iter_mut().enumerate() {
                     if number % by < rest {
@@ -190,6 +211,8 @@ impl World {
                     lately_before: 0,
                     asked: None,
                     has_failed_a_look: false,
+                    not_looked_at_since: None,
+                    unheard: 0,
                 });
                 self.next_name += 1;
             }
@@ -207,6 +230,40 @@ impl World {
         }
         self.revisions.push(next);
         self.accept(step);
+        if matches!(event, Event::CommitAndRestart(..)) {
+            self.restart(step);
+        }
+    }
+
+    /// Another daemon takes up what is written down, and looks at devices one after the other.
+    fn restart(&mut self, step: usize) {
+        self.take_up();
+        for device in &mut self.devices {
+            (device.lately_before, device.asked) = (0, None);
+            device.not_looked_at_since = Some(step);
+        }
+    }
+
+    fn take_up(&mut self) {
+        if let Some(rollout) = &mut self.rollout {
+            let members = std::mem::take(&mut rollout.members);
+            let text = serde_json::to_string(rollout).unwrap();
+            *rollout = serde_json::from_str(&text).unwrap();
+            rollout.members = members;
+        }
+    }
+
+    /// The looks that end before a step: one at a device in the middle of something takes until that is done.
+    fn end_looks(&mut self, step: usize) {
+        for (number, device) in self.devices.iter_mut().enumerate() {
+            let needs = if device.behaviour == Behaviour::Slow { 3 } else { 1 };
+            let is_busy = device.since > 0 && step < device.since + needs;
+            let ends = |began: usize| step >= began + number % 3 && !is_busy;
+            if device.not_looked_at_since.take_if(|began| ends(*began)).is_some() {
+                device.lately_before = step + 2;
+                device.has_failed_a_look |= device.behaviour == Behaviour::Hung;
+            }
+        }
     }
 
     /// A revision's contents, of devices that it lacks those of the accepted one.
@@ -265,6 +322,7 @@ impl World {
                 candidates,
                 marks: former.map(|former| former.marks.clone()).unwrap_or_default(),
                 disturbed: former.map(Rollout::disturbed_now).unwrap_or_default(),
+                unheard: former.map(|former| former.unheard.clone()).unwrap_or_default(),
                 unphased: BTreeSet::new(),
                 withheld: BTreeSet::new(),
             });
@@ -335,7 +393,7 @@ impl World {
     }
 
     /// Whether it answered when it was looked at last.
-    fn is_reachable(&self, number: usize) -> bool {
+    fn answered_the_last_look(&self, number: usize) -> bool {
         let device = &self.devices[number];
         match device.behaviour {
             Behaviour::Hung => !device.has_failed_a_look,
@@ -343,9 +401,19 @@ impl World {
         }
     }
 
+    /// The same, as far as the daemon knows: who was good when the one before ended counts as such.
+    fn is_reachable(&self, number: usize) -> bool {
+        let device = &self.devices[number];
+        let member = self.rollout.as_ref().and_then(|rollout| rollout.members.get(&device.id));
+        let is_known = device.not_looked_at_since.is_none()
+            || member.is_some_and(|member| member.place == Place::Good);
+        is_known && self.answered_the_last_look(number)
+    }
+
     fn contact(&self, number: usize, step: usize) -> Contact {
         let device = &self.devices[number];
         match device.asked {
+            _ if device.not_looked_at_since.is_some() => Contact::NotYet("at work".to_owned()),
             _ if step < device.lately_before => Contact::Lately,
             Some(at) if step >= at + PATIENCE => Contact::Asked("no answer".to_owned()),
             _ => Contact::Before,
@@ -359,7 +427,8 @@ impl World {
             let has_tried = device.since == 0 || step > device.since;
             let at = self.behind.get(&number).copied().unwrap_or(self.accepted);
             let lacks = self.revisions[at].get(number).is_none();
-            let report = match (self.is_reachable(number), works) {
+            let was_looked_at = device.not_looked_at_since.is_none();
+            let report = match (self.is_reachable(number) && was_looked_at, works) {
                 (false, _) => None,
                 _ if lacks => Some(Report::Good),
                 (true, true) => Some(Report::Good),
@@ -370,14 +439,14 @@ impl World {
             };
             let reachable = self.is_reachable(number);
             let contact = self.contact(number, step);
-            let works = reachable && works;
+            let works = reachable && was_looked_at && works;
             (device.id.clone(), Seen { reachable, contact, held: None, report, works })
         };
         (0..self.revisions[self.accepted].len()).map(seen).collect()
     }
 
-    /// Devices that are down because of us, whatever the machine thinks: of those that do not answer only who is of this
-    /// rollout, and of those that failed only who was not let pass.
+    /// Devices that are down because of us, whatever the machine thinks and whoever knows of it. Those that have not answered for
+    /// as long as a change may take only if they are of this rollout, and of those that failed only who was not let pass.
     fn down(&self, step: usize) -> BTreeSet<usize> {
         let rollout = self.rollout.as_ref();
         let is_down = |number: &usize| {
@@ -387,7 +456,8 @@ impl World {
             }
             let is_of_now = member.is_some_and(Member::is_moved);
             let was_moved = self.devices[*number].since > 0;
-            was_moved && !self.works(*number, step) && (self.is_reachable(*number) || is_of_now)
+            let is_heard = self.devices[*number].unheard < TIMEOUT;
+            was_moved && !self.works(*number, step) && (is_heard || is_of_now)
         };
         (0..self.devices.len()).filter(is_down).collect()
     }
@@ -406,6 +476,12 @@ impl World {
     fn step(&mut self, step: usize, passed: u64, limit: usize) -> Result<(), TestCaseError> {
         for device in &mut self.devices {
             device.has_failed_a_look |= device.asked.is_some_and(|at| step >= at + LOOK_FAILS);
+        }
+        self.end_looks(step);
+        for number in 0..self.devices.len() {
+            let answers = self.answered_the_last_look(number);
+            let unheard = &mut self.devices[number].unheard;
+            *unheard = if answers { 0 } else { unheard.saturating_add(passed) };
         }
         let seen = self.seen(step);
         let before = self.down(step);
@@ -569,12 +645,9 @@ proptest! {
             for (_, event) in events.iter().filter(|(at, _)| *at == step) {
                 world.take_event(*event, step);
             }
-            // It is taken up by another daemon now and then.
-            if step % 17 == 0 && let Some(rollout) = &mut world.rollout {
-                let members = std::mem::take(&mut rollout.members);
-                let text = serde_json::to_string(rollout).unwrap();
-                *rollout = serde_json::from_str(&text).unwrap();
-                rollout.members = members;
+            // What is written down now and then says all of it.
+            if step % 17 == 0 {
+                world.take_up();
             }
             world.step(step, passed, limit)?;
         }
