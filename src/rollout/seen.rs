@@ -1,12 +1,14 @@
 //! What a step takes in of each device, and what it decides.
 
-use crate::model::DeviceId;
+use crate::model::{DeviceId, Timestamp};
 
 /// What is seen of a device now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Whether its engine answered when it was looked at last.
     pub reachable: bool,
+    /// When it answered last, if that is known.
+    pub last: Option<Timestamp>,
     /// How sure it is that it does so still.
     pub contact: Contact,
     /// Why nothing is to be done on it: somebody paused or pinned it.

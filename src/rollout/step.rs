@@ -123,7 +123,9 @@ impl Rollout {
         for (device, member) in &mut self.members {
             if let Place::Back { arrived } = &mut member.place {
                 // A device that the fleet has no more comes back from nowhere.
-                *arrived |= seen.get(device).is_none_or(|seen| seen.report == Some(Report::Good));
+                // What is recorded of one that does not answer is of before it was moved.
+                let is_there = |seen: &Seen| seen.reachable && seen.report == Some(Report::Good);
+                *arrived |= seen.get(device).is_none_or(is_there);
             }
         }
         self.wait_for_those_who_go_back();
@@ -290,12 +292,15 @@ impl Rollout {
                 Place::Good => tally.good += 1,
                 Place::Admitted { .. } => {
                     tally.on_the_way += 1;
-                    match &seen.report {
-                        Some(Report::OnTheWay(words)) if tally.late.is_empty() => {
-                            tally.late = format!("{device}: {words}");
+                    match (&seen.held, &seen.contact, &seen.report) {
+                        (Some(words), ..) | (_, Contact::NotYet(words), _) => {
+                            tally.say_late(device, words);
                         }
-                        Some(_) => {}
-                        None => tally.unheard.push(device.clone()),
+                        // What is recorded of it then is of before.
+                        _ if !seen.reachable => tally.unreached.push((device.clone(), seen.last)),
+                        (_, _, Some(Report::OnTheWay(words))) => tally.say_late(device, words),
+                        (_, _, Some(_)) => {}
+                        (_, _, None) => tally.unheard.push(device.clone()),
                     }
                 }
                 Place::Failed { .. } if member.pardoned => tally.pardoned += 1,

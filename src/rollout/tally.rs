@@ -1,7 +1,7 @@
 //! What counts of a phase, and what it waits for.
 
 use super::{Cause, Wait};
-use crate::model::DeviceId;
+use crate::model::{DeviceId, Timestamp};
 use std::collections::BTreeSet;
 
 /// So many devices are named in words.
@@ -28,6 +28,8 @@ pub(super) struct Tally {
     pub(super) marked: Vec<DeviceId>,
     /// What one that is on its way says of that.
     pub(super) late: String,
+    /// On their way, and do not answer; when they did last.
+    pub(super) unreached: Vec<(DeviceId, Option<Timestamp>)>,
     /// On their way, and say nothing of that yet.
     pub(super) unheard: Vec<DeviceId>,
     pub(super) all: usize,
@@ -41,14 +43,40 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// Of those that are on their way one is named with its words.
+    pub(super) fn say_late(&mut self, device: &DeviceId, words: &str) {
+        if self.late.is_empty() {
+            self.late = format!("{device}: {words}");
+        }
+    }
+
+    fn who_is_unreached(&self) -> String {
+        let devices: Vec<DeviceId> =
+            self.unreached.iter().map(|(device, _)| device.clone()).collect();
+        let Some((first, last)) = self.unreached.first() else { return String::new() };
+        let verb = if devices.len() == 1 { "does" } else { "do" };
+        let since = match last {
+            Some(last) if devices.len() == 1 => format!(", the last time at {last}"),
+            Some(last) => format!(", {first} the last time at {last}"),
+            None => String::new(),
+        };
+        format!("{} {verb} not answer{since}", named(&devices))
+    }
+}
+
 /// What a phase waits for that has not enough successes.
 pub(super) fn wait_of(tally: &Tally, need: usize) -> Wait {
     if tally.on_the_way + tally.ready.len() > 0 {
         let missing = tally.on_the_way + tally.ready.len();
         let of = missing + tally.good + tally.failed.len();
-        let because = match tally.late.is_empty() {
+        let because = match tally.late.is_empty() && tally.unreached.is_empty() {
             true => named(&tally.unheard),
-            false => tally.late.clone(),
+            false => [tally.late.clone(), tally.who_is_unreached()]
+                .into_iter()
+                .filter(|words| !words.is_empty())
+                .collect::<Vec<_>>()
+                .join("; "),
         };
         return Wait::Reports { missing, of, because };
     }

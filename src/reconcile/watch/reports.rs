@@ -57,6 +57,7 @@ impl Daemon {
                 // Its engine is not what does not answer, and time counts.
                 reachable: broken.is_some()
                     || answered && stored.is_some_and(|stored| stored.status.code != UNREACHABLE),
+                last: stored.and_then(|stored| stored.last_contact),
                 contact: self.contact(device, stored.map(AsRef::as_ref)),
                 held: pin
                     .or_else(|| self.orders.pause_of(device, &against))

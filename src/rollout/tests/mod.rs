@@ -84,6 +84,7 @@ fn all_good(devices: usize) -> BTreeMap<DeviceId, Seen> {
     let seen = Seen {
         reachable: true,
         contact: Contact::Lately,
+        last: None,
         held: None,
         report: Some(Report::Good),
         works: true,
@@ -238,6 +239,46 @@ fn who_is_on_the_way_back_does_not_arrive_where_no_daemon_works() {
         (rollout.returning().len(), rollout.standing_left_alone().reason.as_str()),
         (0, "abort by ada")
     );
+}
+
+/// What is recorded of a device that does not answer is of before it was moved back.
+#[test]
+fn who_does_not_answer_has_not_come_back() {
+    let mut rollout = begin(&declared(settings(), &[]), 4, 2);
+    rollout.step(&all_good(4), 0);
+    rollout.obey(Order::Abort, "abort by ada").expect("it makes sense");
+    let mut seen = all_good(4);
+    seen.get_mut(&id(0)).unwrap().reachable = false;
+    rollout.step(&seen, 0);
+    assert_eq!(state(&rollout).1, "abort by ada; 1 on the way back (d000)");
+    rollout.step(&all_good(4), 0);
+    assert_eq!(state(&rollout).1, "abort by ada");
+}
+
+/// Who was let in and is not reached is named, and not what was said before.
+#[test]
+fn a_wait_for_who_does_not_answer_says_who_and_since_when() {
+    let mut rollout = begin(&declared(settings(), &[]), 4, 2);
+    rollout.step(&all_good(4), 0);
+    let last = Some(Timestamp { seconds: 60 });
+    let unreached = |report| Seen { last, report, ..Seen::default() };
+    let mut seen = all_good(4);
+    seen.insert(id(0), unreached(Some(Report::OnTheWay("web: it ended with code 1".into()))));
+    seen.insert(id(1), unreached(bad("web: refused")));
+    rollout.step(&seen, 0);
+    let words = "2 of 2 of canary not reported yet (d000, d001 do not answer, d000 the last time at \
+                 1970-01-01T00:01:00Z)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
+    seen.insert(id(0), all_good(1)[&id(0)].clone());
+    seen.get_mut(&id(1)).unwrap().last = None;
+    rollout.step(&seen, 0);
+    let words = "1 of 2 of canary not reported yet (d001 does not answer)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
+    // Somebody has paused it.
+    seen.get_mut(&id(1)).unwrap().held = Some("paused by ada".into());
+    rollout.step(&seen, 0);
+    let words = "1 of 2 of canary not reported yet (d001: paused by ada)";
+    assert_eq!(state(&rollout), ("running", words.to_owned()));
 }
 
 #[test]
@@ -504,6 +545,7 @@ fn what_is_down_by_our_doing_counts_until_it_works_again() {
     *seen.get_mut(&id(0)).unwrap() = Seen {
         reachable: true,
         contact: Contact::Lately,
+        last: None,
         held: None,
         report: bad("it ends"),
         works: false,
@@ -530,8 +572,14 @@ fn a_newer_commit_does_not_forget_who_is_down() {
     former.obey(Order::Promote, "by hand").unwrap();
     // Device 0 is good; device 1 is on its way when the next commit comes.
     former.step(&seen, 0);
-    let on_its_way =
-        Seen { reachable: true, contact: Contact::Lately, held: None, report: None, works: false };
+    let on_its_way = Seen {
+        reachable: true,
+        contact: Contact::Lately,
+        last: None,
+        held: None,
+        report: None,
+        works: false,
+    };
     seen.insert(id(1), on_its_way);
     assert_eq!(former.disturbed_now(), BTreeSet::from([id(1)]));
     let mut next = begin_with(&one, 4, 1, "v4", Vec::new());
@@ -597,6 +645,7 @@ fn a_retry_forgets_nobody_who_is_on_the_way_back_and_tries_one_after_the_other()
         *seen.get_mut(&id(number)).unwrap() = Seen {
             reachable: true,
             contact: Contact::Lately,
+            last: None,
             held: None,
             report: None,
             works: number == 1,
@@ -655,6 +704,7 @@ fn who_was_let_pass_is_not_counted_for_a_commit_before() {
     let first = Seen {
         reachable: true,
         contact: Contact::Lately,
+        last: None,
         held: None,
         report: bad("it ends"),
         works: false,

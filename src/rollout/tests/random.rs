@@ -440,7 +440,7 @@ impl World {
             let reachable = self.is_reachable(number);
             let contact = self.contact(number, step);
             let works = reachable && was_looked_at && works;
-            (device.id.clone(), Seen { reachable, contact, held: None, report, works })
+            (device.id.clone(), Seen { reachable, last: None, contact, held: None, report, works })
         };
         (0..self.revisions[self.accepted].len()).map(seen).collect()
     }
