@@ -221,6 +221,8 @@ pub enum Cause {
     RegistryUnreachable,
     /// What the registry gave is not what it should be.
     RegistryContentBroken,
+    /// The engine failed at something of its own.
+    EngineItself,
     /// Another control host works on the device at the same time.
     AnotherControlHost,
     /// Somebody else stopped a container that had just begun to run.

@@ -44,6 +44,7 @@ pub fn help_of(cause: Cause) -> Option<&'static str> {
             "somebody did that on the device, or another control host did; it is tried again"
         }
         Cause::RegistryCredentials
+        | Cause::EngineItself
         | Cause::NoSuchImage
         | Cause::RegistryUnreachable
         | Cause::RegistryContentBroken => return None,

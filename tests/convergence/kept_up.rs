@@ -6,7 +6,7 @@ use crate::passes::House;
 use crate::world::{Cut, Hanging, World, manifest};
 use hoist::apply::{Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault};
-use hoist::engine::{Engine as _, SecretValues};
+use hoist::engine::{Cause, Engine as _, EngineError, EngineErrorKind, SecretValues};
 use hoist::model::{Hash, HashedManifest, SecretName};
 use hoist::plan::{Block, ContainerRef, DevicePlan, Step, StepKind};
 use std::collections::BTreeMap;
@@ -112,6 +112,35 @@ fn an_engine_that_hangs_is_asked_once_and_no_more() {
             world.pass(&second, None).await;
             assert_eq!(world.containers().await, ["web running web:2"], "after {after}");
             after += 1;
+        }
+    });
+}
+
+/// An engine that is being restarted fails at a start before it falls silent: that says nothing of the module.
+#[test]
+fn what_an_engine_fails_at_that_goes_down_is_no_failure_of_a_module() {
+    block_on(async {
+        for goes_down in [true, false] {
+            let mut world = World::new();
+            let wanted = web("web:1", "");
+            world.pass(&wanted, None).await;
+            stop(&world, "web").await;
+            let plan = world.plan(&wanted).await;
+            let words = "could not start web: failed to update store: open : no such file";
+            let error =
+                EngineError::new(EngineErrorKind::Refused, words).because(Cause::EngineItself);
+            world.control().fault_next(CallKind::Step(StepKind::Start), Fault::Fail(error));
+            if goes_down {
+                world.control().fault_next(CallKind::Answers, Fault::Unreachable);
+            }
+            let (secrets, pace) = (SecretValues::default(), Pace::default());
+            let run = run_device(&world.engine, &plan, &secrets, &pace, &|_| {}).await;
+            assert_eq!(run.was_cut_off(), goes_down, "{:?}", run.outcomes);
+            let said = run.outcomes.values().find_map(Outcome::failure).unwrap();
+            let more = if goes_down { ", and the engine does not answer any more" } else { "" };
+            assert_eq!(said, format!("{words}{more}"));
+            world.pass(&wanted, None).await;
+            assert_eq!(world.containers().await, ["web running web:1"]);
         }
     });
 }

@@ -113,6 +113,9 @@ impl Trouble {
                 let words = "the engine is not reached: what listens there speaks TLS, and the device's file names none";
                 (Some(Cause::WantsTls), words.to_owned())
             }
+            (Self::Status { status: 500.., .. }, _) if kind == EngineErrorKind::Refused => {
+                (Some(Cause::EngineItself), self.to_string())
+            }
             _ => (None, self.to_string()),
         };
         EngineError::new(kind, format!("could not {tried}: {}", tidied(&words))).because(cause)
