@@ -1,6 +1,7 @@
 //! What a commit is to a rollout, and a rollout to what comes to it: newer commits, new devices, orders after its end.
 
 use crate::by_hand::{done, hoist};
+use crate::http::get;
 use crate::place::Place;
 use crate::rollouts::{
     ALL, DEVICES, REFUSED, SHOPS, actions, all_have, base, fleet, in_force_has, order, rollout,
@@ -220,6 +221,9 @@ fn a_rollout_that_halted_is_retried_promoted_and_not_paused() {
     place.until("the first commit", || all_have(&place, &ALL, "web:1"));
     place.commit(&[("deployments/base.toml", &base("2", REFUSED))]);
     place.until("it halts", || state(&place) == "halted");
+    let headline = "<h1 class=\"standing\">A change has halted: 0 of 4 devices have it</h1>";
+    let address = crate::http::address(&place);
+    place.until("a headline about it", || get(&address, "/").body.contains(headline));
     let (done, words) = order(&place, "pause");
     assert!(!done && words.contains("it halted because it failed"), "{words}");
     let tries = |device: &str| {
@@ -368,4 +372,28 @@ fn settings_of_phases_count_for_what_is_under_way() {
     });
     place.until("all", || all_have(&place, &ALL, "web:3") && state(&place) == "done");
     assert_eq!(daemon.stop(), 0);
+}
+
+/// A commit that changes no device disturbs nothing, and says so where somebody could think otherwise.
+#[test]
+fn phases_that_are_taken_away_count_for_what_is_under_way() {
+    let place = shop("1h");
+    let _daemon = place.watch(&[]);
+    place.until("the first commit, at once", || all_have(&place, &ALL, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    let reason = || rollout(&place)["reason"].as_str().unwrap_or_default().to_owned();
+    place.until("it soaks for long", || reason().starts_with("canary soaks until "));
+    let (without, _) = fleet("1h")
+        .split_once("[rollout]")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("phases");
+    let newest = place.commit(&[("fleet.toml", &without)]);
+    place.until("that it is kept is told", || {
+        rollout(&place)["to"] == newest.as_str()
+            && actions(&place).iter().any(|(action, _)| action == "keep rollout")
+    });
+    assert!(reason().starts_with("canary soaks until "), "{}", reason());
+    assert!(all_have(&place, &SHOPS, "web:1"));
+    place.commit(&[("deployments/base.toml", &base("3", ""))]);
+    place.until("the next one has no phases", || all_have(&place, &ALL, "web:3"));
 }

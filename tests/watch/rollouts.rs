@@ -258,6 +258,7 @@ fn a_lost_store_does_not_open_later_phases() {
     });
     assert!(SHOPS.iter().all(|shop| in_force_has(&place, shop, "web:1")));
     assert!(in_force_has(&place, "canary-1", "web:2"));
+    assert!(actions(&place).iter().any(|(action, _)| action == "rebuild store"), "it is told");
     assert!(order(&place, "abort").0);
     place.until("the canary is back", || place.has("canary-1", "web:1"));
     drop(daemon);

@@ -28,6 +28,7 @@ mod orders;
 mod others;
 mod phases;
 mod reading;
+mod remarks;
 mod reports;
 mod rollout;
 mod schedule;

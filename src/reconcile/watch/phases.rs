@@ -101,8 +101,7 @@ impl Daemon {
             self.add_those_ahead(loaded, &mine, found, &mut candidates);
             behind.extend(self.add_unknown(loaded, unknown, &mut candidates));
         }
-        let stays: BTreeSet<&DeviceId> =
-            behind.iter().map(|assignment| &assignment.device).collect();
+        let stays: BTreeSet<_> = behind.iter().map(|assignment| &assignment.device).collect();
         let caught_up =
             self.behind.keys().filter(|device| !stays.contains(device)).cloned().collect();
         let is_over = self.rollout.as_ref().is_none_or(|rollout| rollout.stage == Stage::Done);

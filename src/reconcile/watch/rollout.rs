@@ -387,11 +387,13 @@ impl Daemon {
             }
             self.progress.has_news = true;
             let text = rollout_text(&rollout);
+            let kept = self.remark_on_phases(loaded, &rollout);
+            let history: Vec<HistoryEntry> = names.history.iter().cloned().chain(kept).collect();
             self.shared.store.record_rollout(&RolloutWrite {
                 renamed: &names.ids,
                 accept: Some(id),
                 rollout: Some(&text),
-                history: &names.history,
+                history: &history,
                 ..RolloutWrite::default()
             })?;
             for reported in self.progress.reported.values_mut() {
@@ -403,7 +405,7 @@ impl Daemon {
             return Ok(());
         }
         let beginning = self.beginning(loaded, shape, found);
-        self.begin(id, loaded, beginning, names)
+        self.begin(id, loaded, beginning, names, self.remark_on_labels(found))
     }
 
     /// Begins a rollout, and writes it down with the revision that counts from now on.
@@ -413,12 +415,14 @@ impl Daemon {
         loaded: &Loaded,
         beginning: Beginning,
         names: &NewNames,
+        rebuilt: Option<HistoryEntry>,
     ) -> Result<(), StoreError> {
         let skipped = match &beginning.rollout {
             Some(rollout) => self.phases_skipped(loaded, rollout),
             None => Vec::new(),
         };
-        let history: Vec<HistoryEntry> = names.history.iter().cloned().chain(skipped).collect();
+        let history: Vec<HistoryEntry> =
+            rebuilt.into_iter().chain(names.history.iter().cloned()).chain(skipped).collect();
         let text = beginning.rollout.as_ref().map_or_else(|| "null".to_owned(), rollout_text);
         let members = beginning.rollout.as_ref().map(|rollout| members_that_differ(None, rollout));
         self.shared.store.record_rollout(&RolloutWrite {

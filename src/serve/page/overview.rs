@@ -69,14 +69,20 @@ fn standing(snapshot: &Snapshot, status: &FleetStatus, now: Timestamp) -> Markup
     let total = status.devices.len();
     let counts = counted(&status.devices);
     let good = counts.iter().find(|(sign, _)| sign.class == "good").map_or(0, |(_, n)| *n);
-    let headline = match (good, total) {
-        (_, 0) => "The fleet has no devices yet".to_owned(),
-        (good, total) if good == total => match snapshot.rollout.as_ref().and_then(change) {
-            Some(words) => words,
-            None if total == 1 => "The device is as desired".to_owned(),
-            None => format!("All {} are as desired", count(total, "device")),
-        },
-        (good, total) => format!("{} of {} are as desired", number(good), count(total, "device")),
+    let rollout = snapshot.rollout.as_ref();
+    // What failed of a change that waits for people is no news beside that.
+    let waits = rollout.is_some_and(|of| matches!(of.state, "paused" | "halted"));
+    let change = rollout.filter(|_| waits || good == total).and_then(change);
+    let headline = match (change, good, total) {
+        (_, _, 0) => "The fleet has no devices yet".to_owned(),
+        (Some(words), ..) => words,
+        (None, 1, 1) => "The device is as desired".to_owned(),
+        (None, good, total) if good == total => {
+            format!("All {} are as desired", count(total, "device"))
+        }
+        (None, good, total) => {
+            format!("{} of {} are as desired", number(good), count(total, "device"))
+        }
     };
     html! {
         h1 class="standing" { (headline) }
