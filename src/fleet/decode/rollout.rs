@@ -4,8 +4,11 @@ use super::item::Item;
 use super::reader::TableReader;
 use crate::diagnostic::Code;
 use crate::fleet::{Phase, Rollout};
-use crate::model::{Duration, OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES};
+use crate::model::{Amount, Duration, OnFailure, PhaseSettings, REST, UNWRITTEN_PHASES};
 use std::collections::BTreeSet;
+
+/// All that take part, in hundredths of a percent.
+const ALL: u32 = 10_000;
 
 /// The fleet's rollout.
 pub(super) fn rollout(item: &Item<'_>) -> Option<Rollout> {
@@ -15,9 +18,9 @@ pub(super) fn rollout(item: &Item<'_>) -> Option<Rollout> {
         .take("phases")
         .and_then(|item| item.list(" of tables: [[rollout.phases]]"))
         .map(|items| {
-            let mut names = BTreeSet::new();
+            let mut before = Before::default();
             let phases = items.enumerate();
-            phases.filter_map(|(i, item)| phase(i + 1, &item, &mut names)).collect()
+            phases.filter_map(|(i, item)| phase(i + 1, &item, &mut before)).collect()
         })
         .unwrap_or_default();
     reader.finish();
@@ -37,8 +40,15 @@ pub(super) fn tightening(item: &Item<'_>) -> Option<PhaseSettings> {
     Some(settings)
 }
 
-/// A phase; `names` are those of the phases before it.
-fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option<Phase> {
+/// What phases before one take up.
+#[derive(Default)]
+struct Before {
+    names: BTreeSet<String>,
+    /// Their shares together.
+    share: u32,
+}
+
+fn phase(number: usize, item: &Item<'_>, before: &mut Before) -> Option<Phase> {
     let mut reader = item.table("a phase")?;
     let said = reader.take("name");
     let name =
@@ -54,7 +64,7 @@ fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option
         };
         place.report(Code::BadValue, words, Some(help.into()));
     }
-    if !names.insert(name.clone()) {
+    if !before.names.insert(name.clone()) {
         place.bad(format!("a phase before this one is named `{name}`"));
     }
     let settings = settings(&mut reader);
@@ -79,6 +89,8 @@ fn phase(number: usize, item: &Item<'_>, names: &mut BTreeSet<String>) -> Option
         if share == 0 {
             item.bad("a phase of 0% is no phase");
         }
+        too_much(&item, share, before.share);
+        before.share = before.share.saturating_add(share);
         Some(share)
     });
     reader.finish();
@@ -95,10 +107,54 @@ fn settings(reader: &mut TableReader<'_>) -> PhaseSettings {
             })
         }),
         max_failures: reader.take("max-failures").and_then(|item| item.amount()),
-        min_success: reader.take("min-success").and_then(|item| item.amount()),
-        max_unavailable: reader.take("max-unavailable").and_then(|item| item.amount()),
+        min_success: reader.take("min-success").and_then(|item| {
+            let words = "no phase passes on nobody's success: at least one device has to succeed";
+            not_none(&item, words)
+        }),
+        max_unavailable: reader.take("max-unavailable").and_then(|item| {
+            let words = "where nobody may be away from its work, nobody can get a change";
+            not_none(&item, words)
+        }),
         soak: reader.take("soak").and_then(|item| item.duration()),
         timeout: reader.take("timeout").and_then(|item| timeout(&item)),
+    }
+}
+
+/// An amount of which 0 can't be meant.
+fn not_none(item: &Item<'_>, words: &str) -> Option<Amount> {
+    let amount = item.amount()?;
+    if matches!(amount, Amount::Count(0) | Amount::Share(0)) {
+        item.report(Code::BadValue, words, Some("`1` is the least".into()));
+        return None;
+    }
+    Some(amount)
+}
+
+/// Shares are of all that take part: more than all can't be had. The last one says that it takes all that are left.
+fn too_much(item: &Item<'_>, share: u32, before: u32) {
+    let left = ALL.saturating_sub(before);
+    if left == 0 {
+        let help = "shares are of all that take part, not of those that are left";
+        item.report(
+            Code::BadValue,
+            "the shares before this one are all already",
+            Some(help.into()),
+        );
+    } else if share > left && share != ALL {
+        let help = "shares are of all that take part, not of those that are left; `100%` is whoever is left";
+        item.report(
+            Code::BadValue,
+            format!("the shares before this one leave {}", in_percent(left)),
+            Some(help.into()),
+        );
+    }
+}
+
+/// A share in words.
+fn in_percent(share: u32) -> String {
+    match share % 100 {
+        0 => format!("{}%", share / 100),
+        part => format!("{}.{part:02}%", share / 100),
     }
 }
 

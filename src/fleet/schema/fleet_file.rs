@@ -3,7 +3,7 @@
 use super::module::defaults;
 use super::parts::{
     Key, amount, at_least, boolean, code, duration, fleet_name, list, longer_than_no_time,
-    names_to, not_empty, pattern, secret_name, share, table, table_with, word,
+    names_to, not_empty, pattern, secret_name, some_amount, some_share, table, table_with, word,
 };
 use crate::diagnostic::Code;
 use crate::fleet::decode::DEFAULT_KEYS;
@@ -99,11 +99,7 @@ fn rollout() -> Json {
             name
         }),
         ("target", "which devices, by condition", code()),
-        ("share", "how much of them: \"25%\"", {
-            let mut share = share();
-            share["not"] = json!({"pattern": r"^[0.]*\s*%$"});
-            share
-        }),
+        ("share", "how much of them: \"25%\"", some_share()),
     ]));
     let mut phase = phase;
     phase["oneOf"] = json!([{"required": ["target"]}, {"required": ["share"]}]);
@@ -126,12 +122,12 @@ pub(super) fn rollout_settings() -> Vec<Key> {
         (
             "min-success",
             "devices that must have succeeded before the next phase; default all of up to 10, else 90%",
-            amount(),
+            some_amount(),
         ),
         (
             "max-unavailable",
             "devices that may be changing at one time; default 10%, at least 1",
-            amount(),
+            some_amount(),
         ),
         ("soak", "how long a phase must stay good; default 10m", duration()),
         (

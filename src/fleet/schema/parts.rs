@@ -105,6 +105,18 @@ pub(super) fn share() -> Json {
     pattern(r"^0*(100(\.00?)?|[0-9]{1,2}(\.[0-9]{1,2})?)\s*%$")
 }
 
+/// A share that is not 0.
+pub(super) fn some_share() -> Json {
+    let mut share = share();
+    share["not"] = json!({"pattern": r"^[0.]*\s*%$"});
+    share
+}
+
+/// A count or a share that is not 0.
+pub(super) fn some_amount() -> Json {
+    json!({"anyOf": [at_least(1), some_share()]})
+}
+
 /// A count or a share.
 pub(super) fn amount() -> Json {
     json!({"anyOf": [at_least(0), share()]})
