@@ -10,6 +10,7 @@ mod run;
 mod silence;
 mod starts;
 
+pub use meanwhile::REMOVED;
 pub use pace::{CallOff, Pace};
 pub use run::run_device;
 pub use starts::StartsAndStops;

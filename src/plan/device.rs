@@ -130,7 +130,7 @@ impl<'a> Begun<'a> {
         }
         let sorted = Sorted::of(input);
         let half_done = input.memory.half_done.still(manifest, &sorted);
-        let stops = input.memory.stops.still(&sorted);
+        let stops = input.memory.stops.still(&sorted, input.now);
         let decided = decide_all(input, manifest, &sorted, (&half_done, &stops));
         Ok(Self { input, manifest, plan, control, sorted, half_done, stops, decided })
     }

@@ -307,9 +307,10 @@ impl DeviceMemory {
             control,
             checked,
             half_done: _,
-            stops: _,
+            stops,
         } = self;
         checked.values_mut().for_each(&change);
+        stops.0.values_mut().for_each(|stopped| change(&mut stopped.at));
         containers.values_mut().filter_map(|known| known.replaced_at.as_mut()).for_each(&change);
         control.made.values_mut().for_each(|made| change(&mut made.at));
         control.undone.iter_mut().chain(&mut control.crossed).for_each(&change);

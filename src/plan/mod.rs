@@ -51,7 +51,7 @@ pub use repair::restart_steps;
 pub use room::{HalfDone, MadeRoom};
 pub use standing::{Repair, Verdict, judge};
 pub use step::{ContainerRef, FileEntry, Step, StepKind, StepOutput};
-pub use stops::{Stops, running};
+pub use stops::{Stopped, Stops, running};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 pub use whose_engine::KnownEngine;
 

@@ -190,7 +190,33 @@ impl Works {
                 waits,
             });
         }
+        self.all_make_room_or_none(&early);
         early
+    }
+
+    /// One that comes may need the room of several, and these may make room for others: where an image of any of them can't be
+    /// had, none is stopped in vain.
+    fn all_make_room_or_none(&mut self, early: &[EarlyStop]) {
+        let pulls = |works: &Self, stop: usize| match &works.list[stop].when {
+            When::AllPassed(pulls) => pulls.iter().copied().collect::<BTreeSet<usize>>(),
+            When::AnyFailed(_) | When::NonePassed(_) => BTreeSet::new(),
+        };
+        let stops: Vec<(usize, &Vec<ModuleName>)> =
+            early.iter().filter_map(|stop| Some((stop.stop?, &stop.makes_room_for))).collect();
+        let mut grows = true;
+        while std::mem::take(&mut grows) {
+            for (stop, comes) in &stops {
+                let linked = stops
+                    .iter()
+                    .filter(|(_, others)| others.iter().any(|name| comes.contains(name)));
+                let all: BTreeSet<usize> =
+                    linked.flat_map(|(other, _)| pulls(self, *other)).collect();
+                if all != pulls(self, *stop) {
+                    self.list[*stop].when = When::AllPassed(all.into_iter().collect());
+                    grows = true;
+                }
+            }
+        }
     }
 
     /// Beside what is taken back nothing is begun that needs its place or its room.
@@ -200,11 +226,9 @@ impl Works {
             let is_its_own = |draft: &&Draft<'_>| {
                 going.sorted.all(&draft.name).any(|own| own.id == container.id)
             };
-            let waits = drafts.iter().filter(|draft| {
-                is_its_own(draft)
-                    || shares_with(draft.module, container, &container.ports)
-                        && going.is_new_beside(draft, container)
-            });
+            let waits = drafts
+                .iter()
+                .filter(|draft| is_its_own(draft) || going.is_new_beside(draft, container));
             for draft in waits {
                 self.room_of.entry(draft.name.clone()).or_default().push(*number);
             }
@@ -262,7 +286,8 @@ impl Works {
             };
             // It never stands beside what took its room.
             work.needs = taken_back;
-            work.undoes = stop.stop;
+            // Where a run that was cut off began it, it may have come to the policy.
+            work.undoes = stop.stop.filter(|_| !stop.was_cut);
         }
     }
 
@@ -355,16 +380,20 @@ impl<'a> Going<'a> {
         unwanted
     }
 
-    /// Whether a module, once it is begun, stands where it did not stand beside this container, with which it shares a port or
-    /// a volume. One that only shares the volume, and did so before, has its room.
+    /// Whether a module that is begun stands beside this container, on a port or a volume of it, and did not before. One that
+    /// shares only the volume, and did so before, has its room.
     fn is_new_beside(&self, draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-        let Some(current) = self.sorted.current(&draft.name) else { return true };
-        let shares = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
-        let was_beside = current.mounts.iter().any(|mount| shares(&mount.volume));
-        needs_port_of(draft.module, container, &container.ports)
-            || !was_beside
-            || self.half_done.is_coming(current)
-            || self.half_done.is_owed(current)
+        let of_it = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
+        if published(draft.module).iter().any(|port| port.is_taken_by(container)) {
+            return true;
+        }
+        let shares_volume = draft.module.volumes.iter().any(|volume| of_it(&volume.source));
+        let was_beside = self.sorted.current(&draft.name).is_some_and(|current| {
+            current.mounts.iter().any(|mount| of_it(&mount.volume))
+                && !self.half_done.is_coming(current)
+                && !self.half_done.is_owed(current)
+        });
+        shares_volume && !was_beside
     }
 
     /// How a container is when it runs.
@@ -416,16 +445,17 @@ fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
         && container.up_for.is_some_and(|up_for| up_for >= probation.seconds_up())
 }
 
-/// Whether a module needs a port or a named volume that a container has, or had with these ports.
+/// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a
+/// container publishes nothing, and takes its ports again at any moment.
 fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
-    let mut volumes = module.volumes.iter();
-    let has = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
-    needs_port_of(module, container, ports) || volumes.any(|volume| has(&volume.source))
-}
-
-/// Between two restarts a container publishes nothing, and takes its ports again at any moment.
-fn needs_port_of(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
     let needs = published(module);
-    container.state == ContainerState::Restarting && !needs.is_empty()
-        || needs.iter().any(|port| port.is_one_of(ports))
+    if container.state == ContainerState::Restarting && !needs.is_empty() {
+        return true;
+    }
+    let port = needs.iter().any(|port| port.is_one_of(ports));
+    let volume = module
+        .volumes
+        .iter()
+        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
+    port || volume
 }

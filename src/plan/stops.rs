@@ -11,17 +11,41 @@ use super::{Step, Work};
 use crate::model::{ContainerState, Module, ObservedContainer, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// By container id: when the run of it had begun that Hoist stopped, as the engine writes it.
+/// An engine may be at a stop for so long after the run that asked for it was cut off, in seconds.
+const LINGERS: i64 = 600;
+
+/// What was stopped, by container id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stops(pub BTreeMap<String, String>);
+pub struct Stops(pub BTreeMap<String, Stopped>);
+
+/// One run of a container that Hoist stopped, or was about to when it was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// When the run had begun, as the engine writes it; `None` where nobody had looked.
+    pub begun: Option<String>,
+    /// When it was to be stopped, in seconds since 1970.
+    pub at: i64,
+}
 
 impl Stops {
     /// Whether this container is down since Hoist stopped it.
     pub fn holds(&self, container: &ObservedContainer) -> bool {
-        self.0.get(&container.id).is_some_and(|begun| {
-            let started_at = container.detail.as_ref().map(|detail| &detail.started_at);
-            !is_up(container) && started_at.is_none_or(|started_at| started_at == begun)
-        })
+        !is_up(container) && self.of_this_run(container).is_some()
+    }
+
+    fn of_this_run(&self, container: &ObservedContainer) -> Option<&Stopped> {
+        let stopped = self.0.get(&container.id)?;
+        let started_at = container.detail.as_ref().map(|detail| &detail.started_at);
+        let is_another =
+            started_at.zip(stopped.begun.as_ref()).is_some_and(|(at, begun)| at != begun);
+        Some(stopped).filter(|_| !is_another)
+    }
+
+    /// The same, or the engine may still be at the stop.
+    fn may_hold(&self, container: &ObservedContainer, now: i64) -> Option<(String, Stopped)> {
+        let stopped = self.of_this_run(container)?;
+        let lingers = now.saturating_sub(stopped.at) < LINGERS;
+        (!is_up(container) || lingers).then(|| (container.id.clone(), stopped.clone()))
     }
 
     /// The verdict on a module and its container, as [`judge`] gives it of one that nobody stopped.
@@ -41,29 +65,27 @@ impl Stops {
     }
 
     /// What of it still holds.
-    pub(super) fn still(&self, sorted: &Sorted<'_>) -> Self {
-        let holds = sorted.every().filter(|container| self.holds(container));
-        Self(holds.filter_map(|container| self.0.get_key_value(&container.id)).map(own).collect())
+    pub(super) fn still(&self, sorted: &Sorted<'_>, now: i64) -> Self {
+        Self(sorted.every().filter_map(|container| self.may_hold(container, now)).collect())
     }
 
     /// With all that these works may stop: a run that is cut off does not say how far it came.
     #[must_use]
-    pub fn and_planned(&self, works: &[Work], seen: &[ObservedContainer]) -> Self {
+    pub fn and_planned(&self, works: &[Work], seen: &[ObservedContainer], now: i64) -> Self {
         let steps = works.iter().flat_map(|work| &work.steps);
         let stopped: BTreeSet<&str> = steps.filter_map(stopped_by).collect();
         let runs = running(seen).filter(|container| stopped.contains(container.id.as_str()));
-        Self(self.0.iter().map(own).chain(runs.filter_map(begun)).collect())
+        let known = self.0.iter().map(|(id, stopped)| (id.clone(), stopped.clone()));
+        Self(known.chain(runs.map(|container| begun(container, now))).collect())
     }
 
     /// With those that a run stopped, and without those that are not down any more, or another run of theirs is. `seen`: what the
     /// engine has after the run.
     #[must_use]
-    pub fn after(&self, stopped: &BTreeSet<String>, seen: &[ObservedContainer]) -> Self {
-        let down = seen.iter().filter(|container| !is_up(container));
-        let still = down.clone().filter(|container| self.holds(container));
-        let still = still.filter_map(|container| self.0.get_key_value(&container.id)).map(own);
-        let now = down.filter(|container| stopped.contains(&container.id)).filter_map(begun);
-        Self(still.chain(now).collect())
+    pub fn after(&self, stopped: &BTreeSet<String>, seen: &[ObservedContainer], now: i64) -> Self {
+        let still = seen.iter().filter_map(|container| self.may_hold(container, now));
+        let down = seen.iter().filter(|c| !is_up(c) && stopped.contains(&c.id));
+        Self(still.chain(down.map(|container| begun(container, now))).collect())
     }
 }
 
@@ -72,12 +94,9 @@ pub fn running(seen: &[ObservedContainer]) -> impl Iterator<Item = &ObservedCont
     seen.iter().filter(|container| is_up(container))
 }
 
-fn own((id, begun): (&String, &String)) -> (String, String) {
-    (id.clone(), begun.clone())
-}
-
-fn begun(container: &ObservedContainer) -> Option<(String, String)> {
-    Some((container.id.clone(), container.detail.as_ref()?.started_at.clone()))
+fn begun(container: &ObservedContainer, at: i64) -> (String, Stopped) {
+    let begun = container.detail.as_ref().map(|detail| detail.started_at.clone());
+    (container.id.clone(), Stopped { begun, at })
 }
 
 fn stopped_by(step: &Step) -> Option<&str> {

@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 
 /// What the store remembers while works run: of containers that they touch not how they are, and of networks
 /// that they are not known. A run that is cut off then costs an inspect and loses nothing.
-pub fn intent(plan: &DevicePlan, seen: &Observation) -> DeviceMemory {
+pub fn intent(plan: &DevicePlan, seen: &Observation, at: Timestamp) -> DeviceMemory {
     let mut memory = plan.kept_memory.clone();
     memory.doubt(&plan.works);
-    memory.stops = memory.stops.and_planned(&plan.works, &seen.containers);
+    memory.stops = memory.stops.and_planned(&plan.works, &seen.containers, at.seconds);
     if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
         memory.networks = None;
     }
@@ -99,20 +99,21 @@ pub fn learn_half_done(
 pub fn learn_stops(
     plan: &DevicePlan,
     run: &DeviceRun,
-    before: &Observation,
-    after: Option<&Observation>,
+    (before, after): (&Observation, Option<&Observation>),
     memory: &mut DeviceMemory,
+    at: Timestamp,
 ) {
     let StartsAndStops { started, stopped } = &run.counted;
-    let known = &plan.kept_memory.stops;
+    let mut known = plan.kept_memory.stops.clone();
+    known.0.retain(|id, _| !started.contains(id));
     let ran: BTreeSet<&String> =
         running(&before.containers).map(|c| &c.id).chain(started).collect();
     // One that was down already ended by itself.
     let stopped: BTreeSet<String> = stopped.iter().filter(|id| ran.contains(id)).cloned().collect();
     memory.stops = match after {
-        Some(after) => known.after(&stopped, &after.containers),
+        Some(after) => known.after(&stopped, &after.containers, at.seconds),
         None => {
-            let mut planned = known.and_planned(&plan.works, &before.containers);
+            let mut planned = known.and_planned(&plan.works, &before.containers, at.seconds);
             planned.0.retain(|id, _| known.0.contains_key(id) || stopped.contains(id));
             planned
         }

@@ -213,7 +213,7 @@ impl RunInput<'_> {
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
         let known = self.known_before(&plan.device)?;
-        self.store.remember(&plan.device, &intent(plan, &seen.observation))?;
+        self.store.remember(&plan.device, &intent(plan, &seen.observation, self.now))?;
         let half_done = Mutex::new(plan.kept_memory.half_done.clone());
         let events = |event: Event<'_>| {
             if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
@@ -236,7 +236,8 @@ impl RunInput<'_> {
         };
         memory.half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
-        learn_stops(plan, &run, &seen.observation, seen_now.as_ref(), &mut memory);
+        let looks = (&seen.observation, seen_now.as_ref());
+        learn_stops(plan, &run, looks, &mut memory, self.now);
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));

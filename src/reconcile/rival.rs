@@ -5,9 +5,9 @@
 
 use super::RunInput;
 use super::survey::names;
-use crate::apply::{DeviceRun, Outcome};
+use crate::apply::{DeviceRun, Outcome, REMOVED};
 use crate::engine::{Cause, EngineError, EngineErrorKind};
-use crate::model::{Observation, ObservedContainer, label};
+use crate::model::{ModuleName, Observation, ObservedContainer, label};
 use crate::plan::{DeviceMemory, DevicePlan, Purpose, carries_our_labels};
 use std::collections::BTreeSet;
 
@@ -24,6 +24,8 @@ struct Between<'a> {
     control: &'a str,
     /// The control host that was met on this device within the last day.
     met_before: Option<&'a str>,
+    /// Of which modules the container was removed in the last try too, before it had come up.
+    removed_before: &'a BTreeSet<ModuleName>,
 }
 
 impl RunInput<'_> {
@@ -40,16 +42,26 @@ impl RunInput<'_> {
         let (control, met) = (self.store.control(), &plan.kept_memory.control);
         let has_met = !met.undone.is_empty() || !met.crossed.is_empty();
         let met_before = met.by.as_deref().filter(|_| has_met);
-        explain_rivals(run, &Between { before, after, known, names, control, met_before })
+        let tried = plan.kept_memory.modules.iter();
+        let removed_before = tried.filter(|(_, tried)| {
+            tried.failed.as_ref().is_some_and(|failed| failed.reason.contains(REMOVED))
+        });
+        let removed_before = &removed_before.map(|(name, _)| name.clone()).collect();
+        let between = Between { before, after, known, names, control, met_before, removed_before };
+        explain_rivals(plan, run, &between)
     }
 }
 
 /// Tells works that another control host crossed from those that failed; says which one, if there are any.
-fn explain_rivals(run: &mut DeviceRun, seen: &Between<'_>) -> Option<String> {
+fn explain_rivals(plan: &DevicePlan, run: &mut DeviceRun, seen: &Between<'_>) -> Option<String> {
     let mut crossed_by = None;
-    for outcome in run.outcomes.values_mut() {
+    for (work, outcome) in &mut run.outcomes {
+        let module = plan.works.iter().find(|w| w.id == *work).and_then(|w| match &w.purpose {
+            Purpose::Module { name, .. } => Some(name),
+            Purpose::Image(_) | Purpose::Network(_) => None,
+        });
         if let Outcome::Failed { error, .. } = outcome
-            && let Some(rival) = seen.rival(error)
+            && let Some(rival) = seen.rival(error, module)
         {
             error.kind = EngineErrorKind::Conflict;
             error.cause = Some(Cause::AnotherControlHost);
@@ -90,7 +102,7 @@ pub(super) fn is_crossed(outcome: &Outcome) -> bool {
 impl Between<'_> {
     /// The control host that may have crossed a work that failed so, if there are signs of one: what it made in the meantime, or
     /// took away. Whatever is wrong with an image, or with a line, is nobody's doing.
-    fn rival(&self, error: &EngineError) -> Option<String> {
+    fn rival(&self, error: &EngineError, module: Option<&ModuleName>) -> Option<String> {
         let failed = error.kind;
         let was_stopped = error.cause == Some(Cause::StoppedByAnother);
         let was_removed = error.cause == Some(Cause::RemovedByAnother);
@@ -102,9 +114,12 @@ impl Between<'_> {
         let gone = || self.anothers(self.before).into_iter().filter(is_its_own).find(is_gone);
         let there = || self.anothers(self.after).into_iter().find(is_its_own);
         let by_what_is_there = match failed {
-            // So soon nobody removes it by hand; and who does may only put back what was there, which may be known for long.
+            // Once it may be anything that tidies up. Twice in a row it is somebody who puts back what was there, which may be
+            // known here for long.
             EngineErrorKind::Conflict if was_removed => {
-                new().or_else(gone).or_else(|| self.anothers(self.after).into_iter().next())
+                let again = module.is_some_and(|module| self.removed_before.contains(module));
+                let any = || self.anothers(self.after).into_iter().next();
+                new().or_else(gone).or_else(|| any().filter(|_| again))
             }
             // It may not have come to making its own, or what it made was there before.
             EngineErrorKind::Conflict if was_stopped => new().or_else(gone).or_else(there),

@@ -349,7 +349,11 @@ pub(super) fn details_wanted(
             // Which run of it ends is to be remembered.
             Some((_, Status::Stopped)) if container.up_for.is_some() => return true,
             // Whether that run is its last one decides what is done.
-            Some((_, Status::Running)) if stops.holds(container) => return true,
+            Some((_, Status::Running))
+                if module == Some(&container.name) && stops.holds(container) =>
+            {
+                return true;
+            }
             _ => {}
         }
         known.get(&container.id).is_none_or(|remembered| {

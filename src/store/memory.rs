@@ -6,7 +6,7 @@ use super::open::Store;
 use crate::model::{DeviceId, Hash, ModuleName};
 use crate::plan::{
     ControlMemory, DeviceMemory, Exits, FailedChange, HalfDone, MadeLast, ModuleMemory,
-    RememberedContainer, Starts, Stops, TakenOver,
+    RememberedContainer, Starts, Stopped, Stops, TakenOver,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value as Json, json};
@@ -141,8 +141,10 @@ impl Store {
             };
             memory.adopting.insert(id.clone(), taken);
         }
-        for (id, begun) in stops.as_object().into_iter().flatten() {
-            memory.stops.0.insert(id.clone(), text(begun).unwrap_or_default());
+        for (id, stopped) in stops.as_object().into_iter().flatten() {
+            let at = stopped["at"].as_i64().unwrap_or_default();
+            let stopped = Stopped { begun: text(&stopped["begun"]), at };
+            memory.stops.0.insert(id.clone(), stopped);
         }
         for (image, at) in checked.as_object().into_iter().flatten() {
             memory.checked.insert(image.clone(), at.as_i64().unwrap_or_default());
@@ -219,7 +221,7 @@ pub(super) fn remember(
         stops: Stops(stops),
     } = memory;
     let half_done = half_done_text(half_done);
-    let stops = (!stops.is_empty()).then(|| json!(stops).to_string());
+    let stops = stops_text(stops);
     let checked = (!checked.is_empty()).then(|| json!(checked).to_string());
     let (adopting, control) = (adopting_text(adopting), control_text(control));
     let networks = networks.as_ref().map(|names| json!(names).to_string());
@@ -256,6 +258,14 @@ pub(super) fn remember(
 /// what is half done: as texts.
 type Text = Option<String>;
 type KnownRow = (Text, Text, Text, Text, Text, Text);
+
+fn stops_text(stops: &BTreeMap<String, Stopped>) -> Option<String> {
+    let rows: serde_json::Map<String, Json> = stops
+        .iter()
+        .map(|(id, Stopped { begun, at })| (id.clone(), json!({"begun": begun, "at": at})))
+        .collect();
+    (!rows.is_empty()).then(|| Json::from(rows).to_string())
+}
 
 fn adopting_text(adopting: &BTreeMap<String, TakenOver>) -> Option<String> {
     let rows: serde_json::Map<String, Json> = adopting
@@ -469,7 +479,11 @@ mod tests {
                 stopped: true,
             },
             half_done: full_half_done(),
-            stops: Stops([("ddd".to_owned(), "2026-01-05T09:00:00.5Z".to_owned())].into()),
+            stops: Stops(
+                [("ddd", Some("2026-01-05T09:00:00.5Z".to_owned())), ("eee", None)]
+                    .map(|(id, begun)| (id.to_owned(), Stopped { begun, at: 5 }))
+                    .into(),
+            ),
         };
         store.remember(&device("one"), &full).unwrap();
         store.remember(&device("operator'sDevice"), &DeviceMemory::default()).unwrap();

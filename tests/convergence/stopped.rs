@@ -270,3 +270,130 @@ fn what_comes_stopped_does_not_keep_down_what_made_room_for_another() {
         assert_eq!(there, ["former running former:1", "still created still:1"]);
     });
 }
+
+/// A manifest of modules of these names, images and more lines.
+fn of(modules: &[(&str, &str, &str)]) -> Arc<HashedManifest> {
+    let module = |(name, image, more): &(&str, &str, &str)| {
+        format!("[modules.{name}]\nimage = \"{image}\"\n{more}\n")
+    };
+    let modules: String = modules.iter().map(module).collect();
+    manifest(&format!("target = \"*\"\n{modules}"))
+}
+
+/// One that comes needs the room of two, and one of these makes room for another whose image is missing.
+#[test]
+fn nothing_is_stopped_in_vain_while_an_image_is_missing() {
+    block_on(async {
+        let mut world = World::new();
+        let two = "ports = [\"8081:80\", \"8082:80\"]";
+        let before = [("one", "one:1", two), ("two", "two:1", "ports = [\"8083:80\"]")];
+        world.pass(&of(&before), None).await;
+        world.control().set_missing("other:1", true).unwrap();
+        let next = "ports = [\"8081:80\", \"8083:80\"]";
+        let then = of(&[("next", "next:1", next), ("other", "other:1", "ports = [\"8082:80\"]")]);
+        world.control().forget_calls();
+        for _ in 0..3 {
+            assert!(world.pass(&then, None).await.failed());
+            world.wait(3700);
+        }
+        assert_eq!(world.control().count(CallKind::Step(StepKind::Stop)), 0);
+        assert_eq!(world.containers().await, ["one running one:1", "two running two:1"]);
+    });
+}
+
+/// A replacement that is cut off once it has stopped what was there: that runs again, whatever comes of it.
+#[test]
+fn what_a_cut_off_replacement_stopped_runs_again() {
+    block_on(async {
+        for policy in POLICIES {
+            for fails in [false, true] {
+                let mut world = World::new();
+                let former = of(&[("web", "web:1", policy)]);
+                world.pass(&former, None).await;
+                // As a look that has nothing to ask leaves it.
+                world.pass(&former, None).await;
+                let next = of(&[("web", "web:2", policy)]);
+                let plan = world.plan(&next).await;
+                let stop = calls(&plan).iter().position(|step| matches!(step, Step::Stop { .. }));
+                let cut = Cut { call: stop.unwrap(), after: true, gently: false };
+                assert!(world.pass(&next, Some(cut)).await.was_cut);
+                if fails {
+                    world.control().behave("web:2", ENDS).unwrap();
+                    assert!(world.pass(&next, None).await.failed());
+                } else {
+                    world.pass(&former, None).await;
+                }
+                let there = world.containers().await;
+                assert_eq!(there, ["web running web:1"], "{policy} {fails}");
+            }
+        }
+    });
+}
+
+/// What crash-loops and goes may have any port: others do not wait for that.
+#[test]
+fn others_do_not_wait_for_an_image_because_something_else_crash_loops() {
+    block_on(async {
+        let own = "ports = [\"8085:80\"]";
+        let stopped = format!("{own}\nstatus = \"stopped\"");
+        let mut world = World::new();
+        world.control().behave("goes:1", ENDS).unwrap();
+        let before = [("goes", "goes:1", PORT), ("stays", "stays:1", &*stopped)];
+        world.pass(&of(&before), None).await;
+        world.wait(60);
+        world.control().set_missing("comes:1", true).unwrap();
+        let then = of(&[("comes", "comes:1", PORT), ("stays", "stays:1", own)]);
+        for _ in 0..2 {
+            world.pass(&then, None).await;
+        }
+        let there = world.containers().await;
+        assert!(there.contains(&"stays running stays:1".to_owned()), "{there:?}");
+    });
+}
+
+/// A run that is cut off after it took the policy away, and then an image that can't be had: the policy is given back.
+#[test]
+fn a_policy_that_a_cut_off_run_took_away_is_given_back_while_an_image_is_missing() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&only("former", &[PORT]), None).await;
+        let next = only("next", &[PORT]);
+        let plan = world.plan(&next).await;
+        let stop = calls(&plan).iter().position(|step| matches!(step, Step::Stop { .. })).unwrap();
+        let cut = Cut { call: stop, after: false, gently: false };
+        assert!(world.pass(&next, Some(cut)).await.was_cut);
+        assert_eq!(world.control().restart_policy("former").unwrap(), "no");
+        let then = of(&[("next", "next:2", PORT)]);
+        world.control().set_missing("next:2", true).unwrap();
+        for _ in 0..2 {
+            world.pass(&then, None).await;
+            world.wait(3700);
+        }
+        assert_eq!(world.containers().await, ["former running former:1"]);
+        assert_eq!(world.control().restart_policy("former").unwrap(), "always");
+    });
+}
+
+/// The engine may still be at a stop when the run that asked for it is gone: what runs on at the next look goes down later.
+#[test]
+fn a_stop_that_ends_after_its_run_was_cut_off_is_not_taken_for_an_end() {
+    block_on(async {
+        for policy in POLICIES {
+            let mut world = World::new();
+            let former = of(&[("web", "web:1", policy)]);
+            world.pass(&former, None).await;
+            let next = of(&[("web", "web:2", policy)]);
+            let plan = world.plan(&next).await;
+            let stop = calls(&plan).iter().position(|step| matches!(step, Step::Stop { .. }));
+            let cut = Cut { call: stop.unwrap(), after: false, gently: false };
+            assert!(world.pass(&next, Some(cut)).await.was_cut);
+            world.pass(&former, None).await;
+            world.wait(5);
+            world.stop("web").await;
+            for _ in 0..2 {
+                world.pass(&former, None).await;
+            }
+            assert_eq!(world.containers().await, ["web running web:1"], "{policy}");
+        }
+    });
+}

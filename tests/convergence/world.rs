@@ -9,7 +9,7 @@ use hoist::engine::{
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
     ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation,
-    ObservedContainer, SecretName, label,
+    ObservedContainer, SecretName, Timestamp, label,
 };
 use hoist::plan::{
     ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
@@ -90,6 +90,10 @@ impl World {
     /// The present moment, by the engine's clock.
     pub(crate) fn now(&self) -> i64 {
         self.control().now().unwrap().seconds
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        self.control().now().unwrap()
     }
 
     /// So many seconds go by.
@@ -183,7 +187,7 @@ impl World {
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
         let (plan, before) = self.try_plan(manifest).await?;
-        self.memory = intent(&plan, &before);
+        self.memory = intent(&plan, &before, self.timestamp());
         let dying = Dying {
             engine: self.engine.clone(),
             cut,
@@ -236,7 +240,8 @@ impl World {
         let seen = self.try_observe(&DeviceMemory::default()).await.ok();
         if !plan.works.is_empty() {
             learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
-            learn_stops(plan, run, before, seen.as_ref(), &mut self.memory);
+            let at = self.timestamp();
+            learn_stops(plan, run, (before, seen.as_ref()), &mut self.memory, at);
         }
         let Some(seen) = seen else { return };
         let now = self.now();
