@@ -261,12 +261,11 @@ impl RunInput<'_> {
         }
     }
 
-    /// The containers of a device that were known before this look.
-    fn known_before(&self, device: &DeviceId) -> Result<BTreeSet<String>, StoreError> {
-        let ids = |memory: &DeviceMemory| memory.containers.keys().cloned().collect();
+    /// What was known of a device before this look, also where somebody wants it tried again at once.
+    fn known_before(&self, device: &DeviceId) -> Result<DeviceMemory, StoreError> {
         Ok(match self.writes {
-            Writes::All => ids(&self.store.memory(device)?),
-            Writes::Changes(memories) => memories.get(device).map(ids).unwrap_or_default(),
+            Writes::All => self.store.memory(device)?,
+            Writes::Changes(memories) => memories.get(device).cloned().unwrap_or_default(),
         })
     }
 

@@ -15,17 +15,15 @@ use std::collections::BTreeSet;
 struct Between<'a> {
     before: &'a Observation,
     after: &'a Observation,
-    /// The containers that were known from earlier looks: they are looked after here, whoever made them. A store that was lost
-    /// was another one when it made them.
-    known: &'a BTreeSet<String>,
+    /// What was known from earlier looks. The containers in it are looked after here, whoever made them: a store that was lost was
+    /// another one when it made them.
+    known: &'a DeviceMemory,
     /// The names that the fleet and the device have, or had.
     names: &'a (Vec<String>, Vec<String>),
     /// Which control host's store this is.
     control: &'a str,
     /// The control host that was met on this device within the last day.
     met_before: Option<&'a str>,
-    /// Of which modules the container was removed in the last try too, before it had come up.
-    removed_before: &'a BTreeSet<ModuleName>,
 }
 
 impl RunInput<'_> {
@@ -34,7 +32,7 @@ impl RunInput<'_> {
         &self,
         plan: &DevicePlan,
         run: &mut DeviceRun,
-        known: &BTreeSet<String>,
+        known: &DeviceMemory,
         (before, after): (&Observation, &Observation),
     ) -> Option<String> {
         let device = self.fleet.devices.get(&plan.device)?;
@@ -42,12 +40,7 @@ impl RunInput<'_> {
         let (control, met) = (self.store.control(), &plan.kept_memory.control);
         let has_met = !met.undone.is_empty() || !met.crossed.is_empty();
         let met_before = met.by.as_deref().filter(|_| has_met);
-        let tried = plan.kept_memory.modules.iter();
-        let removed_before = tried.filter(|(_, tried)| {
-            tried.failed.as_ref().is_some_and(|failed| failed.reason.contains(REMOVED))
-        });
-        let removed_before = &removed_before.map(|(name, _)| name.clone()).collect();
-        let between = Between { before, after, known, names, control, met_before, removed_before };
+        let between = Between { before, after, known, names, control, met_before };
         explain_rivals(plan, run, &between)
     }
 }
@@ -110,14 +103,15 @@ impl Between<'_> {
         let is_new = |container: &&ObservedContainer| !before.contains(container.id.as_str());
         let is_gone = |container: &&ObservedContainer| !after.contains(container.id.as_str());
         let new = || self.anothers(self.after).into_iter().find(is_new);
-        let is_its_own = |container: &&ObservedContainer| !self.known.contains(&container.id);
+        let is_its_own =
+            |container: &&ObservedContainer| !self.known.containers.contains_key(&container.id);
         let gone = || self.anothers(self.before).into_iter().filter(is_its_own).find(is_gone);
         let there = || self.anothers(self.after).into_iter().find(is_its_own);
         let by_what_is_there = match failed {
             // Once it may be anything that tidies up. Twice in a row it is somebody who puts back what was there, which may be
             // known here for long.
             EngineErrorKind::Conflict if was_removed => {
-                let again = module.is_some_and(|module| self.removed_before.contains(module));
+                let again = module.is_some_and(|module| self.was_removed_before(module));
                 let any = || self.anothers(self.after).into_iter().next();
                 new().or_else(gone).or_else(|| any().filter(|_| again))
             }
@@ -137,6 +131,12 @@ impl Between<'_> {
                 .filter(|_| failed == EngineErrorKind::NotFound || was_stopped || was_removed)
         };
         by.map(String::as_str).or_else(again).map(str::to_owned)
+    }
+
+    /// Whether a module's container was removed in the last try too, before it had come up.
+    fn was_removed_before(&self, module: &ModuleName) -> bool {
+        let tried = self.known.modules.get(module).and_then(|tried| tried.failed.as_ref());
+        tried.is_some_and(|failed| failed.reason.contains(REMOVED))
     }
 
     fn anothers<'o>(&self, seen: &'o Observation) -> Vec<&'o ObservedContainer> {
