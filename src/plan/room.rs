@@ -108,6 +108,8 @@ pub(super) struct EarlyStop {
     was: MadeRoom,
     /// Of those that it makes room for, the ones that are brought up now.
     makes_room_for: Vec<ModuleName>,
+    /// Of these, the ones beside which it did not stand before; all of them where it stood beside each.
+    takes_its_room: BTreeSet<ModuleName>,
     /// Whether it is already so.
     was_cut: bool,
     /// The work that stops it.
@@ -141,6 +143,9 @@ impl Works {
                 .collect();
             let makes_room_for: Vec<ModuleName> =
                 comes.iter().map(|draft| draft.name.clone()).collect();
+            let new_beside = comes.iter().filter(|draft| going.is_new_beside(draft, container));
+            let mut takes_its_room: BTreeSet<ModuleName> =
+                new_beside.map(|draft| draft.name.clone()).collect();
             let needs_room = comes.iter().any(|draft| draft.decision.needs_room());
             let (mut waits, mut stop) = (false, None);
             if was_cut {
@@ -168,9 +173,12 @@ impl Works {
                 // Where an image can't be had, what it would replace goes on undisturbed.
                 self.list[number].when =
                     When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
-                for draft in comes.iter().filter(|draft| going.is_new_beside(draft, container)) {
-                    self.room_of.entry(draft.name.clone()).or_default().push(number);
+                for name in &takes_its_room {
+                    self.room_of.entry(name.clone()).or_default().push(number);
                 }
+            }
+            if takes_its_room.is_empty() {
+                takes_its_room.extend(makes_room_for.iter().cloned());
             }
             let mut modules = was.modules;
             // What is not wanted any more stands in its room until it is taken back.
@@ -185,6 +193,7 @@ impl Works {
                 module: name,
                 was: MadeRoom { modules, ..was },
                 makes_room_for,
+                takes_its_room,
                 was_cut,
                 stop,
                 waits,
@@ -255,6 +264,11 @@ impl Works {
             for number in &waits_for {
                 self.makes_way_again(*number, specs);
             }
+            let takes = |number: &usize| match &self.list[*number].purpose {
+                Purpose::Module { name, .. } => stop.takes_its_room.contains(name),
+                Purpose::Image(_) | Purpose::Network(_) => false,
+            };
+            let takers: Vec<usize> = waits_for.iter().copied().filter(takes).collect();
             let container = ContainerRef::Id(stop.id.clone());
             let policy = Step::Update {
                 container: container.clone(),
@@ -279,7 +293,7 @@ impl Works {
             let work = &mut self.list[number];
             work.after.clone_from(&waits_for);
             work.when = match (waits_for.is_empty(), is_blocked) {
-                (false, _) => When::NonePassed(waits_for),
+                (false, _) => When::NonePassed(takers),
                 // It stays for now, and nothing of what comes needs its room.
                 (true, true) => When::AllPassed(Vec::new()),
                 (true, false) => When::AnyFailed(self.modules.clone()),

@@ -179,6 +179,30 @@ fn nothing_is_begun_beside_what_could_not_be_stopped_for_it() {
             assert!(world.containers().await.contains(&"former running former:1".to_owned()));
         }
 
+        // What stood beside it comes up anew, and it goes on as it was.
+        for policy in ["", POLICIES[1]] {
+            let module = |name: &str, more: &str| {
+                format!("[modules.{name}]\nimage = \"{name}:1\"\n{SHARED}\n{policy}\n{more}\n")
+            };
+            let stays = module("stays", "");
+            let former = manifest(&format!("target = \"*\"\n{}{stays}", module("former", "")));
+            let stays = module("stays", "env.NEW = \"1\"");
+            let next = manifest(&format!("target = \"*\"\n{}{stays}", module("next", "")));
+            let mut world = World::new();
+            world.pass(&former, None).await;
+            let had = world.control().restart_policy("former").unwrap();
+            world.control().fault_next(CallKind::Step(StepKind::Stop), refusal());
+            let pass = world.pass(&next, None).await;
+            assert!(pass.failed());
+            let there = world.containers().await;
+            let beside = ["former running former:1", "stays running stays:1"];
+            assert_eq!(there, beside, "{:?}", lines(&pass.plan));
+            assert_eq!(world.control().environment("stays").unwrap()["NEW"], "1");
+            assert_eq!(world.control().restart_policy("former").unwrap(), had);
+            assert!(!world.pass(&next, None).await.failed());
+            assert_eq!(world.containers().await, ["next running next:1", "stays running stays:1"]);
+        }
+
         // What goes is stopped first.
         let mut world = World::new();
         world.pass(&former, None).await;

@@ -102,10 +102,16 @@ impl World {
     }
 
     pub(crate) async fn observe(&self, memory: &DeviceMemory) -> Observation {
-        self.try_observe(memory).await.unwrap()
+        self.try_observe(memory, None).await.unwrap()
     }
 
-    async fn try_observe(&self, memory: &DeviceMemory) -> Result<Observation, EngineError> {
+    async fn try_observe(
+        &self,
+        memory: &DeviceMemory,
+        manifest: Option<&HashedManifest>,
+    ) -> Result<Observation, EngineError> {
+        let wanted: Option<BTreeSet<String>> = manifest
+            .map(|manifest| manifest.hashed_modules().map(|(name, ..)| name.to_string()).collect());
         let (fleets, devices) = (["f".to_owned()], ["d1".to_owned()]);
         let known: BTreeSet<String> = memory.containers.keys().cloned().collect();
         let since = self.last_seen.map(|last| self.now() - last);
@@ -113,7 +119,9 @@ impl World {
             let up = c.up_for.and_then(|up| i64::try_from(up).ok());
             let started = up.zip(since).is_some_and(|(up, since)| up < since);
             let looping = started || c.state == ContainerState::Restarting;
-            carries_our_labels(c, &fleets, &devices) && (looping || !known.contains(&c.id))
+            let module = c.labels.get(label::MODULE);
+            let goes = wanted.as_ref().zip(module).is_some_and(|(all, name)| !all.contains(name));
+            carries_our_labels(c, &fleets, &devices) && (looping || goes || !known.contains(&c.id))
         };
         let f = ["f".to_owned()];
         let networks_of: &[String] = if memory.networks.is_none() { &f } else { &[] };
@@ -139,7 +147,7 @@ impl World {
                     settings_to_remember(module, &hashes.settings) == remembered.settings
                 })
         });
-        let observation = self.try_observe(&known).await?;
+        let observation = self.try_observe(&known, Some(manifest)).await?;
         let registries = BTreeMap::new();
         let mut input = PlanInput {
             fleet: &fleet,
@@ -237,7 +245,7 @@ impl World {
 
     /// What a run does at its end: containers that are gone are forgotten, ends are noticed.
     async fn look_again(&mut self, plan: &DevicePlan, run: &DeviceRun, before: &Observation) {
-        let seen = self.try_observe(&DeviceMemory::default()).await.ok();
+        let seen = self.try_observe(&DeviceMemory::default(), None).await.ok();
         if !plan.works.is_empty() {
             learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
             let at = self.timestamp();
