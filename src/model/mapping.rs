@@ -168,6 +168,11 @@ pub const ENGINE_FILES_TAKEN: &str =
 
 /// Whether a path in a module is that of the files that the engine holds for it, or below.
 pub fn is_engine_files(path: &str) -> bool {
+    real_path(path).starts_with(ENGINE_FILES)
+}
+
+/// A path in a module without detours, as engines write it.
+pub fn real_path(path: &str) -> PathBuf {
     let mut real = PathBuf::new();
     for part in Path::new(path).components() {
         match part {
@@ -176,7 +181,7 @@ pub fn is_engine_files(path: &str) -> bool {
             part => real.push(part),
         }
     }
-    real.starts_with(ENGINE_FILES)
+    real
 }
 
 /// Where in a module a bind of create-options lies: its second part, or the only one.

@@ -10,6 +10,7 @@ mod devices;
 mod duration;
 mod encoding;
 mod hash;
+mod made_with;
 mod manifest;
 mod mapping;
 mod module;
@@ -34,10 +35,13 @@ pub use duration::{Duration, format_bytes, format_cpus, parse_bytes};
 pub use hash::{
     Hash, HashOfTexts, HashedManifest, ModuleHashes, cohort_hash, manifest_hash, module_hashes,
 };
+pub use made_with::{MadeWith, mounts_of_body};
 pub use manifest::{
     Cohort, Manifest, manifest_table, module_table, route_value, short_module_table,
 };
-pub use mapping::{ENGINE_FILES_TAKEN, HostDevice, Port, Volume, bind_target, is_engine_files};
+pub use mapping::{
+    ENGINE_FILES_TAKEN, HostDevice, Port, Volume, bind_target, is_engine_files, real_path,
+};
 pub use module::Module;
 pub use name::{DeploymentId, DeviceId, FleetName, ModuleName, NameError, RouteName, SecretName};
 pub use observation::{

@@ -1,5 +1,6 @@
 //! What an engine was seen to run at one moment.
 
+use super::made_with::MadeWith;
 use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,6 +159,8 @@ pub struct ContainerDetail {
     pub out_of_memory: bool,
     /// The engine's words on the last failed start.
     pub error: String,
+    /// What it was made with; `None` if the engine does not say.
+    pub made_with: Option<MadeWith>,
     /// What stands in its `desired.json`.
     pub twin: TwinFile,
 }

@@ -2,7 +2,12 @@
 
 use super::PlanReason;
 use super::module::Draft;
-use crate::model::{ContainerState, ObservedContainer, PullPolicy, Status, label};
+use crate::model::{
+    ContainerState, MadeWith, ObservedContainer, PullPolicy, Status, label, mounts_of_body,
+    real_path,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 impl Draft<'_> {
     pub(super) fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
@@ -30,6 +35,9 @@ impl Draft<'_> {
         if detail.image != module.image {
             return Some(PlanReason::OtherImage { seen: detail.image.clone() });
         }
+        if let Some(what) = self.made_otherwise(current) {
+            return Some(PlanReason::MadeOtherwise(what));
+        }
         let options_limit = |key: &str| {
             crate::model::Value::lookup_option(&module.create_options, &["HostConfig", key])
                 .is_some()
@@ -37,6 +45,33 @@ impl Draft<'_> {
         let lifted = (detail.memory > 0 && module.memory.is_none() && !options_limit("Memory"))
             || (detail.nano_cpus > 0 && module.cpus.is_none() && !options_limit("NanoCpus"));
         lifted.then_some(PlanReason::LimitLifted)
+    }
+
+    /// Whether somebody else made it, as far as is known: once it is remembered nobody would look any more.
+    pub(super) fn is_by_labels_alone(&self, current: &ObservedContainer) -> bool {
+        !self.input.memory.containers.contains_key(&current.id)
+            && matches!(
+                self.why_replace(current),
+                Some(PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_))
+            )
+    }
+
+    /// What a container that bears the labels of this module has otherwise: labels can be copied. What the store
+    /// knows by its id was made, or once looked at, from here.
+    fn made_otherwise(&self, current: &ObservedContainer) -> Option<&'static str> {
+        let seen = current.detail.as_ref()?.made_with.as_ref()?;
+        if self.input.is_kept || self.input.memory.containers.contains_key(&current.id) {
+            return None;
+        }
+        let (body, _) = self.body(&BTreeMap::new());
+        let is_there = |(path, volume): (PathBuf, String)| {
+            let mut mounts = current.mounts.iter().filter(|m| real_path(&m.target) == path);
+            mounts.any(|mount| volume.is_empty() || mount.volume == volume)
+        };
+        match mounts_of_body(&body).into_iter().all(is_there) {
+            true => MadeWith::of_body(&body).is_lacking_in(seen),
+            false => Some("volumes"),
+        }
     }
 
     /// A network of a container that is down and should be started, which is not there any more: one made

@@ -212,7 +212,10 @@ impl<'a> Draft<'a> {
         spec: Option<Hash>,
     ) -> Decided {
         let kept = self.kept(current);
-        let Self { out, memory, block, due, .. } = self;
+        let stranger = current.filter(|current| self.is_by_labels_alone(current)).map(id);
+        let Self { mut out, memory, block, due, .. } = self;
+        out.remember
+            .retain(|(it, kept)| Some(it) != stranger.as_ref() || kept.replaced_at.is_some());
         let is_something = !out.steps.is_empty() || out.takes_back.is_some();
         let decision = is_something.then_some(out);
         Decided { decision, spec, kept, memory, block, due }
@@ -430,7 +433,7 @@ impl<'a> Draft<'a> {
                 kept.push((container.id.clone(), remembered));
             }
         };
-        if let Some(current) = current {
+        if let Some(current) = current.filter(|current| !self.is_by_labels_alone(current)) {
             keep(current, self.twin_version(current), None);
         }
         if let Some(old) = self.input.owned.old {

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::model::{
     ContainerState, Duration, ENGINE_FILES, Module, ObservedContainer, PullPolicy, RestartPolicy,
-    Status, Value, label,
+    SecretName, Status, Value, label,
 };
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A first look after a start: what ends at once is seen at once.
@@ -145,18 +146,8 @@ impl Draft<'_> {
     /// create itself.
     pub(super) fn make(&mut self, name: &str, replaced: Option<&ObservedContainer>) -> usize {
         let target = ContainerRef::Name(name.to_owned());
-        let labels = self.labels();
         let carried_over = replaced.map(|old| self.carried_over(old)).unwrap_or_default();
-        let (body, secrets) = body(
-            self.input.module,
-            &BodyInput {
-                fleet: self.input.fleet,
-                device: self.input.device,
-                name: self.input.name,
-                labels: &labels,
-                carried_over: &carried_over,
-            },
-        );
+        let (body, secrets) = self.body(&carried_over);
         self.out.needs_image = true;
         self.out.steps.push(Step::Create { name: name.to_owned(), body, secrets });
         let made = self.out.steps.len();
@@ -168,6 +159,15 @@ impl Draft<'_> {
         }
         self.write_twin(&target, replaced);
         made
+    }
+
+    /// The body of the call that makes its container, and the variables whose values are secrets.
+    pub(super) fn body(
+        &self,
+        carried_over: &BTreeMap<String, String>,
+    ) -> (Json, BTreeMap<String, SecretName>) {
+        let ModuleInput { fleet, device, name, module, .. } = self.input;
+        body(module, &BodyInput { fleet, device, name, labels: &self.labels(), carried_over })
     }
 
     pub(super) fn connect(&mut self, container: &ContainerRef, network: &str) {

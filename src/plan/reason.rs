@@ -15,6 +15,8 @@ pub enum PlanReason {
         /// Seen.
         seen: String,
     },
+    /// It bears its labels, and was made otherwise: this differs.
+    MadeOtherwise(&'static str),
     /// It is somebody else's container, which a saved plan takes over.
     Adopted {
         /// Its id.
@@ -80,6 +82,9 @@ impl fmt::Display for PlanReason {
             Self::Absent => f.write_str("not there"),
             Self::SpecDiffers => f.write_str("specification differs"),
             Self::OtherImage { seen } => write!(f, "runs another image: {seen}"),
+            Self::MadeOtherwise(what) => {
+                write!(f, "somebody else made the container that bears its labels: other {what}")
+            }
             Self::Adopted { id } => write!(
                 f,
                 "takes over container {}, which is not Hoist's",

@@ -211,6 +211,7 @@ mod tests {
             finished_at: String::new(),
             out_of_memory: false,
             error: String::new(),
+            made_with: None,
             twin: Default::default(),
         }
     }

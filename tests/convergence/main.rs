@@ -12,6 +12,7 @@ mod passes;
 mod seeds;
 mod stood;
 mod stopped;
+mod strangers;
 mod successors;
 mod taken_back;
 mod told;

@@ -4,9 +4,11 @@ use crate::bench::{
     Bench, Does, body, check, named, policy, remove, rename, start, stop, wait, wait_for_end,
 };
 use hoist::engine::EngineErrorKind;
-use hoist::model::{ContainerState, Duration, Health, TwinFile};
+use hoist::model::{
+    ContainerState, Duration, Health, MadeWith, ObservedMount, TwinFile, mounts_of_body, real_path,
+};
 use hoist::plan::{ContainerRef, Step, StepOutput};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 pub(crate) async fn a_container_from_create_to_remove(bench: &dyn Bench) {
     bench.image("test/runs:1", Does::Runs, &[]);
@@ -38,6 +40,41 @@ pub(crate) async fn a_container_from_create_to_remove(bench: &dyn Bench) {
     assert!(matches!(bench.see("cam").await.state, ContainerState::Exited(_)));
     bench.run(Step::Remove { container: ContainerRef::Id(id) }).await;
     assert_eq!(bench.list().await.containers, []);
+}
+
+/// Copied labels make no container that its module made: what it was made with comes back as it was said.
+pub(crate) async fn what_a_container_was_made_with_is_told(bench: &dyn Bench) {
+    bench.image("test/runs:1", Does::Runs, &[]);
+    let mut body = body("test/runs:1");
+    body["Env"] = json!(["A=1", "B=two = 2\n"]);
+    body["Entrypoint"] = json!(["/bin/sh", "-c"]);
+    body["Cmd"] = json!(["exec sleep 1000"]);
+    body["Volumes"] = json!({"/run/hoist": {}});
+    body["ExposedPorts"] = json!({"80/tcp": {}});
+    let bindings = json!({"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}]});
+    body["HostConfig"]["PortBindings"] = bindings;
+    body["HostConfig"]["Binds"] = json!(["made-with:/data/", "/tmp:/host:ro"]);
+    bench.create("cam", body.clone()).await;
+    let made = |body: &Json| MadeWith::of_body(body);
+    let seen = bench.detail("cam").await.made_with.expect("this engine says it");
+    assert_eq!(made(&body).is_lacking_in(&seen), None);
+    let mounts = bench.see("cam").await.mounts;
+    for (path, volume) in mounts_of_body(&body) {
+        let is_there = |m: &ObservedMount| {
+            real_path(&m.target) == path && (volume.is_empty() || m.volume == volume)
+        };
+        assert!(mounts.iter().any(is_there), "{path:?} {volume}: {mounts:?}");
+    }
+    for (key, other, word) in [
+        ("Env", json!(["A=2"]), "environment"),
+        ("Cmd", json!(["exec sleep 1001"]), "command"),
+        ("Entrypoint", json!(["/bin/sh"]), "entrypoint"),
+    ] {
+        let mut another = body.clone();
+        another[key] = other;
+        assert_eq!(made(&another).is_lacking_in(&seen), Some(word));
+    }
+    bench.run(remove("cam")).await;
 }
 
 pub(crate) async fn steps_may_be_repeated(bench: &dyn Bench) {

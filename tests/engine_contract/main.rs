@@ -37,6 +37,7 @@ macro_rules! cases {
 
 const CASES: &[Case] = cases![
     lifecycle::a_container_from_create_to_remove,
+    lifecycle::what_a_container_was_made_with_is_told,
     lifecycle::steps_may_be_repeated,
     lifecycle::a_module_that_ends_fails_the_wait,
     lifecycle::a_module_that_may_end_must_end_well,

@@ -1,8 +1,9 @@
 //! What apply makes, that it then has nothing to do, and what it repairs.
 
 use crate::site::{OBEDIENT, Site};
-use serde_json::json;
-use std::collections::BTreeMap;
+use crate::testbed::Dockerd;
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn base(image: &str) -> String {
     format!(
@@ -151,6 +152,24 @@ fn replace_by_hand(site: &Site, device: usize, name: &str, with_labels: bool) {
     engine.raw("POST", &format!("/containers/{name}/start"), None);
 }
 
+/// Somebody makes a container anew with everything that it was made with, its twin aside, but for one change.
+fn recreate_by_hand(engine: &Dockerd, name: &str, change: &dyn Fn(&mut Json)) {
+    let former = engine.inspect(name);
+    let config = &former["Config"];
+    let mut body = json!({
+        "Image": config["Image"], "Env": config["Env"], "Cmd": config["Cmd"],
+        "Entrypoint": config["Entrypoint"], "Labels": config["Labels"],
+        "HostConfig": {
+            "Binds": former["HostConfig"]["Binds"],
+            "NetworkMode": former["HostConfig"]["NetworkMode"],
+        },
+    });
+    change(&mut body);
+    engine.raw("DELETE", &format!("/containers/{name}?force=1&v=1"), None);
+    engine.raw("POST", &format!("/containers/create?name={name}"), Some(&body));
+    engine.raw("POST", &format!("/containers/{name}/start"), None);
+}
+
 /// Containers without labels, and one whose image carries them all, live through everything.
 fn assert_foreign_survives(site: &Site) {
     let engine = &site.engines[0];
@@ -198,6 +217,7 @@ fn what_the_table_says_is_seen_is_repaired() {
         &format!(
             "target = \"*\"\npriority = 10\n[modules.app]\nimage = \"test/app:1\"\ncommand = {OBEDIENT}\n\
              image-pull-policy = \"always\"\nnetworks = [\"one\", \"two\"]\nmemory = \"64MiB\"\n\
+             env.A = \"1\"\nvolumes = [\"data:/data\"]\n\
              [modules.off]\nimage = \"test/app:1\"\ncommand = {OBEDIENT}\nstatus = \"stopped\"\n"
         ),
     );
@@ -211,7 +231,8 @@ fn what_the_table_says_is_seen_is_repaired() {
         engine.raw("POST", "/networks/two/disconnect", Some(&json!({"Container": "app"})));
     };
     type Row<'a> = (&'a str, &'a dyn Fn());
-    let rows: [Row<'_>; 9] = [
+    let again = |change: &dyn Fn(&mut Json)| recreate_by_hand(engine, "app", change);
+    let rows: [Row<'_>; 13] = [
         ("stop", &|| post("/containers/app/stop?t=0")),
         ("rm", &|| {
             engine.raw("DELETE", "/containers/app?force=1&v=1", None);
@@ -223,6 +244,10 @@ fn what_the_table_says_is_seen_is_repaired() {
         ("start of a stopped module", &|| post("/containers/off/start")),
         ("network disconnect", &disconnect),
         ("recreate with copied labels", &|| replace_by_hand(&site, 0, "app", true)),
+        ("recreate with another environment", &|| again(&|body| body["Env"] = json!(["A=2"]))),
+        ("recreate with another command", &|| again(&|body| body["Cmd"] = json!(["sleep", "777"]))),
+        ("recreate without a volume", &|| again(&|body| body["HostConfig"]["Binds"] = json!([]))),
+        ("recreate without a twin", &|| again(&|_| {})),
         ("tag", &|| {
             post("/images/test/app:2/tag?repo=test/app&tag=1");
         }),
@@ -235,6 +260,12 @@ fn what_the_table_says_is_seen_is_repaired() {
         assert_eq!(app["State"]["Running"], true, "{what}");
         assert_eq!(app["State"]["Paused"], false, "{what}");
         assert_eq!(app["Image"], image["Id"], "{what}");
+        assert!(app["Config"]["Env"].as_array().unwrap().contains(&json!("A=1")), "{what}");
+        assert_ne!(app["Config"]["Cmd"][1], "777", "{what}");
+        let mounts = app["Mounts"].as_array().unwrap();
+        let targets: BTreeSet<&str> =
+            mounts.iter().filter_map(|mount| mount["Destination"].as_str()).collect();
+        assert_eq!(targets, BTreeSet::from(["/data", "/run/hoist"]), "{what}");
         let networks = app["NetworkSettings"]["Networks"].as_object().unwrap().len();
         assert_eq!(networks, 2, "{what}");
         assert_eq!(engine.inspect("off")["State"]["Running"], false, "{what}");

@@ -9,8 +9,8 @@ use super::transport::{Exchange, encoded};
 use super::wire::{self, Inspected, InspectedImage, Listed, ListedNetwork};
 use crate::engine::{EngineError, Wanted};
 use crate::model::{
-    ContainerDetail, ContainerState, ENGINE_FILES, Health, Observation, ObservedContainer,
-    ObservedMount, ObservedPort, TwinFile,
+    ContainerDetail, ContainerState, ENGINE_FILES, Health, MadeWith, Observation,
+    ObservedContainer, ObservedMount, ObservedPort, TwinFile,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -321,6 +321,12 @@ fn detail(
         finished_at: state.finished_at,
         out_of_memory: state.out_of_memory,
         error: super::failure::tidied(&state.error),
+        made_with: Some(MadeWith::read(
+            &config.env,
+            &config.cmd,
+            &config.entrypoint,
+            &host_config.port_bindings,
+        )),
         twin,
     }
 }

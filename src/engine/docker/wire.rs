@@ -5,6 +5,7 @@
 use super::failure::Trouble;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// Parses an answer.
@@ -191,6 +192,9 @@ pub(super) struct InspectedConfig {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(rename = "Tty")]
     pub(super) has_terminal: bool,
+    pub(super) env: Json,
+    pub(super) cmd: Json,
+    pub(super) entrypoint: Json,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -202,6 +206,7 @@ pub(super) struct InspectedHostConfig {
     pub(super) memory_swap: i64,
     #[serde(deserialize_with = "or_default")]
     pub(super) nano_cpus: i64,
+    pub(super) port_bindings: Json,
 }
 
 #[derive(Debug, Default, Deserialize)]

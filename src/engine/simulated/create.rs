@@ -5,7 +5,7 @@
 
 use super::world::{Container, Mount, Process, Publication, World};
 use crate::engine::{EngineError, EngineErrorKind, EventKind, SecretValues};
-use crate::model::{SecretName, label};
+use crate::model::{MadeWith, SecretName, label};
 use crate::plan::StepOutput;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,12 @@ impl World {
             image_id,
             labels: text_map(get(body, "Labels")),
             env,
+            made_with: Some(MadeWith::read(
+                get(body, "Env"),
+                get(body, "Cmd"),
+                get(body, "Entrypoint"),
+                get(host, "PortBindings"),
+            )),
             policy: match get(get(host, "RestartPolicy"), "Name").as_str() {
                 None | Some("") => "no".to_owned(),
                 Some(policy) => policy.to_owned(),

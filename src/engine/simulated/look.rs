@@ -103,6 +103,7 @@ impl World {
             finished_at: written(container.finished),
             out_of_memory: false,
             error: container.error.clone(),
+            made_with: container.made_with.clone(),
             twin: self.twin(id),
         })
     }

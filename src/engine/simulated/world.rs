@@ -5,6 +5,7 @@
 
 use super::listen::LogLine;
 use crate::engine::{EngineError, EngineErrorKind, EngineEvent};
+use crate::model::MadeWith;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -81,6 +82,8 @@ pub(super) struct Container {
     pub(super) labels: BTreeMap<String, String>,
     /// Values of secrets are not kept.
     pub(super) env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) made_with: Option<MadeWith>,
     pub(super) policy: String,
     pub(super) memory: u64,
     pub(super) memory_swap: i64,

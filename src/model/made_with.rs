@@ -1,0 +1,150 @@
+//! What a container was made with, as far as engines give it back word for word.
+//!
+//! Enters: the body of a *create* call, or an inspect's answer, which have one shape. Leaves: what both say, to be
+//! compared. Labels can be copied to a container that is another one; this can't. Not here: limits and
+//! policies, which change after a create, and what engines write in their own words.
+
+use super::{ENGINE_FILES, Hash, bind_target, real_path};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Parts of a create call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeWith {
+    /// Hashes of each `NAME=value`: a value may be secret.
+    pub env: BTreeSet<Hash>,
+    /// Empty for the image's own, or if it is not said as a list.
+    pub command: Vec<String>,
+    /// Likewise.
+    pub entrypoint: Vec<String>,
+    /// By port of the container (`80/tcp`): the device's ports.
+    pub ports: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What every container of Hoist has in its environment besides what its module says.
+const OWN_VARIABLES: &str = "HOIST_";
+
+impl MadeWith {
+    /// From the four values as engines name them: `Env`, `Cmd`, `Entrypoint`, `HostConfig.PortBindings`.
+    pub fn read(env: &Json, command: &Json, entrypoint: &Json, bindings: &Json) -> Self {
+        let host_ports = |hosts: &Json| {
+            let hosts = hosts.as_array().into_iter().flatten();
+            hosts.filter_map(|host| host.get("HostPort")?.as_str()).map(str::to_owned).collect()
+        };
+        let bindings = bindings.as_object().into_iter().flatten();
+        Self {
+            env: texts(env)
+                .filter(|entry| !entry.starts_with(OWN_VARIABLES))
+                .map(|entry| Hash::of_texts("hoist variable", [entry]))
+                .collect(),
+            command: texts(command).map(str::to_owned).collect(),
+            entrypoint: texts(entrypoint).map(str::to_owned).collect(),
+            ports: bindings.map(|(port, hosts)| (port.clone(), host_ports(hosts))).collect(),
+        }
+    }
+
+    /// From the body of a create call.
+    pub fn of_body(body: &Json) -> Self {
+        Self::read(
+            &body["Env"],
+            &body["Cmd"],
+            &body["Entrypoint"],
+            &body["HostConfig"]["PortBindings"],
+        )
+    }
+
+    /// What a container that was made with `seen` lacks of this. What it has besides may be its image's.
+    pub fn is_lacking_in(&self, seen: &Self) -> Option<&'static str> {
+        // Engines put the image's own in the place of nothing.
+        let differs = |wanted: &Vec<String>, seen: &Vec<String>| {
+            wanted.iter().any(|text| !text.is_empty()) && wanted != seen
+        };
+        if !self.env.is_subset(&seen.env) {
+            Some("environment")
+        } else if differs(&self.command, &seen.command) {
+            Some("command")
+        } else if differs(&self.entrypoint, &seen.entrypoint) {
+            Some("entrypoint")
+        } else if !self.ports.iter().all(|(port, hosts)| are_published(hosts, seen.ports.get(port)))
+        {
+            Some("ports")
+        } else {
+            None
+        }
+    }
+}
+
+/// Ranges and ports that the engine chooses come back in other words.
+fn are_published(wanted: &BTreeSet<String>, seen: Option<&BTreeSet<String>>) -> bool {
+    let fixed = |port: &&String| port.parse::<u16>().is_ok_and(|port| port > 0);
+    wanted.iter().filter(fixed).all(|port| seen.is_some_and(|seen| seen.contains(port)))
+}
+
+fn texts(json: &Json) -> impl Iterator<Item = &str> {
+    json.as_array().into_iter().flatten().filter_map(Json::as_str)
+}
+
+/// What the body of a create call mounts under which path: a volume's name, or nothing for a path of the device and
+/// for what nobody named. Without volumes that are the image's as well.
+pub fn mounts_of_body(body: &Json) -> BTreeMap<PathBuf, String> {
+    let mut mounts = BTreeMap::from([(PathBuf::from(ENGINE_FILES), String::new())]);
+    for bind in texts(&body["HostConfig"]["Binds"]) {
+        let source = bind.split_once(':').map_or("", |(source, _)| source);
+        let name = if source.starts_with('/') { "" } else { source };
+        mounts.insert(real_path(bind_target(bind)), name.to_owned());
+    }
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn lacks(wanted: &Json, seen: &Json) -> Option<&'static str> {
+        MadeWith::of_body(wanted).is_lacking_in(&MadeWith::of_body(seen))
+    }
+
+    #[test]
+    fn what_was_asked_for_has_to_be_there_and_more_may_be() {
+        let ports = |port: &str| json!({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": port}]});
+        let made = json!({
+            "Env": ["A=1", "PATH=/bin", "HOIST_DEVICE_ID=d"], "Cmd": ["run"], "Entrypoint": ["/init"],
+            "HostConfig": {"PortBindings": ports("8080")},
+        });
+        for (wanted, expected) in [
+            (made.clone(), None),
+            (json!({}), None),
+            (json!({"Env": ["A=1", "HOIST_DEVICE_ID=renamed"]}), None),
+            (json!({"Env": ["A=2"]}), Some("environment")),
+            (json!({"Env": ["B=1"]}), Some("environment")),
+            (json!({"Cmd": []}), None),
+            (json!({"Cmd": ["walk"]}), Some("command")),
+            (json!({"Cmd": ["run", "away"]}), Some("command")),
+            (json!({"Entrypoint": [""]}), None),
+            (json!({"Entrypoint": ["/other"]}), Some("entrypoint")),
+            (json!({"HostConfig": {"PortBindings": ports("8081")}}), Some("ports")),
+            (json!({"HostConfig": {"PortBindings": ports("0")}}), None),
+            (json!({"HostConfig": {"PortBindings": ports("8000-8010")}}), None),
+            (
+                json!({"HostConfig": {"PortBindings": {"81/tcp": [{"HostPort": "8080"}]}}}),
+                Some("ports"),
+            ),
+        ] {
+            assert_eq!(lacks(&wanted, &made), expected, "{wanted}");
+        }
+        // An engine that says nothing of it.
+        assert_eq!(lacks(&json!({}), &Json::Null), None);
+    }
+
+    #[test]
+    fn mounts_are_told_by_real_paths_and_names() {
+        let binds = ["data:/data/", "/etc/x:/x/../y:ro", "/cache"];
+        let mounts = mounts_of_body(&json!({"HostConfig": {"Binds": binds}}));
+        let mounts: Vec<(&str, &str)> =
+            mounts.iter().map(|(path, name)| (path.to_str().unwrap(), name.as_str())).collect();
+        assert_eq!(mounts, [("/cache", ""), ("/data", "data"), ("/run/hoist", ""), ("/y", "")]);
+    }
+}

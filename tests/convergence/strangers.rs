@@ -1,0 +1,102 @@
+//! Labels can be copied: a container that somebody made with those of a module's container, and otherwise not like it, is
+//! replaced as one of another image is, and is not taken for right because it was looked at once.
+
+use crate::back::lines;
+use crate::block_on;
+use crate::world::{World, manifest};
+use hoist::engine::simulated::Behaviour;
+use hoist::engine::{Engine, SecretValues};
+use hoist::model::HashedManifest;
+use hoist::plan::{ContainerRef, Step};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn wanted() -> Arc<HashedManifest> {
+    manifest(
+        "target = \"*\"\n[modules.app]\nimage = \"app:1\"\nenv.A = \"1\"\ncommand = [\"run\"]\n\
+         volumes = [\"data:/data\"]\nports = [\"8080:80\"]",
+    )
+}
+
+/// Somebody makes the container of `app` anew, with one change.
+async fn recreate(world: &World, change: &dyn Fn(&mut Json)) {
+    let plan = World::new().plan(&wanted()).await;
+    let steps = plan.works.iter().flat_map(|work| &work.steps);
+    let body = steps.into_iter().find_map(|step| match step {
+        Step::Create { body, .. } => Some(body.clone()),
+        _ => None,
+    });
+    let mut body = body.unwrap();
+    change(&mut body);
+    world.control().remove("app").unwrap();
+    let name = "app".to_owned();
+    let start = Step::Start { container: ContainerRef::Name(name.clone()) };
+    for step in [Step::Create { name, body, secrets: BTreeMap::new() }, start] {
+        world.engine.execute(&step, &SecretValues::default()).await.unwrap();
+    }
+}
+
+#[test]
+fn what_only_bears_the_labels_is_replaced() {
+    block_on(async {
+        let bindings = json!({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}]});
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Json));
+        let changes: [Change<'_>; 6] = [
+            ("environment", &|body| body["Env"] = json!(["A=2"])),
+            ("command", &|body| body["Cmd"] = json!(["walk"])),
+            ("volumes", &|body| body["HostConfig"]["Binds"] = json!([])),
+            ("volumes", &|body| body["HostConfig"]["Binds"] = json!(["other:/data"])),
+            ("volumes", &|body| body["Volumes"] = json!({})),
+            ("ports", &|body| body["HostConfig"]["PortBindings"] = bindings.clone()),
+        ];
+        for (word, change) in changes {
+            let mut world = World::new();
+            world.pass(&wanted(), None).await;
+            recreate(&world, change).await;
+            let said = lines(&world.plan(&wanted()).await).join("\n");
+            assert!(said.contains(&format!("bears its labels: other {word}")), "{said}");
+
+            // While nothing can take its place it is said each time.
+            world.control().drop_image("app:1").unwrap();
+            world.control().set_missing("app:1", true).unwrap();
+            for _ in 0..2 {
+                assert!(world.pass(&wanted(), None).await.failed(), "{word}");
+                assert!(world.containers().await[0].starts_with("app running"), "{word}");
+                let said = lines(&world.plan(&wanted()).await).join("\n");
+                assert!(said.contains("bears its labels"), "{said}");
+                world.wait(3700);
+            }
+            world.control().set_missing("app:1", false).unwrap();
+            // What takes its place fails, and it is put back.
+            world.control().behave("app:1", Behaviour::Ends { code: 1, after: 100 }).unwrap();
+            assert!(world.pass(&wanted(), None).await.failed(), "{word}");
+            world.control().behave("app:1", Behaviour::Runs).unwrap();
+            world.wait(3700);
+            let pass = world.pass(&wanted(), None).await;
+            assert!(!pass.failed(), "{word}: {:?}", lines(&pass.plan));
+            let env = world.control().environment("app").unwrap();
+            assert_eq!(env["A"], "1", "{word}");
+            let plan = world.plan(&wanted()).await;
+            assert!(plan.works.is_empty(), "{word}: {:?}", lines(&plan));
+        }
+    });
+}
+
+/// Another control host, or one that lost its store, makes the same: that is as good.
+#[test]
+fn what_was_made_alike_stays() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&wanted(), None).await;
+        let more: &dyn Fn(&mut Json) = &|body| {
+            body["Env"].as_array_mut().unwrap().push("PATH=/of/the/image".into());
+        };
+        for change in [&|_: &mut Json| {}, more] {
+            recreate(&world, change).await;
+            let plan = world.plan(&wanted()).await;
+            let said = lines(&plan).join("\n");
+            assert!(!said.contains("replace"), "{said}");
+        }
+    });
+}
