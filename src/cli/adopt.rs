@@ -45,8 +45,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     keep(plan, &arguments.out)?;
     let containers = plan.devices.values().map(|device| device.adopts.len()).sum();
     say(&format!(
-        "`hoist apply {}` takes over {} on {}",
+        "`hoist apply {}{}` takes over {} on {}",
         arguments.out.display(),
+        arguments.run.to_apply_a_plan(),
         count(containers, "container"),
         count(plan.devices.len(), "device")
     ));

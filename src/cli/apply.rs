@@ -273,8 +273,8 @@ impl Standing {
     fn exit(self, is_paused: bool) -> Exit {
         match self {
             Self::Held if is_paused => Exit::Pending,
-            Self::Desired | Self::Retained | Self::OnItsWay => Exit::Done,
-            Self::Pending => Exit::Pending,
+            Self::Desired | Self::Retained => Exit::Done,
+            Self::OnItsWay | Self::Pending => Exit::Pending,
             Self::Held | Self::Failed => Exit::Failed,
         }
     }

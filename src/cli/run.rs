@@ -53,6 +53,12 @@ impl RunArguments {
         !worktree && !resync && is_order
     }
 
+    /// What makes `hoist apply PLAN` look at the same files and engines again.
+    pub(super) fn to_apply_a_plan(&self) -> String {
+        let flags = [(self.worktree, " --worktree"), (self.simulate, " --simulate")];
+        flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| *flag).collect()
+    }
+
     /// Whether a device is named by its id.
     pub(super) fn names(&self, device: &DeviceId) -> bool {
         self.devices.iter().any(|named| named.as_str() == device.as_str())

@@ -208,6 +208,9 @@ fn what_waits_for_a_module_in_its_pause_is_on_the_way() {
     stop();
     assert_eq!(stage.quiet_hoist(&APPLY).code, 0);
     stop();
+    let apply = stage.quiet_hoist(&APPLY);
+    assert_eq!(apply.code, 4, "{}", apply.stdout);
+    assert!(apply.stdout.contains("\n1 device: 1 on the way\n"), "{}", apply.stdout);
     stage.put("deployments/base.toml", &format!("target = \"*\"\n{next}"));
     stage.git(&["add", "--all"]);
     stage.commit("without former");

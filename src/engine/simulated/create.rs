@@ -32,6 +32,17 @@ fn text_map(json: &Json) -> BTreeMap<String, String> {
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
+fn environment(body: &Json, secrets: &BTreeMap<String, SecretName>) -> BTreeMap<String, String> {
+    let plain = texts(get(body, "Env")).map(|entry| entry.split_once('=').unwrap_or((entry, "")));
+    let plain = plain.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    plain.chain(secrets.keys().map(|key| (key.clone(), "(secret)".to_owned()))).collect()
+}
+
+fn made_with(body: &Json, host: &Json) -> MadeWith {
+    let bindings = get(host, "PortBindings");
+    MadeWith::read(get(body, "Env"), get(body, "Cmd"), get(body, "Entrypoint"), bindings)
+}
+
 fn refuse<T>(kind: EngineErrorKind, name: &str, words: &str) -> Result<T, EngineError> {
     Err(EngineError::new(kind, format!("could not create {name}: {words}")))
 }
@@ -74,13 +85,6 @@ impl World {
         let limits = Limits::of(name, host)?;
         let ports = publications(name, get(host, "PortBindings"))?;
         let (network_mode, networks) = networks(name, body, host)?;
-        let mut env: BTreeMap<String, String> = texts(get(body, "Env"))
-            .map(|entry| entry.split_once('=').unwrap_or((entry, "")))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        for variable in variables.keys() {
-            env.insert(variable.clone(), "(secret)".to_owned());
-        }
         let id = self.next_id();
         let (mounts, own_volumes) = self.mounts(body, host);
         let container = Container {
@@ -88,13 +92,8 @@ impl World {
             image,
             image_id,
             labels: text_map(get(body, "Labels")),
-            env,
-            made_with: Some(MadeWith::read(
-                get(body, "Env"),
-                get(body, "Cmd"),
-                get(body, "Entrypoint"),
-                get(host, "PortBindings"),
-            )),
+            env: environment(body, variables),
+            made_with: Some(made_with(body, host)),
             policy: match get(get(host, "RestartPolicy"), "Name").as_str() {
                 None | Some("") => "no".to_owned(),
                 Some(policy) => policy.to_owned(),
