@@ -88,8 +88,8 @@ fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
     if all.any(|number| !outcomes.contains_key(number)) {
         return Readiness::Waits;
     }
-    let undone = work.undoes.map(|number| &outcomes[&number]);
-    if matches!(undone, Some(Outcome::Skipped { .. })) {
+    let is_skipped = |number| matches!(outcomes[&number], Outcome::Skipped { .. });
+    if work.undoes.is_some_and(is_skipped) {
         return Readiness::Ends(Outcome::NotNeeded);
     }
     let has_passed = |number: &usize| outcomes[number].is_passed();
@@ -99,8 +99,6 @@ fn readiness(work: &Work, outcomes: &BTreeMap<usize, Outcome>) -> Readiness {
         When::AnyFailed(_) => failed.is_some(),
         When::NonePassed(_) => !needed.iter().any(has_passed),
     };
-    // What failed half-way is undone also where others, which did not need it, went well.
-    let runs = runs || matches!(undone, Some(Outcome::Failed { .. }));
     let lacks = work.needs.iter().find(|number| !has_passed(number));
     match (runs, &work.when, failed) {
         (true, ..) => match lacks {

@@ -19,29 +19,28 @@ pub struct MadeWith {
     pub command: Vec<String>,
     /// Likewise.
     pub entrypoint: Vec<String>,
-    /// By port of the container (`80/tcp`): the device's ports.
-    pub ports: BTreeMap<String, BTreeSet<String>>,
+    /// By port of the container (`80/tcp`): addresses and ports of the device. Without ranges and ports that the engine
+    /// chooses, which come back in other words.
+    pub ports: BTreeMap<String, BTreeSet<(String, u16)>>,
 }
 
-/// What every container of Hoist has in its environment besides what its module says.
-const OWN_VARIABLES: &str = "HOIST_";
+/// A renamed device keeps its containers; whose it is is told by their labels.
+const DEVICE: &str = "HOIST_DEVICE_ID=";
 
 impl MadeWith {
     /// From the four values as engines name them: `Env`, `Cmd`, `Entrypoint`, `HostConfig.PortBindings`.
     pub fn read(env: &Json, command: &Json, entrypoint: &Json, bindings: &Json) -> Self {
-        let host_ports = |hosts: &Json| {
-            let hosts = hosts.as_array().into_iter().flatten();
-            hosts.filter_map(|host| host.get("HostPort")?.as_str()).map(str::to_owned).collect()
-        };
         let bindings = bindings.as_object().into_iter().flatten();
         Self {
             env: texts(env)
-                .filter(|entry| !entry.starts_with(OWN_VARIABLES))
+                .filter(|entry| !entry.starts_with(DEVICE))
                 .map(|entry| Hash::of_texts("hoist variable", [entry]))
                 .collect(),
             command: texts(command).map(str::to_owned).collect(),
             entrypoint: texts(entrypoint).map(str::to_owned).collect(),
-            ports: bindings.map(|(port, hosts)| (port.clone(), host_ports(hosts))).collect(),
+            ports: bindings
+                .map(|(port, hosts)| (container_port(port), host_ports(hosts)))
+                .collect(),
         }
     }
 
@@ -67,8 +66,9 @@ impl MadeWith {
             Some("command")
         } else if differs(&self.entrypoint, &seen.entrypoint) {
             Some("entrypoint")
-        } else if !self.ports.iter().all(|(port, hosts)| are_published(hosts, seen.ports.get(port)))
-        {
+        } else if !self.ports.iter().all(|(port, hosts)| {
+            hosts.is_empty() || seen.ports.get(port).is_some_and(|seen| hosts.is_subset(seen))
+        }) {
             Some("ports")
         } else {
             None
@@ -76,10 +76,20 @@ impl MadeWith {
     }
 }
 
-/// Ranges and ports that the engine chooses come back in other words.
-fn are_published(wanted: &BTreeSet<String>, seen: Option<&BTreeSet<String>>) -> bool {
-    let fixed = |port: &&String| port.parse::<u16>().is_ok_and(|port| port > 0);
-    wanted.iter().filter(fixed).all(|port| seen.is_some_and(|seen| seen.contains(port)))
+/// Newer engines add what is not written.
+fn container_port(port: &str) -> String {
+    let port = port.to_ascii_lowercase();
+    if port.contains('/') { port } else { format!("{port}/tcp") }
+}
+
+fn host_ports(hosts: &Json) -> BTreeSet<(String, u16)> {
+    let hosts = hosts.as_array().into_iter().flatten();
+    let fixed = hosts.filter_map(|host| {
+        let port = host.get("HostPort")?.as_str()?.parse().ok().filter(|port| *port > 0)?;
+        let ip = host.get("HostIp").and_then(Json::as_str).unwrap_or_default();
+        Some((if ip == "0.0.0.0" { "" } else { ip }.to_owned(), port))
+    });
+    fixed.collect()
 }
 
 fn texts(json: &Json) -> impl Iterator<Item = &str> {
@@ -118,6 +128,7 @@ mod tests {
             (made.clone(), None),
             (json!({}), None),
             (json!({"Env": ["A=1", "HOIST_DEVICE_ID=renamed"]}), None),
+            (json!({"Env": ["HOIST_TWIN=/run/hoist/desired.json"]}), Some("environment")),
             (json!({"Env": ["A=2"]}), Some("environment")),
             (json!({"Env": ["B=1"]}), Some("environment")),
             (json!({"Cmd": []}), None),

@@ -32,10 +32,10 @@ impl Draft<'_> {
             return Some(PlanReason::TagMoved);
         }
         let detail = current.detail.as_ref()?;
-        if detail.image != module.image {
-            return Some(PlanReason::OtherImage { seen: detail.image.clone() });
+        if let Some(seen) = self.runs_another_image(current) {
+            return Some(PlanReason::OtherImage { seen: seen.to_owned() });
         }
-        if let Some(what) = self.made_otherwise(current) {
+        if let Some(what) = self.made_otherwise(current).filter(|_| !self.input.is_kept) {
             return Some(PlanReason::MadeOtherwise(what));
         }
         let options_limit = |key: &str| {
@@ -47,20 +47,31 @@ impl Draft<'_> {
         lifted.then_some(PlanReason::LimitLifted)
     }
 
-    /// Whether somebody else made it, as far as is known: once it is remembered nobody would look any more.
-    pub(super) fn is_by_labels_alone(&self, current: &ObservedContainer) -> bool {
-        !self.input.memory.containers.contains_key(&current.id)
-            && matches!(
-                self.why_replace(current),
-                Some(PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_))
-            )
+    /// Whether it may be remembered as one of ours: once it is, nobody compares it any more with what it should have been made with.
+    pub(super) fn is_known_or_alike(&self, current: &ObservedContainer) -> bool {
+        let bears_its_spec =
+            || current.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
+        self.is_known(current)
+            || bears_its_spec()
+                && self.made_otherwise(current).is_none()
+                && self.runs_another_image(current).is_none()
+    }
+
+    fn is_known(&self, current: &ObservedContainer) -> bool {
+        self.input.memory.containers.contains_key(&current.id)
+    }
+
+    /// The image that somebody put in its place.
+    fn runs_another_image<'o>(&self, current: &'o ObservedContainer) -> Option<&'o str> {
+        let seen = &current.detail.as_ref()?.image;
+        (*seen != self.input.module.image).then_some(seen)
     }
 
     /// What a container that bears the labels of this module has otherwise: labels can be copied. What the store
-    /// knows by its id was made, or once looked at, from here.
+    /// knows by its id was made from here, or compared.
     fn made_otherwise(&self, current: &ObservedContainer) -> Option<&'static str> {
         let seen = current.detail.as_ref()?.made_with.as_ref()?;
-        if self.input.is_kept || self.input.memory.containers.contains_key(&current.id) {
+        if self.is_known(current) {
             return None;
         }
         let (body, _) = self.body(&BTreeMap::new());

@@ -212,7 +212,7 @@ impl<'a> Draft<'a> {
         spec: Option<Hash>,
     ) -> Decided {
         let kept = self.kept(current);
-        let stranger = current.filter(|current| self.is_by_labels_alone(current)).map(id);
+        let stranger = current.filter(|current| !self.is_known_or_alike(current)).map(id);
         let Self { mut out, memory, block, due, .. } = self;
         out.remember
             .retain(|(it, kept)| Some(it) != stranger.as_ref() || kept.replaced_at.is_some());
@@ -433,7 +433,7 @@ impl<'a> Draft<'a> {
                 kept.push((container.id.clone(), remembered));
             }
         };
-        if let Some(current) = current.filter(|current| !self.is_by_labels_alone(current)) {
+        if let Some(current) = current.filter(|current| self.is_known_or_alike(current)) {
             keep(current, self.twin_version(current), None);
         }
         if let Some(old) = self.input.owned.old {

@@ -76,6 +76,8 @@ impl Draft<'_> {
         let current_goes = self.input.module.keep_previous == Duration::default()
             // Without our labels it could not be told later on whose it is.
             || self.is_adopted(current)
+            // It is no former version, and would be taken for right where it came back.
+            || matches!(reason, PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_))
             || kept.is_some() && verdict.failing;
         if let Some(kept) = kept.filter(|_| !verdict.failing) {
             // Its name is needed, and a newer way back takes its place.

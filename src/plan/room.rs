@@ -108,8 +108,6 @@ pub(super) struct EarlyStop {
     was: MadeRoom,
     /// Of those that it makes room for, the ones that are brought up now.
     makes_room_for: Vec<ModuleName>,
-    /// Of these, the ones beside which it did not stand before; all of them where it stood beside each.
-    takes_its_room: BTreeSet<ModuleName>,
     /// Whether it is already so.
     was_cut: bool,
     /// The work that stops it.
@@ -141,17 +139,21 @@ impl Works {
                 .filter(|draft| draft.module.status == Status::Running)
                 .filter(|draft| is_for(&draft.name, draft.module))
                 .collect();
+            let takers = comes.iter().filter(|draft| {
+                needs_port_of(draft.module, container, &was.ports)
+                    || !going.runs(&draft.name)
+                    || going.is_new_beside(draft, container)
+            });
+            let takers: Vec<&Draft<'_>> = takers.copied().collect();
             let makes_room_for: Vec<ModuleName> =
-                comes.iter().map(|draft| draft.name.clone()).collect();
-            let new_beside = comes.iter().filter(|draft| going.is_new_beside(draft, container));
-            let mut takes_its_room: BTreeSet<ModuleName> =
-                new_beside.map(|draft| draft.name.clone()).collect();
-            let needs_room = comes.iter().any(|draft| draft.decision.needs_room());
+                takers.iter().map(|draft| draft.name.clone()).collect();
+            let needs_room = takers.iter().any(|draft| draft.decision.needs_room());
             let (mut waits, mut stop) = (false, None);
             if was_cut {
                 // Those that only stand beside, on the same volume, have their room.
                 let others = was.modules.iter().filter(|name| {
-                    manifest.modules.contains_key(name.as_str()) && !makes_room_for.contains(name)
+                    manifest.modules.contains_key(name.as_str())
+                        && !comes.iter().any(|draft| draft.name == **name)
                 });
                 let rooms: Vec<Room> =
                     others.map(|name| going.room_of(name, &self.taken_back)).collect();
@@ -172,13 +174,10 @@ impl Works {
                 self.list[number].after.clone_from(&before);
                 // Where an image can't be had, what it would replace goes on undisturbed.
                 self.list[number].when =
-                    When::AllPassed(comes.iter().filter_map(|draft| draft.pull).collect());
-                for name in &takes_its_room {
-                    self.room_of.entry(name.clone()).or_default().push(number);
+                    When::AllPassed(takers.iter().filter_map(|draft| draft.pull).collect());
+                for draft in takers.iter().filter(|draft| going.is_new_beside(draft, container)) {
+                    self.room_of.entry(draft.name.clone()).or_default().push(number);
                 }
-            }
-            if takes_its_room.is_empty() {
-                takes_its_room.extend(makes_room_for.iter().cloned());
             }
             let mut modules = was.modules;
             // What is not wanted any more stands in its room until it is taken back.
@@ -193,7 +192,6 @@ impl Works {
                 module: name,
                 was: MadeRoom { modules, ..was },
                 makes_room_for,
-                takes_its_room,
                 was_cut,
                 stop,
                 waits,
@@ -244,7 +242,8 @@ impl Works {
         }
     }
 
-    /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room.
+    /// What was stopped early is started again where what it made room for failed: beside one that came up it has no room. Beside
+    /// others on its volume, where it stood before, it has.
     pub(super) fn restarts(
         &mut self,
         early: &[EarlyStop],
@@ -264,11 +263,6 @@ impl Works {
             for number in &waits_for {
                 self.makes_way_again(*number, specs);
             }
-            let takes = |number: &usize| match &self.list[*number].purpose {
-                Purpose::Module { name, .. } => stop.takes_its_room.contains(name),
-                Purpose::Image(_) | Purpose::Network(_) => false,
-            };
-            let takers: Vec<usize> = waits_for.iter().copied().filter(takes).collect();
             let container = ContainerRef::Id(stop.id.clone());
             let policy = Step::Update {
                 container: container.clone(),
@@ -293,7 +287,7 @@ impl Works {
             let work = &mut self.list[number];
             work.after.clone_from(&waits_for);
             work.when = match (waits_for.is_empty(), is_blocked) {
-                (false, _) => When::NonePassed(takers),
+                (false, _) => When::NonePassed(waits_for),
                 // It stays for now, and nothing of what comes needs its room.
                 (true, true) => When::AllPassed(Vec::new()),
                 (true, false) => When::AnyFailed(self.modules.clone()),
@@ -394,6 +388,10 @@ impl<'a> Going<'a> {
         unwanted
     }
 
+    fn runs(&self, name: &ModuleName) -> bool {
+        self.sorted.current(name).is_some_and(is_up)
+    }
+
     /// Whether a module that is begun stands beside this container, on a port or a volume of it, and did not before. One that
     /// shares only the volume, and did so before, has its room.
     fn is_new_beside(&self, draft: &Draft<'_>, container: &ObservedContainer) -> bool {
@@ -459,17 +457,16 @@ fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
         && container.up_for.is_some_and(|up_for| up_for >= probation.seconds_up())
 }
 
-/// Whether a module needs a port or a named volume that a container has, or had with these ports. Between two restarts a
-/// container publishes nothing, and takes its ports again at any moment.
+/// Whether a module needs a port or a named volume that a container has, or had with these ports.
 fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
+    let mut volumes = module.volumes.iter();
+    let has = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
+    needs_port_of(module, container, ports) || volumes.any(|volume| has(&volume.source))
+}
+
+/// Between two restarts a container publishes nothing, and takes its ports again at any moment.
+fn needs_port_of(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
     let needs = published(module);
-    if container.state == ContainerState::Restarting && !needs.is_empty() {
-        return true;
-    }
-    let port = needs.iter().any(|port| port.is_one_of(ports));
-    let volume = module
-        .volumes
-        .iter()
-        .any(|volume| container.mounts.iter().any(|mount| mount.volume == volume.source));
-    port || volume
+    container.state == ContainerState::Restarting && !needs.is_empty()
+        || needs.iter().any(|port| port.is_one_of(ports))
 }

@@ -263,10 +263,7 @@ impl RunInput<'_> {
 
     /// What was known of a device before this look, also where somebody wants it tried again at once.
     fn known_before(&self, device: &DeviceId) -> Result<DeviceMemory, StoreError> {
-        Ok(match self.writes {
-            Writes::All => self.store.memory(device)?,
-            Writes::Changes(memories) => memories.get(device).cloned().unwrap_or_default(),
-        })
+        self.store.memory(device)
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started

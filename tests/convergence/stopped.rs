@@ -6,6 +6,7 @@ use crate::block_on;
 use crate::successors::{ENDS, PORT, SHARED, only};
 use crate::taken_back::{calls, cut_in_probation};
 use crate::world::{Cut, World, manifest};
+use hoist::apply::Outcome;
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::engine::{EngineError, EngineErrorKind};
 use hoist::model::HashedManifest;
@@ -322,6 +323,40 @@ fn nothing_is_stopped_in_vain_while_an_image_is_missing() {
         }
         assert_eq!(world.control().count(CallKind::Step(StepKind::Stop)), 0);
         assert_eq!(world.containers().await, ["one running one:1", "two running two:1"]);
+    });
+}
+
+/// Another that has nothing to do with its port fails: that takes it from nobody.
+#[test]
+fn nothing_is_started_again_beside_what_took_its_port() {
+    let (goes, next, other) =
+        (format!("{PORT}\n{SHARED}"), ("next", "next:1", PORT), ("other", "other:1", SHARED));
+    let former = [("former", "former:1", &*goes)];
+    block_on(async {
+        for is_looping in [false, true] {
+            let mut world = World::new();
+            if is_looping {
+                world.control().behave("former:1", ENDS).unwrap();
+            }
+            world.pass(&of(&former), None).await;
+            if is_looping {
+                world.wait(60);
+            } else {
+                cut_in_probation(&mut world, &of(&[next])).await;
+                world.wait(2);
+            }
+            world.control().behave("other:1", ENDS).unwrap();
+            let pass = world.pass(&of(&[next, other]), None).await;
+            let failed = pass
+                .outcomes
+                .values()
+                .filter(|outcome| matches!(outcome, Outcome::Failed { .. }))
+                .count();
+            assert_eq!(failed, 1, "{:?}\n{:#?}", lines(&pass.plan), pass.outcomes);
+            let there = world.containers().await;
+            assert!(there.contains(&"next running next:1".to_owned()), "{there:?}");
+            assert!(!there.contains(&"former running former:1".to_owned()), "{there:?}");
+        }
     });
 }
 

@@ -6,22 +6,34 @@ use crate::block_on;
 use crate::world::{World, manifest};
 use hoist::engine::simulated::Behaviour;
 use hoist::engine::{Engine, SecretValues};
-use hoist::model::HashedManifest;
+use hoist::model::{Hash, HashedManifest, SecretName};
 use hoist::plan::{ContainerRef, Step};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn wanted() -> Arc<HashedManifest> {
-    manifest(
-        "target = \"*\"\n[modules.app]\nimage = \"app:1\"\nenv.A = \"1\"\ncommand = [\"run\"]\n\
-         volumes = [\"data:/data\"]\nports = [\"8080:80\"]",
-    )
+    with("app:1", "")
 }
+
+fn with(image: &str, more: &str) -> Arc<HashedManifest> {
+    manifest(&format!(
+        "target = \"*\"\n[modules.app]\nimage = \"{image}\"\nenv.A = \"1\"\ncommand = [\"run\"]\n\
+         volumes = [\"data:/data\"]\nports = [\"8080:80\"]\n{more}"
+    ))
+}
+
+const OTHER_VALUE: &dyn Fn(&mut Json) = &|body| body["Env"] = json!(["A=2"]);
 
 /// Somebody makes the container of `app` anew, with one change.
 async fn recreate(world: &World, change: &dyn Fn(&mut Json)) {
-    let plan = World::new().plan(&wanted()).await;
+    recreate_as(world, &wanted(), change).await;
+}
+
+async fn recreate_as(world: &World, manifest: &Arc<HashedManifest>, change: &dyn Fn(&mut Json)) {
+    let mut fresh = World::new();
+    fresh.secrets.clone_from(&world.secrets);
+    let plan = fresh.plan(manifest).await;
     let steps = plan.works.iter().flat_map(|work| &work.steps);
     let body = steps.into_iter().find_map(|step| match step {
         Step::Create { body, .. } => Some(body.clone()),
@@ -43,7 +55,7 @@ fn what_only_bears_the_labels_is_replaced() {
         let bindings = json!({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}]});
         type Change<'a> = (&'a str, &'a dyn Fn(&mut Json));
         let changes: [Change<'_>; 6] = [
-            ("environment", &|body| body["Env"] = json!(["A=2"])),
+            ("environment", OTHER_VALUE),
             ("command", &|body| body["Cmd"] = json!(["walk"])),
             ("volumes", &|body| body["HostConfig"]["Binds"] = json!([])),
             ("volumes", &|body| body["HostConfig"]["Binds"] = json!(["other:/data"])),
@@ -81,6 +93,63 @@ fn what_only_bears_the_labels_is_replaced() {
             assert!(plan.works.is_empty(), "{word}: {:?}", lines(&plan));
         }
     });
+}
+
+/// What could not be compared, or was found to be another, is not remembered as if it had been alike.
+#[test]
+fn what_could_not_be_compared_yet_is_compared_later() {
+    block_on(async {
+        // The value of a secret is missing meanwhile.
+        let secret = with("app:1", "env.P = { secret = \"pw\" }");
+        let name = SecretName::parse("pw").unwrap();
+        let value = || Ok(Hash::of_texts("test", ["1"]));
+        let mut world = World::new();
+        world.secrets.insert(name.clone(), value());
+        world.pass(&secret, None).await;
+        recreate_as(&world, &secret, OTHER_VALUE).await;
+        world.secrets.insert(name.clone(), Err("it is not set".to_owned()));
+        world.pass(&secret, None).await;
+        world.secrets.insert(name, value());
+        is_replaced(&mut world, &secret).await;
+
+        // Something else was to take its place, and failed.
+        let mut world = World::new();
+        world.pass(&wanted(), None).await;
+        recreate(&world, OTHER_VALUE).await;
+        let next = with("app:2", "");
+        world.control().behave("app:2", Behaviour::Ends { code: 1, after: 100 }).unwrap();
+        for _ in 0..2 {
+            world.pass(&next, None).await;
+        }
+        is_replaced(&mut world, &wanted()).await;
+    });
+}
+
+/// It is no former version to go back to.
+#[test]
+fn it_is_not_kept_as_the_previous_one() {
+    block_on(async {
+        for image in ["app:1", "app:2"] {
+            let mut world = World::new();
+            world.control().load_image("app:2", &BTreeMap::new()).unwrap();
+            world.pass(&wanted(), None).await;
+            recreate(&world, &|body| {
+                OTHER_VALUE(body);
+                body["Image"] = image.into();
+            })
+            .await;
+            is_replaced(&mut world, &wanted()).await;
+            assert_eq!(world.containers().await, ["app running app:1"]);
+        }
+    });
+}
+
+async fn is_replaced(world: &mut World, manifest: &Arc<HashedManifest>) {
+    let pass = world.pass(manifest, None).await;
+    assert!(!pass.failed(), "{:?}", lines(&pass.plan));
+    assert_eq!(world.control().environment("app").unwrap()["A"], "1", "{:?}", lines(&pass.plan));
+    let plan = world.plan(manifest).await;
+    assert!(plan.works.is_empty(), "{:?}", lines(&plan));
 }
 
 /// Another control host, or one that lost its store, makes the same: that is as good.

@@ -74,6 +74,9 @@ pub(crate) async fn what_a_container_was_made_with_is_told(bench: &dyn Bench) {
         another[key] = other;
         assert_eq!(made(&another).is_lacking_in(&seen), Some(word));
     }
+    let mut another = body.clone();
+    another["HostConfig"]["PortBindings"]["80/tcp"][0]["HostIp"] = "127.0.0.2".into();
+    assert_eq!(made(&another).is_lacking_in(&seen), Some("ports"));
     bench.run(remove("cam")).await;
 }
 
