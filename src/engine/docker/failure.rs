@@ -116,6 +116,9 @@ impl Trouble {
             (Self::Status { status: 500.., .. }, _) if kind == EngineErrorKind::Refused => {
                 (Some(Cause::EngineItself), self.to_string())
             }
+            (Self::Status { status: 500.., message }, _) if goes_down(&message.to_lowercase()) => {
+                (None, format!("the engine goes down ({message})"))
+            }
             _ => (None, self.to_string()),
         };
         EngineError::new(kind, format!("could not {tried}: {}", tidied(&words))).because(cause)
@@ -131,6 +134,9 @@ impl Trouble {
             }
         };
         let text = message.to_ascii_lowercase();
+        if status >= 500 && goes_down(&text) {
+            return EngineErrorKind::Unreachable;
+        }
         if status == 503 || (status == 400 && text.contains("client version")) {
             return EngineErrorKind::Unreachable;
         }
@@ -160,6 +166,15 @@ impl Trouble {
             }
         }
     }
+}
+
+/// Whether these are words of an engine that has closed what it needs, and takes calls until it ends: it may do so for many
+/// seconds, and answers pings.
+fn goes_down(text: &str) -> bool {
+    let has_closed = ["open : no such file or directory", "database not open"];
+    text.contains("failed to update store for object type")
+        && has_closed.iter().any(|words| text.contains(words))
+        || text.contains("grpc: the client connection is closing")
 }
 
 fn from_io(error: &io::Error) -> Trouble {
@@ -294,6 +309,14 @@ mod tests {
             (Call::Start, 404, "network 012 not found", Refused),
             (Call::Start, 404, "No such container: cam", NotFound),
             (Call::Start, 503, "busy", Unreachable),
+            (
+                Call::Start,
+                500,
+                "failed to update store for object type *libnetwork.endpoint: open : no such file or directory",
+                Unreachable,
+            ),
+            (Call::Start, 500, "failed to update store: open /x/y.db: no such file", Refused),
+            (Call::Create, 500, "grpc: the client connection is closing: unknown", Unreachable),
             (Call::Rename, 409, "Error when allocating new name: Conflict. …", Conflict),
             (Call::Rename, 404, "sandbox 012 not found", Refused),
             (Call::Change, 409, "Cannot update container", Refused),
