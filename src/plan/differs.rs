@@ -47,18 +47,20 @@ impl Draft<'_> {
         lifted.then_some(PlanReason::LimitLifted)
     }
 
-    /// Whether it may be remembered as one of ours: once it is, nobody compares it any more with what it should have been made with.
-    pub(super) fn is_known_or_alike(&self, current: &ObservedContainer) -> bool {
+    /// Whether it is known not to be one that only bears the labels. Once it is, it is not compared any more: an engine that writes
+    /// something in other words costs one replacement, and not one after the other.
+    pub(super) fn is_compared(&self, container: &ObservedContainer) -> bool {
         let bears_its_spec =
-            || current.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
-        self.is_known(current)
+            || container.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
+        self.was_compared(container)
             || bears_its_spec()
-                && self.made_otherwise(current).is_none()
-                && self.runs_another_image(current).is_none()
+                && container.detail.is_some()
+                && self.made_otherwise(container).is_none()
+                && self.runs_another_image(container).is_none()
     }
 
-    fn is_known(&self, current: &ObservedContainer) -> bool {
-        self.input.memory.containers.contains_key(&current.id)
+    fn was_compared(&self, container: &ObservedContainer) -> bool {
+        self.input.memory.containers.get(&container.id).is_some_and(|known| known.is_compared)
     }
 
     /// The image that somebody put in its place.
@@ -67,11 +69,11 @@ impl Draft<'_> {
         (*seen != self.input.module.image).then_some(seen)
     }
 
-    /// What a container that bears the labels of this module has otherwise: labels can be copied. What the store
-    /// knows by its id was made from here, or compared.
+    /// What a container that bears the labels of this module has otherwise: labels can be copied. What was made
+    /// from here, or compared once, is as it should be.
     fn made_otherwise(&self, current: &ObservedContainer) -> Option<&'static str> {
         let seen = current.detail.as_ref()?.made_with.as_ref()?;
-        if self.is_known(current) {
+        if self.was_compared(current) {
             return None;
         }
         let (body, _) = self.body(&BTreeMap::new());

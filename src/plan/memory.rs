@@ -44,6 +44,8 @@ pub struct RememberedContainer {
     pub replaced_at: Option<i64>,
     /// The engine's policy that it had before it was put aside.
     pub policy: Option<String>,
+    /// Whether it was made from here, or compared with what it should have been made with: labels alone can be copied.
+    pub is_compared: bool,
 }
 
 /// What was tried with one module.

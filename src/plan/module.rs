@@ -212,10 +212,12 @@ impl<'a> Draft<'a> {
         spec: Option<Hash>,
     ) -> Decided {
         let kept = self.kept(current);
-        let stranger = current.filter(|current| !self.is_known_or_alike(current)).map(id);
+        let compared = current.map(|current| (id(current), self.is_compared(current)));
         let Self { mut out, memory, block, due, .. } = self;
-        out.remember
-            .retain(|(it, kept)| Some(it) != stranger.as_ref() || kept.replaced_at.is_some());
+        if let Some((container, is_compared)) = compared {
+            let own = out.remember.iter_mut().filter(|(it, _)| *it == container);
+            own.for_each(|(_, kept)| kept.is_compared = is_compared);
+        }
         let is_something = !out.steps.is_empty() || out.takes_back.is_some();
         let decision = is_something.then_some(out);
         Decided { decision, spec, kept, memory, block, due }
@@ -406,6 +408,7 @@ impl<'a> Draft<'a> {
             twin_version,
             replaced_at: None,
             policy: None,
+            is_compared: true,
         }
     }
 
@@ -430,10 +433,14 @@ impl<'a> Draft<'a> {
                     replaced_at,
                     ..self.as_remembered(version)
                 });
-                kept.push((container.id.clone(), remembered));
+                let is_compared = self.is_compared(container);
+                kept.push((
+                    container.id.clone(),
+                    RememberedContainer { is_compared, ..remembered },
+                ));
             }
         };
-        if let Some(current) = current.filter(|current| self.is_known_or_alike(current)) {
+        if let Some(current) = current {
             keep(current, self.twin_version(current), None);
         }
         if let Some(old) = self.input.owned.old {

@@ -73,13 +73,16 @@ impl Draft<'_> {
         let kept = kept.filter(|kept| !self.removes(Some(kept)));
         let verdict = self.verdict(current);
         // What is there does not work either: the one before it did, and stays the way back.
+        let is_no_version =
+            matches!(reason, PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_));
         let current_goes = self.input.module.keep_previous == Duration::default()
             // Without our labels it could not be told later on whose it is.
             || self.is_adopted(current)
             // It is no former version, and would be taken for right where it came back.
-            || matches!(reason, PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_))
+            || is_no_version
             || kept.is_some() && verdict.failing;
-        if let Some(kept) = kept.filter(|_| !verdict.failing) {
+        let goes_first = current_goes && (verdict.failing || is_no_version);
+        if let Some(kept) = kept.filter(|_| !verdict.failing && !is_no_version) {
             // Its name is needed, and a newer way back takes its place.
             self.tidy(kept, PlanReason::MakesWay);
         }
@@ -104,7 +107,7 @@ impl Draft<'_> {
         self.out.phases = [policy_at, start_at, renames];
         // A container that ends just now can't be renamed, and then it has not come up. Once both have their
         // names there is no way back; nor once what was there is removed first.
-        let settled = if current_goes && verdict.failing { renames } else { renames + 2 };
+        let settled = if goes_first { renames } else { renames + 2 };
         self.undo(made, settled, Step::Remove { container: target.clone() });
         let name_back = Step::Rename { container: id(current), name: name.clone() };
         self.undo(renames + 1, settled, name_back);
@@ -123,7 +126,7 @@ impl Draft<'_> {
         if comes_back {
             self.undo(stop_at, settled, Step::Start { container: id(current) });
         }
-        if current_goes && verdict.failing {
+        if goes_first {
             self.out.steps.push(Step::Remove { container: id(current) });
             self.out.steps.push(Step::Rename { container: target, name });
             return Ok(());
@@ -133,15 +136,20 @@ impl Draft<'_> {
         if current_goes {
             self.out.steps.push(Step::Remove { container: id(current) });
         } else {
-            let known = self.input.memory.containers.get(&current.id).cloned();
-            let mut kept = known.unwrap_or_else(|| self.as_remembered(self.twin_version(current)));
-            kept.replaced_at = Some(self.input.now);
-            kept.policy = Some(self.former_policy(current));
-            self.out.remember.push((id(current), kept));
-            let keep = self.input.module.keep_previous.seconds_up();
-            self.wait_until(Some(self.input.now.saturating_add_unsigned(keep)));
+            self.keep_as_previous(current);
         }
         Ok(())
+    }
+
+    fn keep_as_previous(&mut self, current: &ObservedContainer) {
+        let known = self.input.memory.containers.get(&current.id).cloned();
+        let mut kept = known.unwrap_or_else(|| self.as_remembered(self.twin_version(current)));
+        kept.is_compared = self.is_compared(current);
+        kept.replaced_at = Some(self.input.now);
+        kept.policy = Some(self.former_policy(current));
+        self.out.remember.push((id(current), kept));
+        let keep = self.input.module.keep_previous.seconds_up();
+        self.wait_until(Some(self.input.now.saturating_add_unsigned(keep)));
     }
 
     /// Makes a container with all its networks and its twin; says the number of the first step after the

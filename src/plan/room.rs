@@ -139,12 +139,16 @@ impl Works {
                 .filter(|draft| draft.module.status == Status::Running)
                 .filter(|draft| is_for(&draft.name, draft.module))
                 .collect();
-            let takers = comes.iter().filter(|draft| {
+            let takers = comes.iter().copied().filter(|draft| {
                 needs_port_of(draft.module, container, &was.ports)
-                    || !going.runs(&draft.name)
                     || going.is_new_beside(draft, container)
+                    || was_cut && was.modules.contains(&draft.name)
             });
-            let takers: Vec<&Draft<'_>> = takers.copied().collect();
+            let mut takers: Vec<&Draft<'_>> = takers.collect();
+            if takers.is_empty() {
+                // They stood beside it, and are down.
+                takers.extend(comes.iter().filter(|draft| !going.runs(&draft.name)));
+            }
             let makes_room_for: Vec<ModuleName> =
                 takers.iter().map(|draft| draft.name.clone()).collect();
             let needs_room = takers.iter().any(|draft| draft.decision.needs_room());
@@ -393,19 +397,22 @@ impl<'a> Going<'a> {
     }
 
     /// Whether a module that is begun stands beside this container, on a port or a volume of it, and did not before. One that
-    /// shares only the volume, and did so before, has its room.
+    /// shares only the volumes, and did so before, has its room.
     fn is_new_beside(&self, draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-        let of_it = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
         if published(draft.module).iter().any(|port| port.is_taken_by(container)) {
             return true;
         }
-        let shares_volume = draft.module.volumes.iter().any(|volume| of_it(&volume.source));
-        let was_beside = self.sorted.current(&draft.name).is_some_and(|current| {
-            current.mounts.iter().any(|mount| of_it(&mount.volume))
+        let current = self.sorted.current(&draft.name).filter(|current| {
+            current.state != ContainerState::Created
                 && !self.half_done.is_coming(current)
                 && !self.half_done.is_owed(current)
         });
-        shares_volume && !was_beside
+        let has = |seen: &ObservedContainer, volume: &str| {
+            seen.mounts.iter().any(|mount| mount.volume == volume)
+        };
+        let mut shared =
+            draft.module.volumes.iter().filter(|volume| has(container, &volume.source));
+        shared.any(|volume| !current.is_some_and(|current| has(current, &volume.source)))
     }
 
     /// How a container is when it runs.

@@ -7,7 +7,6 @@ use super::device::Sorted;
 use super::memory::ModuleMemory;
 use super::module::is_up;
 use super::standing::{Verdict, judge};
-use super::{Step, Work};
 use crate::model::{ContainerState, Module, ObservedContainer, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ const LINGERS: i64 = 600;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stops(pub BTreeMap<String, Stopped>);
 
-/// One run of a container that Hoist stopped, or was about to when it was cut off.
+/// One run of a container that Hoist stopped, or whose stop it had begun when it was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// When the run had begun, as the engine writes it; `None` where nobody had looked.
@@ -69,12 +68,16 @@ impl Stops {
         Self(sorted.every().filter_map(|container| self.may_hold(container, now)).collect())
     }
 
-    /// With all that these works may stop: a run that is cut off does not say how far it came.
+    /// With those whose stop is begun, by how they were seen before: a run that is cut off does not say what came of it. One that
+    /// was down already ended by itself.
     #[must_use]
-    pub fn and_planned(&self, works: &[Work], seen: &[ObservedContainer], now: i64) -> Self {
-        let steps = works.iter().flat_map(|work| &work.steps);
-        let stopped: BTreeSet<&str> = steps.filter_map(stopped_by).collect();
-        let runs = running(seen).filter(|container| stopped.contains(container.id.as_str()));
+    pub fn and_begun(
+        &self,
+        stopped: &BTreeSet<String>,
+        before: &[ObservedContainer],
+        now: i64,
+    ) -> Self {
+        let runs = running(before).filter(|container| stopped.contains(&container.id));
         let known = self.0.iter().map(|(id, stopped)| (id.clone(), stopped.clone()));
         Self(known.chain(runs.map(|container| begun(container, now))).collect())
     }
@@ -97,11 +100,4 @@ pub fn running(seen: &[ObservedContainer]) -> impl Iterator<Item = &ObservedCont
 fn begun(container: &ObservedContainer, at: i64) -> (String, Stopped) {
     let begun = container.detail.as_ref().map(|detail| detail.started_at.clone());
     (container.id.clone(), Stopped { begun, at })
-}
-
-fn stopped_by(step: &Step) -> Option<&str> {
-    match step {
-        Step::Stop { container, .. } => Some(container.as_str()),
-        _ => None,
-    }
 }

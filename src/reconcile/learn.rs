@@ -6,17 +6,16 @@ use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome, StartsAndStops};
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
-    DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, When, Work,
+    DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, Stops, When, Work,
     checked_at, running,
 };
 use std::collections::BTreeSet;
 
 /// What the store remembers while works run: of containers that they touch not how they are, and of networks
 /// that they are not known. A run that is cut off then costs an inspect and loses nothing.
-pub fn intent(plan: &DevicePlan, seen: &Observation, at: Timestamp) -> DeviceMemory {
+pub fn intent(plan: &DevicePlan) -> DeviceMemory {
     let mut memory = plan.kept_memory.clone();
     memory.doubt(&plan.works);
-    memory.stops = memory.stops.and_planned(&plan.works, &seen.containers, at.seconds);
     if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Network(_))) {
         memory.networks = None;
     }
@@ -112,12 +111,16 @@ pub fn learn_stops(
     let stopped: BTreeSet<String> = stopped.iter().filter(|id| ran.contains(id)).cloned().collect();
     memory.stops = match after {
         Some(after) => known.after(&stopped, &after.containers, at.seconds),
-        None => {
-            let mut planned = known.and_planned(&plan.works, &before.containers, at.seconds);
-            planned.0.retain(|id, _| known.0.contains_key(id) || stopped.contains(id));
-            planned
-        }
+        None => known.and_begun(&stopped, &before.containers, at.seconds),
     };
+}
+
+/// Takes in a step that begins, if it stops a container: a job that ends by itself before that was not stopped.
+pub fn learn_begun(step: &Step, before: &Observation, stops: &mut Stops, at: Timestamp) -> bool {
+    let Step::Stop { container, .. } = step else { return false };
+    let stopped = BTreeSet::from([container.as_str().to_owned()]);
+    *stops = stops.and_begun(&stopped, &before.containers, at.seconds);
+    true
 }
 
 /// Takes out what is not half done any more once a work has passed: what it brought has come up, and what made room for that

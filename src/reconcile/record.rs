@@ -5,22 +5,22 @@ use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
     explain_leaked_ports, intent, is_half_taken_over, learn, learn_half_done, learn_made,
-    learn_networks, learn_passed, learn_stops,
+    learn_networks, learn_stops,
 };
+use super::noted::Noted;
 use super::pace::Paces;
 use super::report::{known_reports, read_reports};
 use super::rival::learn_crossing;
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
 use crate::apply::{DeviceRun, Event, Outcome, run_device};
-
 use crate::engine::Wanted;
 use crate::fleet::Fleet;
 use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
 use crate::plan::{
-    Block, DeviceMemory, DevicePlan, DeviceState, HalfDone, Role, When, carries_our_labels, is_ours,
+    Block, DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours,
 };
 use crate::store::{
     EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
@@ -29,7 +29,6 @@ use crate::store::{
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -213,12 +212,10 @@ impl RunInput<'_> {
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
         let known = self.known_before(&plan.device)?;
-        self.store.remember(&plan.device, &intent(plan, &seen.observation, self.now))?;
-        let half_done = Mutex::new(plan.kept_memory.half_done.clone());
+        self.store.remember(&plan.device, &intent(plan))?;
+        let noted = Noted::of(self.store, plan, &seen.observation, self.now);
         let events = |event: Event<'_>| {
-            if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
-                self.note_passed(plan, work, &half_done);
-            }
+            noted.take(&event);
             (self.events)(&plan.device, event);
         };
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
@@ -234,7 +231,7 @@ impl RunInput<'_> {
             true => None,
             false => self.look_again(plan, seen, &memory).await,
         };
-        memory.half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        memory.half_done = noted.half_done();
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
         let looks = (&seen.observation, seen_now.as_ref());
         learn_stops(plan, &run, looks, &mut memory, self.now);
@@ -248,17 +245,6 @@ impl RunInput<'_> {
             there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
         });
         Ok((run, memory, observation, crossed_by))
-    }
-
-    /// A run that is cut off after that leaves what has come up as what works. Where it can't be written, the next run finds
-    /// out from the device.
-    fn note_passed(&self, plan: &DevicePlan, work: usize, half_done: &Mutex<HalfDone>) {
-        let mut half_done = half_done.lock().unwrap_or_else(PoisonError::into_inner);
-        if learn_passed(plan, work, &mut half_done)
-            && let Err(error) = self.store.remember_half_done(&plan.device, &half_done)
-        {
-            tracing::warn!(%error, "that a module has come up is not written down yet");
-        }
     }
 
     /// What was known of a device before this look, also where somebody wants it tried again at once.

@@ -5,8 +5,8 @@ use crate::diagnostic::{Code, Level};
 use crate::engine::{Engine, EngineError, Wanted};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{
-    ContainerState, Device, DeviceId, EngineReport, Facts, Hash, HashedManifest, Manifest,
-    Observation, ObservedContainer, Status, Timestamp, label,
+    ContainerState, Device, DeviceId, EngineReport, EnvValue, Facts, Hash, HashedManifest,
+    Manifest, Observation, ObservedContainer, Status, Timestamp, label,
 };
 use crate::plan::{
     Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput, Questions,
@@ -317,13 +317,17 @@ pub(super) fn details_wanted(
     since: Option<i64>,
 ) -> impl Fn(&ObservedContainer) -> bool + Send + Sync + use<> {
     let (fleets, devices) = names(fleet, device);
-    let wanted: BTreeMap<String, (Hash, Status)> = manifest
+    let wanted: BTreeMap<String, (Hash, Status, Option<Hash>)> = manifest
         .map(|manifest| {
             let modules = manifest.hashed_modules();
             modules
                 .map(|(name, module, hashes)| {
                     let settings = settings_to_remember(module, &hashes.settings);
-                    (name.to_string(), (settings, module.status))
+                    // With secrets the label says more than the files do.
+                    let has_secrets =
+                        module.env.values().any(|value| matches!(value, EnvValue::Secret(_)));
+                    let spec = (!has_secrets).then(|| hashes.spec.clone());
+                    (name.to_string(), (settings, module.status, spec))
                 })
                 .collect()
         })
@@ -347,9 +351,9 @@ pub(super) fn details_wanted(
         let wanted = module.and_then(|module| wanted.get(module));
         match wanted {
             // Which run of it ends is to be remembered.
-            Some((_, Status::Stopped)) if container.up_for.is_some() => return true,
+            Some((_, Status::Stopped, _)) if container.up_for.is_some() => return true,
             // Whether that run is its last one decides what is done.
-            Some((_, Status::Running))
+            Some((_, Status::Running, _))
                 if module == Some(&container.name) && stops.holds(container) =>
             {
                 return true;
@@ -358,7 +362,11 @@ pub(super) fn details_wanted(
         }
         known.get(&container.id).is_none_or(|remembered| {
             // What goes is looked at once more, as it may have to be put back as it was.
-            wanted.map_or(has_manifest, |(settings, _)| *settings != remembered.settings)
+            wanted.map_or(has_manifest, |(settings, _, spec)| {
+                let label = container.labels.get(label::SPEC);
+                let bears_it = spec.as_ref().is_none_or(|spec| label == Some(&spec.to_string()));
+                *settings != remembered.settings || !remembered.is_compared && bears_it
+            })
         })
     }
 }

@@ -27,6 +27,20 @@ impl Store {
         }
     }
 
+    /// Remembers which runs of a device's containers were stopped from here, in place of what was remembered of that; through a loss
+    /// of power too.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn remember_stops(&self, device: &DeviceId, stops: &Stops) -> Result<(), StoreError> {
+        let text = stops_text(&stops.0);
+        self.write_through(|t| {
+            t.prepare_cached("UPDATE memories SET stops = ?2 WHERE device = ?1")?
+                .execute((device.as_str(), text))
+                .map(drop)
+        })
+    }
+
     /// What is remembered of a device; nothing of one that is new here.
     ///
     /// # Errors
@@ -173,6 +187,7 @@ impl Store {
             twin_version: row.twin_version,
             replaced_at: row.replaced_at,
             policy: row.policy,
+            is_compared: row.is_compared,
         };
         Ok((self.device_id(&row.device)?, (row.container, remembered)))
     }
@@ -237,9 +252,10 @@ pub(super) fn remember(
     .execute((id, networks, adopting, control, checked, half_done, stops))?;
     t.prepare_cached("DELETE FROM containers WHERE device = ?1")?.execute([id])?;
     let mut insert =
-        t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        t.prepare_cached("INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for (container, remembered) in containers {
-        let RememberedContainer { settings, twin, twin_version, replaced_at, policy } = remembered;
+        let RememberedContainer { settings, twin, twin_version, replaced_at, policy, is_compared } =
+            remembered;
         insert.execute((
             id,
             container,
@@ -248,6 +264,7 @@ pub(super) fn remember(
             twin_version,
             replaced_at,
             policy,
+            is_compared,
         ))?;
     }
     t.prepare_cached("DELETE FROM module_memories WHERE device = ?1")?.execute([id])?;
@@ -374,6 +391,7 @@ struct Row {
     twin_version: u64,
     replaced_at: Option<i64>,
     policy: Option<String>,
+    is_compared: bool,
 }
 
 fn rows(
@@ -383,7 +401,7 @@ fn rows(
 ) -> rusqlite::Result<Vec<Row>> {
     connection
         .prepare_cached(&format!(
-            "SELECT device, container, settings, twin, twin_version, replaced_at, policy
+            "SELECT device, container, settings, twin, twin_version, replaced_at, policy, compared
              FROM containers {filter}"
         ))?
         .query_map(parameters, |row| {
@@ -395,6 +413,7 @@ fn rows(
                 twin_version: row.get(4)?,
                 replaced_at: row.get(5)?,
                 policy: row.get(6)?,
+                is_compared: row.get(7)?,
             })
         })?
         .collect()
@@ -448,6 +467,7 @@ mod tests {
             twin_version: n,
             replaced_at: (n > 1).then_some(1_767_600_000),
             policy: (n > 1).then(|| "always".to_owned()),
+            is_compared: n > 1,
         };
         let full = DeviceMemory {
             checked: BTreeMap::from([("web:1".to_owned(), 77)]),

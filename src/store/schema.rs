@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     super::brings::LAPSE,
     "ALTER TABLE memories ADD COLUMN stops TEXT;",
     "ALTER TABLE module_memories ADD COLUMN failed_alone INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE containers ADD COLUMN compared INTEGER NOT NULL DEFAULT 1;",
 ];
 
 /// The newest version that this Hoist knows.

@@ -2,8 +2,9 @@
 
 use crate::back::{lines, policy, web};
 use crate::block_on;
+use crate::hanging::Hanging;
 use crate::passes::House;
-use crate::world::{Cut, Hanging, World, manifest};
+use crate::world::{Cut, World, manifest};
 use hoist::apply::{Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Control, Fault};
 use hoist::engine::{Cause, Engine as _, EngineError, EngineErrorKind, SecretValues};

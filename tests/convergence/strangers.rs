@@ -144,6 +144,54 @@ fn it_is_not_kept_as_the_previous_one() {
     });
 }
 
+/// By way of the previous container it comes back, and is compared then.
+#[test]
+fn one_that_was_kept_as_the_previous_one_is_compared_once_it_is_back() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&wanted(), None).await;
+        recreate(&world, OTHER_VALUE).await;
+        let next = with("app:2", "keep-previous = \"1h\"");
+        assert!(!world.pass(&next, None).await.failed());
+        // It is gone, and the previous one is all there is.
+        world.control().remove("app").unwrap();
+        is_replaced(&mut world, &with("app:1", "keep-previous = \"1h\"")).await;
+    });
+}
+
+/// The former version stays the way back: nothing newer takes its place.
+#[test]
+fn the_previous_one_stays_where_a_stranger_goes() {
+    block_on(async {
+        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
+        let mut world = World::new();
+        world.pass(&keeps("app:1"), None).await;
+        world.pass(&keeps("app:2"), None).await;
+        let before = world.containers().await;
+        recreate_as(&world, &keeps("app:2"), OTHER_VALUE).await;
+        let pass = world.pass(&keeps("app:2"), None).await;
+        assert!(!pass.failed());
+        assert_eq!(world.containers().await, before, "{:?}", lines(&pass.plan));
+        assert_eq!(world.control().environment("app").unwrap()["A"], "1");
+    });
+}
+
+/// What works is known by its id also after a change of it has failed: a name that somebody takes from it is given back.
+#[test]
+fn what_works_is_known_after_a_change_that_failed() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&wanted(), None).await;
+        world.control().behave("app:2", Behaviour::Ends { code: 1, after: 100 }).unwrap();
+        for _ in 0..3 {
+            world.pass(&with("app:2", ""), None).await;
+        }
+        world.control().rename("app", "elsewhere").unwrap();
+        assert!(!world.pass(&with("app:3", ""), None).await.failed());
+        assert_eq!(world.containers().await, ["app running app:3"]);
+    });
+}
+
 async fn is_replaced(world: &mut World, manifest: &Arc<HashedManifest>) {
     let pass = world.pass(manifest, None).await;
     assert!(!pass.failed(), "{:?}", lines(&pass.plan));

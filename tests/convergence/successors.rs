@@ -2,7 +2,8 @@
 
 use crate::back::lines;
 use crate::block_on;
-use crate::world::{Cut, Hanging, World, manifest};
+use crate::hanging::Hanging;
+use crate::world::{Cut, World, manifest};
 use hoist::apply::{Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::engine::{Engine as _, EngineError, EngineErrorKind, SecretValues};

@@ -3,8 +3,8 @@
 use hoist::apply::{CallOff, DeviceRun, Event, Outcome, Pace, run_device};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
-    Engine, EngineError, EngineErrorKind, EngineFuture, EventStream, FileSeen, LogStream,
-    LogsWanted, SecretValues, Wanted,
+    Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
+    Wanted,
 };
 use hoist::fleet::{FileTree, load};
 use hoist::model::{
@@ -15,7 +15,7 @@ use hoist::plan::{
     ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
     carries_our_labels, plan_device, plan_or_ask, settings_to_remember,
 };
-use hoist::reconcile::{intent, learn_half_done, learn_passed, learn_stops};
+use hoist::reconcile::{intent, learn_begun, learn_half_done, learn_passed, learn_stops};
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,7 +113,8 @@ impl World {
         let wanted: Option<BTreeSet<String>> = manifest
             .map(|manifest| manifest.hashed_modules().map(|(name, ..)| name.to_string()).collect());
         let (fleets, devices) = (["f".to_owned()], ["d1".to_owned()]);
-        let known: BTreeSet<String> = memory.containers.keys().cloned().collect();
+        let known = memory.containers.iter().filter(|(_, known)| known.is_compared);
+        let known: BTreeSet<String> = known.map(|(id, _)| id.clone()).collect();
         let since = self.last_seen.map(|last| self.now() - last);
         let details = move |c: &ObservedContainer| {
             let up = c.up_for.and_then(|up| i64::try_from(up).ok());
@@ -195,7 +196,7 @@ impl World {
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
         let (plan, before) = self.try_plan(manifest).await?;
-        self.memory = intent(&plan, &before, self.timestamp());
+        self.memory = intent(&plan);
         let dying = Dying {
             engine: self.engine.clone(),
             cut,
@@ -210,10 +211,16 @@ impl World {
         }
         let pace = Pace { call_off: dying.call_off.clone(), ..Pace::default() };
         let half_done = Mutex::new(plan.kept_memory.half_done.clone());
-        let events = |event: Event<'_>| {
-            if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
+        let stops = Mutex::new(plan.kept_memory.stops.clone());
+        let at = self.timestamp();
+        let events = |event: Event<'_>| match event {
+            Event::WorkEnded { work, outcome: Outcome::Passed { .. } } => {
                 learn_passed(&plan, work, &mut half_done.lock().unwrap());
             }
+            Event::StepBegins { step, .. } => {
+                learn_begun(step, &before, &mut stops.lock().unwrap(), at);
+            }
+            _ => {}
         };
         let run = tokio::select! {
             run = run_device(&dying, &plan, &secrets, &pace, &events) => Some(run),
@@ -222,6 +229,7 @@ impl World {
         let calls = dying.calls.load(Ordering::SeqCst);
         let Some(run) = run else {
             self.memory.half_done = half_done.into_inner().unwrap();
+            self.memory.stops = stops.into_inner().unwrap();
             return Ok(Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true });
         };
         self.memory.containers.clone_from(&plan.kept_memory.containers);
@@ -375,78 +383,6 @@ impl Engine for Dying {
                 return self.die().await;
             }
             result
-        })
-    }
-
-    fn look_at<'a>(
-        &'a self,
-        container: &'a str,
-        path: &'a str,
-    ) -> EngineFuture<'a, Option<FileSeen>> {
-        self.engine.look_at(container, path)
-    }
-
-    fn read_file<'a>(
-        &'a self,
-        container: &'a str,
-        path: &'a str,
-        limit: usize,
-    ) -> EngineFuture<'a, Option<Vec<u8>>> {
-        self.engine.read_file(container, path, limit)
-    }
-
-    fn events<'a>(&'a self, fleets: &'a [String]) -> EngineFuture<'a, EventStream> {
-        self.engine.events(fleets)
-    }
-
-    fn logs<'a>(
-        &'a self,
-        container: &'a str,
-        wanted: &'a LogsWanted,
-    ) -> EngineFuture<'a, LogStream> {
-        self.engine.logs(container, wanted)
-    }
-}
-
-/// An engine that hangs from a step on: no call ends within its limit, and no ping is answered.
-pub(crate) struct Hanging<'a> {
-    pub(crate) engine: &'a Simulated,
-    /// Steps that are done before.
-    pub(crate) after: usize,
-    pub(crate) asked: Mutex<Vec<String>>,
-}
-
-impl Hanging<'_> {
-    fn hangs(&self) -> bool {
-        self.asked.lock().unwrap().len() > self.after
-    }
-
-    fn limit<T>(&self) -> Result<T, EngineError> {
-        Err(EngineError::new(EngineErrorKind::TimedOut, "no end within 120s"))
-    }
-}
-
-impl Engine for Hanging<'_> {
-    fn facts(&self) -> EngineFuture<'_, EngineReport> {
-        self.engine.facts()
-    }
-
-    fn answers(&self) -> EngineFuture<'_, ()> {
-        Box::pin(async { if self.hangs() { self.limit() } else { Ok(()) } })
-    }
-
-    fn observe<'a>(&'a self, wanted: &'a Wanted) -> EngineFuture<'a, Observation> {
-        self.engine.observe(wanted)
-    }
-
-    fn execute<'a>(
-        &'a self,
-        step: &'a Step,
-        secrets: &'a SecretValues,
-    ) -> EngineFuture<'a, StepOutput> {
-        Box::pin(async move {
-            self.asked.lock().unwrap().push(step.to_string());
-            if self.hangs() { self.limit() } else { self.engine.execute(step, secrets).await }
         })
     }
 

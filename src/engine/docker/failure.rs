@@ -174,7 +174,6 @@ fn goes_down(text: &str) -> bool {
     let has_closed = ["open : no such file or directory", "database not open"];
     text.contains("failed to update store for object type")
         && has_closed.iter().any(|words| text.contains(words))
-        || text.contains("grpc: the client connection is closing")
 }
 
 fn from_io(error: &io::Error) -> Trouble {
@@ -316,7 +315,6 @@ mod tests {
                 Unreachable,
             ),
             (Call::Start, 500, "failed to update store: open /x/y.db: no such file", Refused),
-            (Call::Create, 500, "grpc: the client connection is closing: unknown", Unreachable),
             (Call::Rename, 409, "Error when allocating new name: Conflict. …", Conflict),
             (Call::Rename, 404, "sandbox 012 not found", Refused),
             (Call::Change, 409, "Cannot update container", Refused),
