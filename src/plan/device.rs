@@ -160,6 +160,7 @@ impl<'a> Begun<'a> {
         let going = Going {
             sorted: &sorted,
             half_done: &half_done,
+            stops: &stops,
             ways_back: half_done.ways_back(&sorted),
             blocked: &plan.blocked,
             specs: &plan.specs,

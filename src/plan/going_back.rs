@@ -34,7 +34,8 @@ impl<'a> Draft<'a> {
         if verdict.failing {
             return Some((old, verdict.words));
         }
-        if let Some(failed) = self.failed_before() {
+        // What failed may be what was to take the place of one that only bears its labels.
+        if let Some(failed) = self.failed_before().filter(|_| self.is_compared(current)) {
             return Some((old, failed.reason));
         }
         let was_cut = is_up(old) && !is_up(current) && current.state != ContainerState::Created;
@@ -82,7 +83,8 @@ impl<'a> Draft<'a> {
         }
         self.out.steps.push(Step::Remove { container: id(current) });
         self.out.steps.push(Step::Rename { container: id(old), name: self.input.name.to_string() });
-        let mut remembered = known.cloned().unwrap_or_else(|| self.as_remembered(0));
+        let unknown = || RememberedContainer { is_compared: false, ..self.as_remembered(0) };
+        let mut remembered = known.cloned().unwrap_or_else(unknown);
         remembered.replaced_at = None;
         self.out.remember.push((id(old), remembered));
     }

@@ -81,7 +81,7 @@ impl Draft<'_> {
             // It is no former version, and would be taken for right where it came back.
             || is_no_version
             || kept.is_some() && verdict.failing;
-        let goes_first = current_goes && (verdict.failing || is_no_version);
+        let goes_first = current_goes && (verdict.failing || is_no_version && kept.is_some());
         if let Some(kept) = kept.filter(|_| !verdict.failing && !is_no_version) {
             // Its name is needed, and a newer way back takes its place.
             self.tidy(kept, PlanReason::MakesWay);

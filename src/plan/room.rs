@@ -9,7 +9,7 @@ use super::device::{Draft, Sorted};
 use super::module::{Decision, id, is_up, stop_policy, without_policy};
 use super::ports::published;
 use super::works::Works;
-use super::{Block, ContainerRef, PlanAction, PlanReason, Purpose, Step, Undo, When};
+use super::{Block, ContainerRef, PlanAction, PlanReason, Purpose, Step, Stops, Undo, When};
 use crate::model::{
     ContainerState, Hash, Health, Manifest, Module, ModuleName, ObservedContainer, ObservedPort,
     Status, label,
@@ -364,6 +364,7 @@ enum Room {
 pub(super) struct Going<'a> {
     pub(super) sorted: &'a Sorted<'a>,
     pub(super) half_done: &'a HalfDone,
+    pub(super) stops: &'a Stops,
     pub(super) ways_back: BTreeSet<ModuleName>,
     pub(super) blocked: &'a BTreeMap<ModuleName, Block>,
     pub(super) specs: &'a BTreeMap<ModuleName, Hash>,
@@ -403,7 +404,9 @@ impl<'a> Going<'a> {
             return true;
         }
         let current = self.sorted.current(&draft.name).filter(|current| {
+            // Where it was stopped from here, another came meanwhile.
             current.state != ContainerState::Created
+                && !self.stops.holds(current)
                 && !self.half_done.is_coming(current)
                 && !self.half_done.is_owed(current)
         });

@@ -365,7 +365,9 @@ pub(super) fn details_wanted(
             wanted.map_or(has_manifest, |(settings, _, spec)| {
                 let label = container.labels.get(label::SPEC);
                 let bears_it = spec.as_ref().is_none_or(|spec| label == Some(&spec.to_string()));
-                *settings != remembered.settings || !remembered.is_compared && bears_it
+                let is_in_place = module == Some(&container.name);
+                *settings != remembered.settings
+                    || !remembered.is_compared && is_in_place && bears_it
             })
         })
     }

@@ -97,3 +97,27 @@ fn what_crash_looped_is_not_started_beside_what_it_made_room_for() {
         assert!(world.containers().await.contains(&"next running next:1".to_owned()));
     });
 }
+
+/// It was stopped before the other one came: they never stood beside each other.
+#[test]
+fn what_was_stopped_for_long_is_not_started_beside_what_came_meanwhile() {
+    block_on(async {
+        let goes = format!("{PORT}\n{SHARED}");
+        let stopped = format!("{SHARED}\nstatus = \"stopped\"");
+        let back = ("back", "back:1", SHARED);
+        let mut world = World::new();
+        world.pass(&of(&[back]), None).await;
+        world.pass(&of(&[("back", "back:1", &*stopped)]), None).await;
+        world.wait(7200);
+        let both = of(&[("back", "back:1", &*stopped), ("former", "former:1", &*goes)]);
+        world.pass(&both, None).await;
+        world.control().behave("next:1", ENDS).unwrap();
+        for _ in 0..3 {
+            world.pass(&of(&[("next", "next:1", PORT), back]), None).await;
+            let there = world.containers().await;
+            let running = there.iter().filter(|line| line.contains(" running ")).count();
+            assert_eq!(running, 1, "{there:?}");
+            world.wait(3700);
+        }
+    });
+}

@@ -4,10 +4,10 @@
 use crate::back::lines;
 use crate::block_on;
 use crate::world::{World, manifest};
-use hoist::engine::simulated::Behaviour;
-use hoist::engine::{Engine, SecretValues};
+use hoist::engine::simulated::{Behaviour, CallKind, Fault};
+use hoist::engine::{Engine, EngineError, EngineErrorKind, SecretValues};
 use hoist::model::{Hash, HashedManifest, SecretName};
-use hoist::plan::{ContainerRef, Step};
+use hoist::plan::{ContainerRef, Step, StepKind};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -173,6 +173,28 @@ fn the_previous_one_stays_where_a_stranger_goes() {
         assert!(!pass.failed());
         assert_eq!(world.containers().await, before, "{:?}", lines(&pass.plan));
         assert_eq!(world.control().environment("app").unwrap()["A"], "1");
+    });
+}
+
+/// What is to take its place fails: it runs on, and nothing goes back to a former version.
+#[test]
+fn it_runs_on_where_its_replacement_fails() {
+    block_on(async {
+        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
+        let mut world = World::new();
+        world.pass(&keeps("app:1"), None).await;
+        world.pass(&keeps("app:2"), None).await;
+        recreate_as(&world, &keeps("app:2"), OTHER_VALUE).await;
+        let before = world.containers().await;
+        let refusal = EngineError::new(EngineErrorKind::Refused, "no");
+        world.control().fault_next(CallKind::Step(StepKind::Start), Fault::Fail(refusal));
+        assert!(world.pass(&keeps("app:2"), None).await.failed());
+        for _ in 0..2 {
+            assert_eq!(world.containers().await, before);
+            world.pass(&keeps("app:2"), None).await;
+        }
+        world.wait(600);
+        is_replaced(&mut world, &keeps("app:2")).await;
     });
 }
 
