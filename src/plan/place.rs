@@ -72,17 +72,17 @@ impl Draft<'_> {
         let kept = self.input.owned.old.filter(|kept| kept.id != current.id);
         let kept = kept.filter(|kept| !self.removes(Some(kept)));
         let verdict = self.verdict(current);
-        // What is there does not work either: the one before it did, and stays the way back.
+        // It is no former version, and would be taken for right where it came back.
         let is_no_version =
             matches!(reason, PlanReason::OtherImage { .. } | PlanReason::MadeOtherwise(_));
+        // What is there does not work either: the one before it did, and stays the way back.
         let current_goes = self.input.module.keep_previous == Duration::default()
             // Without our labels it could not be told later on whose it is.
             || self.is_adopted(current)
-            // It is no former version, and would be taken for right where it came back.
             || is_no_version
             || kept.is_some() && verdict.failing;
         let goes_first = current_goes && (verdict.failing || is_no_version && kept.is_some());
-        if let Some(kept) = kept.filter(|_| !verdict.failing && !is_no_version) {
+        if let Some(kept) = kept.filter(|_| !goes_first) {
             // Its name is needed, and a newer way back takes its place.
             self.tidy(kept, PlanReason::MakesWay);
         }

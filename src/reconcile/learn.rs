@@ -115,12 +115,14 @@ pub fn learn_stops(
     };
 }
 
-/// Takes in a step that begins, if it stops a container: a job that ends by itself before that was not stopped.
+/// Takes in a step that begins, if it stops what runs: a job that ends by itself before that was not stopped. Says whether it
+/// does.
 pub fn learn_begun(step: &Step, before: &Observation, stops: &mut Stops, at: Timestamp) -> bool {
     let Step::Stop { container, .. } = step else { return false };
     let stopped = BTreeSet::from([container.as_str().to_owned()]);
-    *stops = stops.and_begun(&stopped, &before.containers, at.seconds);
-    true
+    let known = std::mem::take(stops);
+    *stops = known.and_begun(&stopped, &before.containers, at.seconds);
+    *stops != known
 }
 
 /// Takes out what is not half done any more once a work has passed: what it brought has come up, and what made room for that

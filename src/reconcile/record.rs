@@ -211,7 +211,8 @@ impl RunInput<'_> {
         plan: &DevicePlan,
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
-        let known = self.known_before(&plan.device)?;
+        // Before this look, and also what somebody wants forgotten who has it tried again at once.
+        let known = self.store.memory(&plan.device)?;
         self.store.remember(&plan.device, &intent(plan))?;
         let noted = Noted::of(self.store, plan, &seen.observation, self.now);
         let events = |event: Event<'_>| {
@@ -245,11 +246,6 @@ impl RunInput<'_> {
             there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
         });
         Ok((run, memory, observation, crossed_by))
-    }
-
-    /// What was known of a device before this look, also where somebody wants it tried again at once.
-    fn known_before(&self, device: &DeviceId) -> Result<DeviceMemory, StoreError> {
-        self.store.memory(device)
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started

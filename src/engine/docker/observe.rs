@@ -322,7 +322,7 @@ fn detail(
         out_of_memory: state.out_of_memory,
         error: super::failure::tidied(&state.error),
         made_with: Some(MadeWith::read(
-            &config.env,
+            &config.env.0,
             &config.cmd,
             &config.entrypoint,
             &host_config.port_bindings,

@@ -192,9 +192,20 @@ pub(super) struct InspectedConfig {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(rename = "Tty")]
     pub(super) has_terminal: bool,
-    pub(super) env: Json,
+    pub(super) env: Environment,
     pub(super) cmd: Json,
     pub(super) entrypoint: Json,
+}
+
+/// What a container has in its environment: that may be secret, and is shown nowhere.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Environment(pub(super) Json);
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment(…)")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
