@@ -209,9 +209,8 @@ fn is_wanted(
     all_devices_read: &mut bool,
     found: &mut Diagnostics,
 ) -> bool {
-    let may_matter =
-        matches!(entry, TreeEntry::Link | TreeEntry::Submodule) || role(path).is_some();
-    if !is_ours(path) || !may_matter {
+    let has_role = role(path).is_some();
+    if !is_ours(path) || !(has_role || matches!(entry, TreeEntry::Link | TreeEntry::Submodule)) {
         return false;
     }
     if path.split('/').any(|part| matches!(part, ".." | "." | "")) {
@@ -220,7 +219,7 @@ fn is_wanted(
         return false;
     }
     let before = found.len();
-    if is_readable(path, entry, found) && role(path).is_some() {
+    if is_readable(path, entry, found) && has_role {
         return true;
     }
     let is_whole = found.len() == before || path.starts_with("deployments");
@@ -231,8 +230,8 @@ fn is_wanted(
 /// Decodes those of some files that are not decoded yet.
 fn decode_all(files: &mut [Known], undecoded: Vec<usize>) {
     let wanted: Vec<(usize, &Known)> = undecoded.into_iter().map(|at| (at, &files[at])).collect();
-    let decoded = side_by_side_with(wanted, WORTH_A_THREAD, |words, (at, (path, content, _))| {
-        (at, Arc::new(decode(path, content, words)))
+    let decoded = side_by_side_with(wanted, WORTH_A_THREAD, |lately, (at, (path, content, _))| {
+        (at, Arc::new(decode(path, content, lately)))
     });
     for (at, decoded) in decoded {
         files[at].2 = decoded;
@@ -242,7 +241,7 @@ fn decode_all(files: &mut [Known], undecoded: Vec<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::decode::Words;
+    use crate::fleet::decode::Lately;
 
     #[test]
     fn many_files_are_the_same_in_any_number_of_threads() {
@@ -259,7 +258,7 @@ mod tests {
         for (path, content, decoded) in &known.all {
             assert_eq!(
                 format!("{decoded:?}"),
-                format!("{:?}", decode(path, content, &mut Words::default())),
+                format!("{:?}", decode(path, content, &mut Lately::default())),
                 "{path}"
             );
         }

@@ -5,7 +5,7 @@
 //! one file is done after that, in the order of their paths: of `fleet.toml`, deployments and files with mistakes anew, of
 //! devices only where they differ ([`KnownDevices`]).
 
-use super::decode::{self, File, Texts, Words};
+use super::decode::{self, File, Lately, Texts};
 use super::known_devices::KnownDevices;
 use super::known_files::{Known, KnownFiles, is_in_order};
 use super::paths::{Role, role};
@@ -35,15 +35,15 @@ impl LoadCache {
     pub fn decode_while<T>(&mut self, read: impl FnOnce(&Seen<'_>) -> T) -> T {
         let (resting, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let given = read(&|files| {
-            let mut words: Words = locked(&resting).pop().unwrap_or_default();
+            let mut lately: Lately = locked(&resting).pop().unwrap_or_default();
             let decoded = files.iter().filter(|(path, content)| is_in_order(path, content));
             let decoded: Vec<Known> = decoded
                 .map(|(path, content)| {
-                    let says = Arc::new(decode(path, content, &mut words));
+                    let says = Arc::new(decode(path, content, &mut lately));
                     (Arc::clone(path), content.clone(), says)
                 })
                 .collect();
-            locked(&resting).push(words);
+            locked(&resting).push(lately);
             locked(&done).push(decoded);
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +151,7 @@ pub fn load_after(tree: &FileTree, cache: &mut LoadCache) -> Loaded {
 }
 
 /// Decodes one file.
-pub(super) fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) -> Decoded {
+pub(super) fn decode(path: &Arc<str>, content: &TreeEntry, lately: &mut Lately) -> Decoded {
     let mut diagnostics = Diagnostics::new();
     let Some((file, role)) = text(path, content, &mut diagnostics).zip(role(path)) else {
         let may_lack_devices = !path.starts_with("deployments");
@@ -160,7 +160,7 @@ pub(super) fn decode(path: &Arc<str>, content: &TreeEntry, words: &mut Words) ->
     let content = match role {
         Role::Fleet => decode::fleet(&file).map(|fleet| Content::Fleet(Box::new(fleet))),
         Role::Devices(stem) => Some(Content::Devices(
-            decode::devices(&file, stem, words)
+            decode::devices(&file, stem, lately)
                 .devices
                 .into_iter()
                 .map(|(device, engine_place)| Declared::new(device, engine_place))
@@ -183,9 +183,11 @@ pub(super) fn text(path: &Arc<str>, content: &TreeEntry, found: &mut Diagnostics
                 Some(rest) => rest.into(),
                 None => Arc::clone(text),
             };
-            let Some(at) = text.find('\0') else {
+            // Each byte is looked at, so that many can be at once.
+            if !text.bytes().fold(false, |any, byte| any | (byte == 0)) {
                 return Some(File::new(Source::new(Arc::clone(path), text), Texts::Templates));
-            };
+            }
+            let at = text.find('\0').unwrap_or_default();
             // Every other byte of plain words in UTF-16.
             let utf16 = at < 2
                 && matches!(text.as_bytes().get(at + 1..), Some([other, 0, ..]) if *other != 0);

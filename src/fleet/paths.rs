@@ -20,7 +20,7 @@ pub(super) fn role(path: &str) -> Option<Role<'_>> {
         return Some(Role::Fleet);
     }
     let (folder, rest) = path.split_once('/')?;
-    let name = rest.rsplit('/').next().unwrap_or(rest);
+    let name = rest.bytes().rposition(|byte| byte == b'/').map_or(rest, |at| &rest[at + 1..]);
     let stem = name.strip_suffix(".toml")?;
     match folder {
         "devices" => Some(Role::Devices(stem)),

@@ -47,7 +47,9 @@ impl EngineAddress {
         let fail = |reason: &str| {
             Err(EngineAddressError(format!("`{text}` is no engine address: {reason}")))
         };
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let parts = text.split_once(':');
+        let parts = parts.and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
+        let Some((scheme, rest)) = parts else {
             return fail("it begins with unix://, tcp:// or ssh://");
         };
         match scheme {
@@ -65,8 +67,8 @@ impl EngineAddress {
                     Some((user, place)) => (Some(user), place),
                     None => (None, rest),
                 };
-                let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-                if user.is_some_and(|u| u.is_empty() || u.starts_with('-') || !u.chars().all(good))
+                if user
+                    .is_some_and(|u| u.is_empty() || u.starts_with('-') || !u.bytes().all(is_good))
                 {
                     return fail("the user has characters that ssh does not take");
                 }
@@ -109,8 +111,7 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         };
-        let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        if host.is_empty() || host.starts_with('-') || !host.chars().all(good) {
+        if host.is_empty() || host.starts_with('-') || !host.bytes().all(is_good) {
             return None;
         }
         (host, port)
@@ -120,6 +121,11 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
         None => None,
     };
     Some((host.to_owned(), port))
+}
+
+/// What users and hosts are made of.
+fn is_good(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 impl fmt::Display for EngineAddress {

@@ -38,14 +38,18 @@ impl Table {
     }
 
     /// The same, looked for first where it stood in a table like this one; the place is kept for the next.
-    fn get_near(&self, name: &str, place: &mut usize) -> Option<&Value> {
-        if let Some((there, value)) = self.0.get(*place)
-            && **there == *name
-        {
-            return Some(value);
+    fn get_near<'t>(&'t self, name: &str, near: &mut NearName<'t>) -> Option<&'t Value> {
+        if let Some((there, value)) = self.0.get(near.place) {
+            if near.shared.is_some_and(|shared| std::ptr::eq(shared, &raw const **there)) {
+                return Some(value);
+            }
+            if **there == *name {
+                near.shared = Some(there);
+                return Some(value);
+            }
         }
-        *place = self.position(name).ok()?;
-        Some(&self.0[*place].1)
+        near.place = self.position(name).ok()?;
+        Some(&self.0[near.place].1)
     }
 
     /// The same, to be changed.
@@ -110,6 +114,11 @@ impl Table {
     /// Names and values, these to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Text, &mut Value)> {
         self.0.iter_mut().map(|(name, value)| (&*name, value))
+    }
+
+    /// A table of the same names, each with what is made of its value.
+    pub fn map_values(&self, mut make: impl FnMut(&Value) -> Value) -> Self {
+        Self(self.0.iter().map(|(name, value)| (Text::clone(name), make(value))).collect())
     }
 
     /// Keeps what is wanted.
@@ -177,20 +186,28 @@ pub const NEAR: usize = 64;
 
 /// Where the names of a path stood in the tables of a device: there they mostly stand in those of the next one.
 #[derive(Debug, Clone)]
-pub struct NearPath(Box<[usize]>);
+pub struct NearPath<'t>(Box<[NearName<'t>]>);
 
-impl NearPath {
+/// Where a name stood.
+#[derive(Debug, Clone, Default)]
+struct NearName<'t> {
+    place: usize,
+    /// The name as the tables have it: most share it, so that where it lies says what it is.
+    shared: Option<&'t str>,
+}
+
+impl<'t> NearPath<'t> {
     /// For lookups of this path.
     pub fn new(path: &[String]) -> Self {
-        Self(vec![0; path.len()].into())
+        Self(vec![NearName::default(); path.len()].into())
     }
 
-    /// The value at the path, as [`Value::lookup`] finds it.
-    pub fn lookup<'t>(&mut self, table: &'t Table, path: &[String]) -> Option<&'t Value> {
+    /// The value at the path, as [`Value::lookup`] finds it. It is always the same path.
+    pub fn lookup(&mut self, table: &'t Table, path: &[String]) -> Option<&'t Value> {
         let mut names = path.iter().zip(&mut self.0);
-        let (first, place) = names.next()?;
-        let first = table.get_near(first, place)?;
-        names.try_fold(first, |value, (name, place)| value.as_table()?.get_near(name, place))
+        let (first, near) = names.next()?;
+        let first = table.get_near(first, near)?;
+        names.try_fold(first, |value, (name, near)| value.as_table()?.get_near(name, near))
     }
 }
 

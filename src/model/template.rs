@@ -156,7 +156,7 @@ impl Piece {
 /// A fact that is asked of one device after the other.
 pub struct NearFact<'a> {
     piece: &'a Piece,
-    near: NearPath,
+    near: NearPath<'a>,
 }
 
 impl<'a> NearFact<'a> {

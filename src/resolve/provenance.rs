@@ -69,7 +69,13 @@ impl Trace {
     }
 
     fn set(&mut self, path: &str, setter: Setter) {
-        self.0.retain(|key, _| !lies_below(key, path));
+        if !is_key_of_map(path) {
+            let top = format!("{path}.");
+            let keys = self.0.range(top.clone()..).map(|(key, _)| key);
+            let below: Vec<String> =
+                keys.take_while(|key| key.starts_with(&top)).cloned().collect();
+            below.iter().for_each(|key| drop(self.0.remove(key)));
+        }
         self.0.entry(path.to_owned()).or_default().push(setter);
     }
 

@@ -89,9 +89,11 @@ fn all_folders(objects: &(impl Fn() -> Reader + Sync), top: ObjectId) -> Option<
 
 impl Folders {
     fn list(&mut self, objects: &mut Reader, path: &str, id: &ObjectId) -> Option<()> {
+        let mut inside = path.to_owned();
         for entry in TreeRefIter::from_bytes(objects.sound(id, ObjectKind::Tree)?, HashKind::Sha1) {
             let entry = entry.ok()?;
-            let inside = format!("{path}{}", std::str::from_utf8(entry.filename).ok()?);
+            inside.truncate(path.len());
+            inside.push_str(std::str::from_utf8(entry.filename).ok()?);
             if entry.mode.is_tree() {
                 if interest::enters(&inside) {
                     self.folders.push((format!("{inside}/"), entry.oid.to_owned()));
@@ -100,8 +102,10 @@ impl Folders {
             }
             let kind = Kind::of_mode(u32::from(entry.mode.value()))?;
             match interest::wanted(&inside, kind) {
-                Some(Wanted::Content) => self.files.push((inside.into(), entry.oid.to_owned())),
-                Some(Wanted::Entry(other)) => self.others.push((inside.into(), other)),
+                Some(Wanted::Content) => {
+                    self.files.push((Arc::from(&*inside), entry.oid.to_owned()));
+                }
+                Some(Wanted::Entry(other)) => self.others.push((Arc::from(&*inside), other)),
                 None => {}
             }
         }

@@ -71,7 +71,7 @@ impl Reader {
 
 /// Whether an object is what its id says.
 pub(super) fn is_its_id(id: &ObjectId, object: &gix_object::Data<'_>) -> bool {
-    let head = format!("{} {}\0", object.kind, object.data.len());
+    let head = gix_object::encode::loose_header(object.kind, object.data.len() as u64);
     let hash = Sha1::new().chain_update(head).chain_update(object.data).finalize();
     *hash == *id.as_slice()
 }

@@ -74,13 +74,15 @@ pub(super) enum Wanted {
 
 /// What the path (from the fleet folder) is to the fleet, if anything.
 pub(super) fn wanted(path: &str, kind: Kind) -> Option<Wanted> {
+    if kind == Kind::File && is_read(path) {
+        return Some(Wanted::Content);
+    }
     let top_level = !path.contains('/');
     if !top_level && !enters(path) {
         return None;
     }
     let strict = path == "fleet.toml" || FOLDERS.contains(&path) || lies_in_fleet(path);
     Some(Wanted::Entry(match kind {
-        Kind::File if is_read(path) => return Some(Wanted::Content),
         Kind::Link if strict => TreeEntry::Link,
         Kind::Submodule if strict => TreeEntry::Submodule,
         Kind::File | Kind::Link => TreeEntry::OtherFile,

@@ -1,7 +1,7 @@
 //! Files in `devices/`: one device, or a list with what all of it shares.
 
 use super::item::Item;
-use super::{File, TableReader, Words, plain_device};
+use super::{File, Lately, TableReader, plain_device};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{Device, DeviceId, EngineAddress, SecretName, Table};
 use toml::de::DeValue;
@@ -21,8 +21,8 @@ struct Shared {
 }
 
 /// Decodes a file; `stem` is its name without `.toml`.
-pub(in crate::fleet) fn devices(file: &File, stem: &str, words: &mut Words) -> DeviceFile {
-    match plain_device::devices(file, stem, words) {
+pub(in crate::fleet) fn devices(file: &File, stem: &str, lately: &mut Lately) -> DeviceFile {
+    match plain_device::devices(file, stem, lately) {
         Some(devices) => DeviceFile { devices },
         None => devices_with_words(file, stem),
     }

@@ -6,13 +6,16 @@
 mod create_options;
 mod deployment_file;
 mod device_file;
+mod draft;
 mod entry;
 mod fleet_file;
 mod homes;
 mod item;
 mod module;
 mod offsets;
+mod pattern;
 mod plain_device;
+mod plain_text;
 mod reader;
 mod rollout;
 mod syntax;
@@ -25,10 +28,10 @@ pub(super) use device_file::{devices, only_tags};
 pub(super) use entry::finished_module;
 pub(super) use fleet_file::{fleet, lint_levels};
 pub(super) use homes::DEFAULT_KEYS;
+pub(super) use plain_device::Lately;
 pub(super) use reader::TableReader;
 #[cfg(test)]
 pub(super) use reader::known;
-pub(super) use words::Words;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Level, Place, Source, Span};
 use std::cell::{Cell, RefCell};

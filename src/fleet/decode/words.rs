@@ -7,7 +7,7 @@ const KEPT: usize = 4096;
 
 /// Texts that were read lately, more than once. Those that occur once, as serial numbers do, would push out others; and
 /// to push one out that was read long ago is to fetch it from far away.
-pub(in crate::fleet) struct Words {
+pub(super) struct Words {
     kept: Vec<Option<Text>>,
     /// For each place the hash of the word that was looked for last and was not there.
     missed: Vec<u32>,

@@ -53,7 +53,7 @@ enum Key<'a> {
 /// A column to which one device after the other is added.
 pub(super) struct Rising<'a> {
     path: &'a [String],
-    near: NearPath,
+    near: NearPath<'a>,
     codes: Vec<u32>,
     values: Vec<&'a Value>,
     known: BTreeMap<Key<'a>, u32>,

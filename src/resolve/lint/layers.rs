@@ -3,7 +3,7 @@
 use super::looks::{Looks, Tie};
 use super::{Hits, about, devices};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, side_by_side};
 use crate::language::{Condition, Query};
 use crate::model::{Deployment, DeploymentId, DeploymentKind};
 use crate::resolve::provenance::trace_cohort;
@@ -11,6 +11,7 @@ use crate::resolve::{
     LostBy, MergeNote, Resolution, ResolvedCohort, SetterKind, Standing, Targeting,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(super) fn lint(
     fleet: &Fleet,
@@ -186,6 +187,12 @@ fn write_the_same(a: &Deployment<Condition, Query>, b: &Deployment<Condition, Qu
         || a.routes.keys().any(|name| b.routes.contains_key(name))
 }
 
+/// So many cohorts are traced before the next are chosen: what was found may say that those need not be.
+const TRACED_AT_ONCE: usize = 64;
+
+/// So many cohorts are worth a thread of their own.
+const WORTH_A_THREAD: usize = 8;
+
 /// Layers of which nothing is left in any cohort.
 fn lint_shadowed(
     fleet: &Fleet,
@@ -208,11 +215,22 @@ fn lint_shadowed(
         .cohorts
         .iter()
         .partition::<Vec<_>, _>(|cohort| looks.of(cohort).effective.is_some());
-    for cohort in known.into_iter().chain(unknown) {
-        if cohort.cohort.layers.iter().any(|layer| shadowed.contains_key(layer)) {
-            let of_cohort = &mut looks.of(cohort).effective;
-            let effective = of_cohort.get_or_insert_with(|| effective_in(fleet, cohort));
+    let matters = |shadowed: &BTreeMap<&DeploymentId, usize>, cohort: &ResolvedCohort| {
+        cohort.cohort.layers.iter().any(|layer| shadowed.contains_key(layer))
+    };
+    for cohort in known {
+        if let Some(effective) = &looks.of(cohort).effective {
             shadowed.retain(|layer, _| !effective.contains(*layer));
+        }
+    }
+    for some in unknown.chunks(TRACED_AT_ONCE) {
+        let some = some.iter().copied().filter(|cohort| matters(&shadowed, cohort)).collect();
+        let traced = side_by_side(some, WORTH_A_THREAD, |cohort: &Arc<ResolvedCohort>| {
+            (cohort, effective_in(fleet, cohort))
+        });
+        for (cohort, effective) in traced {
+            shadowed.retain(|layer, _| !effective.contains(*layer));
+            looks.of(cohort).effective = Some(effective);
         }
     }
     for (layer, count) in shadowed {
