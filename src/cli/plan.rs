@@ -64,6 +64,7 @@ pub(super) fn exit_of_blocks(device: &DevicePlan) -> Exit {
     device.blocked.values().fold(Exit::Done, |exit, block| {
         exit.or(match block {
             Block::InPause { code: ..400, .. } => Exit::Pending,
+            Block::FailedBefore(failed) if failed.broke_off() => Exit::Pending,
             _ => Exit::Failed,
         })
     })

@@ -34,8 +34,9 @@ impl<'a> Draft<'a> {
         if verdict.failing {
             return Some((old, verdict.words));
         }
-        // What failed may be what was to take the place of one that only bears its labels.
-        if let Some(failed) = self.failed_before().filter(|_| self.is_compared(current)) {
+        // What failed may be what was to take the place of one that only bears its labels. What broke off has not failed.
+        let has_failed = |failed: &FailedChange| !failed.broke_off() && self.is_compared(current);
+        if let Some(failed) = self.failed_before().filter(has_failed) {
             return Some((old, failed.reason));
         }
         let was_cut = is_up(old) && !is_up(current) && current.state != ContainerState::Created;

@@ -74,6 +74,8 @@ const FIRST_RETRY: i64 = 60;
 const LAST_RETRY: i64 = 3600;
 /// So long after a failed attempt to go back it is tried again.
 const BACK_AGAIN: i64 = 300;
+/// The code of what an engine that was not reached any more did not come to the end of.
+const NOT_REACHED: u16 = 406;
 /// More ends than this change nothing about the verdict.
 const MOST_EXITS: usize = 16;
 
@@ -201,17 +203,30 @@ pub struct FailedChange {
 
 impl FailedChange {
     /// The moment before which it is not tried again: a minute, doubling to an hour; where a try disturbs nothing, the pauses
-    /// are those of starts.
+    /// are those of starts, and so where it only broke off, from the second time in a row on.
     pub fn not_before(&self) -> i64 {
         if self.given_up {
             return i64::MAX;
+        }
+        if self.broke_off() {
+            let pause = match self.count {
+                0 | 1 => 0,
+                count => pause(count - 1, FIRST_PAUSE, LONGEST_PAUSE),
+            };
+            return self.at.saturating_add(pause);
         }
         let (first, longest) =
             if self.is_alone { (FIRST_PAUSE, LONGEST_PAUSE) } else { (FIRST_RETRY, LAST_RETRY) };
         self.at.saturating_add(pause(self.count, first, longest))
     }
 
-    /// The same with what came to it now.
+    /// Whether it came to no end, as its engine was not reached any more: that says nothing of it. But each try stops what
+    /// works for a while.
+    pub fn broke_off(&self) -> bool {
+        self.code == NOT_REACHED
+    }
+
+    /// The same with what came to it now. What failed, and whose next try broke off, waits once more as long.
     pub(super) fn after(
         former: Option<&Self>,
         spec: &Hash,
@@ -219,8 +234,26 @@ impl FailedChange {
         code: u16,
         reason: String,
     ) -> Self {
-        let count = former.filter(|f| f.spec == *spec).map_or(0, |f| f.count).saturating_add(1);
-        Self { spec: spec.clone(), at, count, code, reason, given_up: false, is_alone: false }
+        let former = former.filter(|former| former.spec == *spec);
+        let mut now = Self {
+            spec: spec.clone(),
+            at,
+            count: 1,
+            code,
+            reason,
+            given_up: false,
+            is_alone: false,
+        };
+        match former {
+            Some(former) if now.broke_off() && !former.broke_off() => {
+                Self { at, given_up: false, ..former.clone() }
+            }
+            Some(former) if now.broke_off() == former.broke_off() => {
+                now.count = former.count.saturating_add(1);
+                now
+            }
+            Some(_) | None => now,
+        }
     }
 }
 
@@ -328,9 +361,9 @@ impl DeviceMemory {
     }
 
     /// Takes in that a work was done, or what it failed for: the failed step's code and words. What it tried
-    /// is then not tried again at once; but a device that is not reached says nothing about that.
+    /// is then not tried again at once. A device that is not reached says nothing about that: it is, but for what breaks
+    /// off again and again.
     pub fn learn(&mut self, work: &Work, failure: Option<(u16, &str)>, at: i64) {
-        const NOT_REACHED: u16 = 406;
         let Purpose::Module { name, action } = &work.purpose else { return };
         if work.is_revival {
             let module = self.modules.entry(name.clone()).or_default();
@@ -338,9 +371,6 @@ impl DeviceMemory {
         }
         let Some((code, reason)) = failure else { return };
         self.doubt(std::slice::from_ref(work));
-        if code == NOT_REACHED {
-            return;
-        }
         for (name, spec) in &work.tries {
             let module = self.modules.entry(name.clone()).or_default();
             let former = module.failed.as_ref();
@@ -348,7 +378,7 @@ impl DeviceMemory {
             let failed = FailedChange::after(former, spec, at, code, reason.to_owned());
             module.failed = Some(FailedChange { is_alone, ..failed });
         }
-        if *action == PlanAction::GoBack {
+        if *action == PlanAction::GoBack && code != NOT_REACHED {
             self.modules.entry(name.clone()).or_default().back_failed_at = Some(at);
         }
     }
@@ -447,5 +477,27 @@ mod tests {
         failed.given_up = true;
         assert_eq!(failed.not_before(), i64::MAX, "somebody has to say so");
         assert_eq!(FailedChange::after(Some(&failed), &other, 0, 500, String::new()).count, 1);
+    }
+
+    /// Once it may be an engine that is restarted. But each try stops what works.
+    #[test]
+    fn what_breaks_off_again_and_again_waits_longer_each_time() {
+        let spec = Hash::of_texts("s", ["1"]);
+        let next = |former: &FailedChange, code| {
+            FailedChange::after(Some(former), &spec, 0, code, String::new())
+        };
+        let mut broken = FailedChange::after(None, &spec, 0, NOT_REACHED, String::new());
+        let mut pauses = vec![broken.not_before()];
+        for _ in 0..7 {
+            broken = next(&broken, NOT_REACHED);
+            pauses.push(broken.not_before());
+        }
+        assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 300, 300]);
+        let failed = next(&broken, 500);
+        assert_eq!(failed.not_before(), 60, "that it broke off is no failure");
+        let failed = next(&failed, 500);
+        let broken = next(&failed, NOT_REACHED);
+        assert_eq!((broken.code, broken.not_before()), (500, 120), "it failed before that");
+        assert_eq!(next(&broken, 500).not_before(), 240);
     }
 }

@@ -66,7 +66,7 @@ impl Draft<'_> {
     /// that is started again. Where nothing does, it may be all that works: what comes next replaces it as it would any other.
     pub(super) fn goes_before_the_next(&self, current: &ObservedContainer) -> bool {
         let is_another = self.why_replace(current).is_some();
-        let has_failed = self.failed_before().is_some();
+        let has_failed = self.failed_before().is_some_and(|failed| !failed.broke_off());
         self.is_left_coming(current)
             && match self.input.has_way_back {
                 true => is_another || has_failed,

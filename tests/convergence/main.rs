@@ -5,6 +5,7 @@
 
 mod back;
 mod begun;
+mod broken_off;
 mod called_off;
 mod counts;
 mod hanging;

@@ -116,8 +116,8 @@ impl Trouble {
             (Self::Status { status: 500.., .. }, _) if kind == EngineErrorKind::Refused => {
                 (Some(Cause::EngineItself), self.to_string())
             }
-            (Self::Status { status: 500.., message }, _) if goes_down(&message.to_lowercase()) => {
-                (None, format!("the engine goes down ({message})"))
+            (Self::Status { message, .. }, _) if self.goes_down() => {
+                (None, format!("the engine goes down, or has to be restarted ({message})"))
             }
             _ => (None, self.to_string()),
         };
@@ -134,7 +134,7 @@ impl Trouble {
             }
         };
         let text = message.to_ascii_lowercase();
-        if status >= 500 && goes_down(&text) {
+        if self.goes_down() {
             return EngineErrorKind::Unreachable;
         }
         if status == 503 || (status == 400 && text.contains("client version")) {
@@ -166,14 +166,15 @@ impl Trouble {
             }
         }
     }
-}
 
-/// Whether these are words of an engine that has closed what it needs, and takes calls until it ends: it may do so for many
-/// seconds, and answers pings.
-fn goes_down(text: &str) -> bool {
-    let has_closed = ["open : no such file or directory", "database not open"];
-    text.contains("failed to update store for object type")
-        && has_closed.iter().any(|words| text.contains(words))
+    /// Whether these are words of an engine that has closed what it needs, and takes calls until it ends: it may do so for many
+    /// seconds, and answers pings.
+    fn goes_down(&self) -> bool {
+        let Self::Status { status: 500.., message } = self else { return false };
+        let has_closed = ["open : no such file or directory", "database not open"];
+        message.contains("failed to update store for object type")
+            && has_closed.iter().any(|words| message.contains(words))
+    }
 }
 
 fn from_io(error: &io::Error) -> Trouble {

@@ -171,7 +171,7 @@ fn what_came_of_it(
             (Ok(Some((ran.stored, ran.memory))), is_carried_out, ended)
         }
         Ok(None) => (Ok(None), false, Ended::Again),
-        Err(error) => (Err(error), false, Ended::Again),
+        Err(error) => (Err(error), false, Ended::InVain),
     }
 }
 
@@ -184,26 +184,28 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
     match (&plan.state, ran.stored.status.code) {
         (DeviceState::Pending(_), _) => Ended::Again,
         (DeviceState::Paused(_) | DeviceState::Held { .. }, _) => Ended::Quiet,
-        _ if ran.run.was_called_off() => Ended::Again,
+        _ if ran.run.was_called_off() => Ended::InVain,
         // The next look tries nothing, and says until when.
         _ if ran.run.has_failures() && all_wait(plan, ran) => Ended::After(Duration::from_secs(1)),
-        _ if ran.run.has_failures() => Ended::Again,
+        _ if ran.run.has_failures() => Ended::InVain,
         // A tag may name another image now, which the next list shows.
         _ if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Image(_))) => {
             Ended::After(Duration::from_secs(1))
         }
         _ if due.is_some() => due.unwrap_or(Ended::Quiet),
         (DeviceState::Observed, 200) => Ended::Quiet,
+        _ if !plan.works.is_empty() => Ended::InVain,
         (DeviceState::Observed, _) => Ended::Again,
     }
 }
 
-/// Whether all that failed is remembered, and has its pause before it is tried again.
+/// Whether all that failed is remembered, and has its pause before it is tried again. Of what broke off the engine may
+/// have gone: it is looked for with pauses that grow.
 fn all_wait(plan: &DevicePlan, ran: &Ran) -> bool {
     let Some(memory) = &ran.memory else { return false };
     let waits = |(name, spec): &(ModuleName, Hash)| {
         let failed = memory.modules.get(name).and_then(|module| module.failed.as_ref());
-        failed.is_some_and(|failed| failed.spec == *spec)
+        failed.is_some_and(|failed| failed.spec == *spec && !failed.broke_off())
     };
     let has_failed =
         |work: &&Work| matches!(ran.run.outcomes.get(&work.id), Some(Outcome::Failed { .. }));

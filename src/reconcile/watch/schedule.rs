@@ -28,6 +28,8 @@ pub(super) enum Ended {
     Quiet,
     /// Something is on its way, failed, or is not reached: again after a pause that grows.
     Again,
+    /// The same after works that were begun: what the engine tells of these ends no pause.
+    InVain,
     /// Nothing goes on before so long.
     After(Duration),
 }
@@ -155,8 +157,11 @@ impl Schedule {
         let resync = self.resync;
         let Some(entry) = self.devices.get_mut(device) else { return };
         let stirred = std::mem::take(&mut entry.stirred);
-        // What a run that failed did itself is no reason to try it again at once.
-        if std::mem::take(&mut entry.again) || stirred && ended != Ended::Again {
+        // What a run that failed did itself is no reason to try it again at once, or soon.
+        if ended == Ended::InVain {
+            entry.late = 0;
+        }
+        if std::mem::take(&mut entry.again) || stirred && ended != Ended::InVain {
             self.set_due(device, now.saturating_add(BURST));
             return;
         }
@@ -165,7 +170,7 @@ impl Schedule {
                 entry.tries = 0;
                 spread(resync, device, 0)
             }
-            Ended::Again => {
+            Ended::Again | Ended::InVain => {
                 let tries = entry.tries;
                 entry.tries = tries.saturating_add(1);
                 let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
@@ -284,8 +289,8 @@ mod tests {
         let mut now = 0;
         for most in [5, 10, 20, 40, 80, 160, 300, 300].map(|seconds| seconds * 1000) {
             due(&mut schedule, now);
-            schedule.stir(&id("a"), now + 1);
-            schedule.ended(&id("a"), Ended::Again, now + 2);
+            schedule.stir_of_an_end(&id("a"), now + 1);
+            schedule.ended(&id("a"), Ended::InVain, now + 2);
             let pause = schedule.next().unwrap() - now - 2;
             assert!((most * 9 / 10..=most).contains(&pause), "{pause} of {most}");
             now += pause + 2;
@@ -297,12 +302,16 @@ mod tests {
         due(&mut schedule, now + 200);
         schedule.wake(&id("a"), now + 201);
         schedule.stir(&id("a"), now + 202);
-        schedule.ended(&id("a"), Ended::Again, now + 203);
+        schedule.ended(&id("a"), Ended::InVain, now + 203);
         assert_eq!(schedule.next(), Some(now + 203 + BURST));
         due(&mut schedule, now + 400);
-        schedule.ended(&id("a"), Ended::Again, now + 401);
-        schedule.stir(&id("a"), now + 500);
-        assert_eq!(schedule.next(), Some(now + 500 + BURST), "what happens in a pause ends it");
+        schedule.stir(&id("a"), now + 401);
+        schedule.ended(&id("a"), Ended::Again, now + 402);
+        assert_eq!(schedule.next(), Some(now + 402 + BURST), "nothing was done there");
+        due(&mut schedule, now + 600);
+        schedule.ended(&id("a"), Ended::InVain, now + 601);
+        schedule.stir(&id("a"), now + 700);
+        assert_eq!(schedule.next(), Some(now + 700 + BURST), "what happens in a pause ends it");
     }
 
     #[test]
