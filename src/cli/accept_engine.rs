@@ -157,7 +157,7 @@ fn left_behind(
 }
 
 /// As one word for a shell: ids of devices may hold characters that mean something there.
-fn in_quotes(word: &str) -> String {
+pub(super) fn in_quotes(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

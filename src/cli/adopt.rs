@@ -1,5 +1,6 @@
 //! `hoist adopt`: plans to take over what somebody else started under modules' names.
 
+use super::accept_engine::in_quotes;
 use super::exit::{Exit, Failure};
 use super::output::{count, print, print_json, say};
 use super::plan::{exit_of, keep};
@@ -47,7 +48,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     say(&format!(
         "`hoist apply {}{}` takes over {} on {}",
         arguments.out.display(),
-        arguments.run.to_apply_a_plan(),
+        arguments.run.to_apply_a_plan() + &at(global.revision.as_deref()),
         count(containers, "container"),
         count(plan.devices.len(), "device")
     ));
@@ -56,4 +57,27 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         say(line);
     }
     Ok(exit_of(plan).or(if tripped.is_empty() { Exit::Done } else { Exit::Consent }))
+}
+
+/// A plan is taken for the revision alone that it was made for.
+fn at(revision: Option<&str>) -> String {
+    let is_plain =
+        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
+    match revision {
+        None => String::new(),
+        Some(revision) if is_plain(revision) => format!(" --revision {revision}"),
+        Some(revision) => format!(" --revision {}", in_quotes(revision)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+
+    #[test]
+    fn the_command_that_runs_a_plan_names_its_revision() {
+        assert_eq!(at(None), "");
+        assert_eq!(at(Some("v1.2/a")), " --revision v1.2/a");
+        assert_eq!(at(Some("HEAD~1")), " --revision 'HEAD~1'");
+    }
 }
