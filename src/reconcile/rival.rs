@@ -63,6 +63,12 @@ fn explain_rivals(plan: &DevicePlan, run: &mut DeviceRun, seen: &Between<'_>) ->
                 error.message
             );
             crossed_by = Some(rival);
+        } else if let Outcome::Failed { error, .. } = outcome
+            && let Some(perhaps) = seen.perhaps(error, module)
+        {
+            error.message.push_str(&format!(
+                ", again; if another control host ({perhaps}) works on this device too, stop one of the two"
+            ));
         }
     }
     crossed_by
@@ -108,13 +114,8 @@ impl Between<'_> {
         let gone = || self.anothers(self.before).into_iter().filter(is_its_own).find(is_gone);
         let there = || self.anothers(self.after).into_iter().find(is_its_own);
         let by_what_is_there = match failed {
-            // Once it may be anything that tidies up. Twice in a row it is somebody who puts back what was there, which may be
-            // known here for long.
-            EngineErrorKind::Conflict if was_removed => {
-                let again = module.is_some_and(|module| self.was_removed_before(module));
-                let any = || self.anothers(self.after).into_iter().next();
-                new().or_else(gone).or_else(|| any().filter(|_| again))
-            }
+            // It may be anything that tidies up.
+            EngineErrorKind::Conflict if was_removed => new().or_else(gone),
             // It may not have come to making its own, or what it made was there before.
             EngineErrorKind::Conflict if was_stopped => new().or_else(gone).or_else(there),
             EngineErrorKind::Conflict | EngineErrorKind::Refused => new(),
@@ -131,6 +132,15 @@ impl Between<'_> {
                 .filter(|_| failed == EngineErrorKind::NotFound || was_stopped || was_removed)
         };
         by.map(String::as_str).or_else(again).map(str::to_owned)
+    }
+
+    /// The control host that may be asked for where a module's container is removed twice in a row before it has come up: it may
+    /// put back what was there, which is known here for long. But that may also be of a store that was lost, which removes nothing.
+    fn perhaps(&self, error: &EngineError, module: Option<&ModuleName>) -> Option<String> {
+        let was_removed = error.cause == Some(Cause::RemovedByAnother);
+        module.filter(|module| was_removed && self.was_removed_before(module))?;
+        let there = self.anothers(self.after).into_iter().next();
+        there.and_then(|container| container.labels.get(label::CONTROL)).cloned()
     }
 
     /// Whether a module's container was removed in the last try too, before it had come up.

@@ -125,9 +125,9 @@ fn looks_since_start(site: &Site) -> usize {
 }
 
 /// A daemon of another control host removes what this one made before it is even started, and puts back what was there, which both
-/// have known for long.
+/// have known for long. Or what was there is of a store that was lost, and something tidies up: nobody is accused who may not exist.
 #[test]
-fn who_removes_a_container_before_it_is_started_is_another_control_host() {
+fn who_removes_a_container_before_it_is_started_may_be_another_control_host() {
     let Some(site) = Site::new(1) else { return };
     let second = ["apply", "--worktree", "--yes", "--state", "../second-state"];
     let slow = |image: &str| {
@@ -138,10 +138,13 @@ fn who_removes_a_container_before_it_is_started_is_another_control_host() {
     site.hoist(&second).expect(0);
     site.apply().expect(0);
     slow("test/app:2");
-    // Once may have been anybody: it waits a minute. From the second time in a row on it is named.
+    // Once may have been anybody. From the second time in a row on it is said who may be asked for.
+    let again = "before it had come up, again; if another control host (";
     for (extra, words) in [
-        (&[][..], "app (as hoist-new-app) was removed by somebody else before it had come up"),
-        (&["--retry"][..], "works on this device at the same time"),
+        (&[][..], "app (as hoist-new-app) was removed by somebody else before it had come up\""),
+        (&["--retry"][..], again),
+        (&["--retry"][..], again),
+        (&["--retry"][..], again),
     ] {
         let mut run = site.apply_on_signal(extra);
         site.forget_requests();
@@ -160,4 +163,6 @@ fn who_removes_a_container_before_it_is_started_is_another_control_host() {
         let said = status["description"].to_string();
         assert!(said.contains(words), "{said}");
     }
+    site.hoist(&["apply", "--worktree", "--yes", "--retry"]).expect(0);
+    assert_eq!(site.containers(1)["app"], "running test/app:2");
 }
