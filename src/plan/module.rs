@@ -5,13 +5,14 @@
 //! rename. What a cut-off run left behind is told by labels and names, and taken up from there.
 
 use super::body::engine_policy;
+use super::spec_label::spec_label;
 use super::{
     Block, ContainerRef, DeviceMemory, HalfDone, ModuleMemory, PlanAction, PlanReason,
     RememberedContainer, Starts, Step, Stops, Undo, Verdict,
 };
 use crate::model::{
-    ContainerState, EnvValue, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer,
-    Route, RouteName, SecretName, Status,
+    ContainerState, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer, Route,
+    RouteName, SecretName, Status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,9 +114,9 @@ pub(super) struct Decided {
 
 /// Decides on one module.
 pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
-    let (spec, lacks) = match spec_label(input) {
+    let (spec, lacks) = match spec_label(&input.hashes.spec, input.module, input.secrets) {
         Ok(spec) => (Some(spec), None),
-        Err(block) => (None, Some(block)),
+        Err(words) => (None, Some(Block::NoSecret(words))),
     };
     let memory = input.memory.modules.get(input.name).cloned().unwrap_or_default();
     let mut draft = Draft {
@@ -149,29 +150,6 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     }
     let stays = current.filter(|_| draft.out.takes_back.is_none());
     Ok(draft.decided(stays, spec))
-}
-
-/// The specification label: the spec hash, and for secrets a keyed hash of their values, so that a new
-/// value makes a new container though no text of it is anywhere.
-fn spec_label(input: &ModuleInput<'_>) -> Result<Hash, Block> {
-    let mut texts = vec![input.hashes.spec.as_str().to_owned()];
-    for value in input.module.env.values() {
-        if let EnvValue::Secret(name) = value {
-            match input.secrets.get(name) {
-                Some(Ok(digest)) => texts.extend([name.to_string(), digest.to_string()]),
-                Some(Err(words)) => return Err(Block::NoSecret(words.clone())),
-                None => {
-                    return Err(Block::NoSecret(format!(
-                        "the control host has no secret `{name}`"
-                    )));
-                }
-            }
-        }
-    }
-    if texts.len() == 1 {
-        return Ok(input.hashes.spec.clone());
-    }
-    Ok(Hash::of_texts("hoist spec with secrets", texts.iter().map(String::as_str)))
 }
 
 impl Decision {

@@ -117,11 +117,12 @@ pub async fn survey_leaving(
     let engine = gate.open(device)?;
     let report = engine.facts().await.map_err(words)?;
     let manifest = Arc::new(HashedManifest::of(empty_manifest(device)));
-    let details = details_wanted(fleet, device, Some(&manifest), memory, None);
+    let secrets = DeviceSecrets::default();
+    let known = (memory, &secrets.digests);
+    let details = details_wanted(fleet, device, Some(&manifest), known, None);
     let (fleets, _) = names(fleet, device);
     let wanted = Wanted { details: &details, networks_of: &fleets, ..Wanted::list_only() };
     let observation = engine.observe(&wanted).await.map_err(words)?;
-    let secrets = DeviceSecrets::default();
     let formerly = former_ids(device, memory, &observation);
     let plan = plan_device(&PlanInput {
         fleet: &fleet.name,

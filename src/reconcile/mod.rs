@@ -56,7 +56,7 @@ pub use status::{
     ModuleStatus, StatusInput, fleet_status, label_groups, stale_after,
 };
 pub use status_json::{Beside, keep_unsigned};
-pub use survey::{Consents, Seen, Survey, SurveyInput, survey};
+pub use survey::{Consents, Seen, Survey, SurveyInput, details_wanted, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{
     Wall, WatchParts, WatchSettings, devices_in, elsewhere, give_up, judge_revision, kept_rollout,

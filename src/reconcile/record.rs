@@ -264,7 +264,8 @@ impl RunInput<'_> {
         memory: &DeviceMemory,
     ) -> Option<Observation> {
         let device = self.fleet.devices.get(&plan.device)?;
-        let unknown = details_wanted(self.fleet, device, plan.manifest.as_deref(), memory, None);
+        let known = (memory, &seen.secrets.digests);
+        let unknown = details_wanted(self.fleet, device, plan.manifest.as_deref(), known, None);
         let (fleets, devices) = names(self.fleet, device);
         let fresh = |container: &ObservedContainer| {
             // A container that was just started may be in a crash loop that a list does not show.

@@ -54,7 +54,7 @@ fn explain_rivals(plan: &DevicePlan, run: &mut DeviceRun, seen: &Between<'_>) ->
             Purpose::Image(_) | Purpose::Network(_) => None,
         });
         if let Outcome::Failed { error, .. } = outcome
-            && let Some(rival) = seen.rival(error, module)
+            && let Some(rival) = seen.rival(error)
         {
             error.kind = EngineErrorKind::Conflict;
             error.cause = Some(Cause::AnotherControlHost);
@@ -101,7 +101,7 @@ pub(super) fn is_crossed(outcome: &Outcome) -> bool {
 impl Between<'_> {
     /// The control host that may have crossed a work that failed so, if there are signs of one: what it made in the meantime, or
     /// took away. Whatever is wrong with an image, or with a line, is nobody's doing.
-    fn rival(&self, error: &EngineError, module: Option<&ModuleName>) -> Option<String> {
+    fn rival(&self, error: &EngineError) -> Option<String> {
         let failed = error.kind;
         let was_stopped = error.cause == Some(Cause::StoppedByAnother);
         let was_removed = error.cause == Some(Cause::RemovedByAnother);

@@ -5,12 +5,12 @@ use crate::diagnostic::{Code, Level};
 use crate::engine::{Engine, EngineError, Wanted};
 use crate::fleet::{Fleet, decode_manifest};
 use crate::model::{
-    ContainerState, Device, DeviceId, EngineReport, EnvValue, Facts, Hash, HashedManifest,
-    Manifest, Observation, ObservedContainer, Status, Timestamp, label,
+    ContainerState, Device, DeviceId, EngineReport, Facts, Hash, HashedManifest, Manifest,
+    Observation, ObservedContainer, SecretName, Status, Timestamp, label,
 };
 use crate::plan::{
     Consent, DeviceMemory, DevicePlan, DeviceState, KnownEngine, Plan, PlanInput, Questions,
-    carries_our_labels, plan_device, plan_or_ask, port_conflict, settings_to_remember,
+    carries_our_labels, plan_device, plan_or_ask, port_conflict, settings_to_remember, spec_label,
 };
 use crate::resolve::Resolution;
 use crate::store::StoredDevices;
@@ -152,15 +152,17 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
         Err(words) => return (idle(DeviceState::Pending(words)), None),
     };
     let memory = input.memories.get(&device.id).cloned().unwrap_or_default();
-    match observe(input, device, engine.as_ref(), manifest.as_ref(), &memory).await {
+    let reported = input.facts.reported(device);
+    let wanted = manifest.as_deref().map(|manifest| &**manifest);
+    // Before it is looked at: without them nobody can tell which of its containers are as they should be.
+    let secrets = input.gate.secrets(input.fleet, device, &reported, wanted).await;
+    let known = (&memory, &secrets.digests);
+    match observe(input, device, engine.as_ref(), manifest.as_ref(), known).await {
         Err(error) => {
             tracing::warn!(device = %device.id, %error, "device not reached");
             (idle(DeviceState::Pending(error.message)), None)
         }
         Ok((report, observation)) => {
-            let reported = input.facts.reported(device);
-            let wanted = manifest.as_deref().map(|manifest| &**manifest);
-            let secrets = input.gate.secrets(input.fleet, device, &reported, wanted).await;
             let stored = input.stored.get(&device.id);
             let mut plan_input = PlanInput {
                 fleet: &input.fleet.name,
@@ -271,12 +273,12 @@ async fn observe(
     device: &Device,
     engine: &dyn Engine,
     manifest: Option<&Arc<HashedManifest>>,
-    memory: &DeviceMemory,
+    (memory, secrets): (&DeviceMemory, &Digests),
 ) -> Result<(EngineReport, Observation), EngineError> {
     let last_seen = input.stored.get(&device.id).and_then(|stored| stored.last_contact);
     let since = last_seen.map(|last| input.now.seconds.saturating_sub(last.seconds));
     let manifest = manifest.map(Arc::as_ref);
-    let wants = details_wanted(input.fleet, device, manifest, memory, since);
+    let wants = details_wanted(input.fleet, device, manifest, (memory, secrets), since);
     let names = names(input.fleet, device);
     let adopts = input.consents.of(&device.id).adopt;
     let wants = |container: &ObservedContainer| {
@@ -307,13 +309,16 @@ pub(super) fn names(fleet: &Fleet, device: &Device) -> (Vec<String>, Vec<String>
     )
 }
 
+/// Digests of secrets, or why there are none.
+type Digests = BTreeMap<SecretName, Result<Hash, String>>;
+
 /// Of which containers the details are wanted. `since` is how many seconds ago they were looked at: one that
 /// was started since then may be in a crash loop, which a list shows as running.
-pub(super) fn details_wanted(
+pub fn details_wanted(
     fleet: &Fleet,
     device: &Device,
     manifest: Option<&HashedManifest>,
-    memory: &DeviceMemory,
+    (memory, secrets): (&DeviceMemory, &Digests),
     since: Option<i64>,
 ) -> impl Fn(&ObservedContainer) -> bool + Send + Sync + use<> {
     let (fleets, devices) = names(fleet, device);
@@ -323,10 +328,8 @@ pub(super) fn details_wanted(
             modules
                 .map(|(name, module, hashes)| {
                     let settings = settings_to_remember(module, &hashes.settings);
-                    // With secrets the label says more than the files do.
-                    let has_secrets =
-                        module.env.values().any(|value| matches!(value, EnvValue::Secret(_)));
-                    let spec = (!has_secrets).then(|| hashes.spec.clone());
+                    // Without its secrets nothing is compared.
+                    let spec = spec_label(&hashes.spec, module, secrets).ok();
                     (name.to_string(), (settings, module.status, spec))
                 })
                 .collect()
@@ -363,11 +366,12 @@ pub(super) fn details_wanted(
         known.get(&container.id).is_none_or(|remembered| {
             // What goes is looked at once more, as it may have to be put back as it was.
             wanted.map_or(has_manifest, |(settings, _, spec)| {
-                let label = container.labels.get(label::SPEC);
-                let bears_it = spec.as_ref().is_none_or(|spec| label == Some(&spec.to_string()));
-                let is_in_place = module == Some(&container.name);
-                *settings != remembered.settings
-                    || !remembered.is_compared && is_in_place && bears_it
+                let bears_it = || {
+                    let label = container.labels.get(label::SPEC).map(String::as_str);
+                    spec.as_ref().is_some_and(|spec| label == Some(spec.as_str()))
+                };
+                // Also one that is put aside: it may come back into its place by this very look.
+                *settings != remembered.settings || !remembered.is_compared && bears_it()
             })
         })
     }

@@ -11,6 +11,7 @@ mod counts;
 mod hanging;
 mod kept_up;
 mod passes;
+mod quiet;
 mod room;
 mod seeds;
 mod stood;

@@ -6,16 +6,18 @@ use hoist::engine::{
     Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
     Wanted,
 };
-use hoist::fleet::{FileTree, load};
+use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{
-    ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation,
-    ObservedContainer, SecretName, Timestamp, label,
+    ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation, SecretName,
+    Timestamp, label,
 };
 use hoist::plan::{
-    ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput,
-    carries_our_labels, plan_device, plan_or_ask, settings_to_remember,
+    ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput, plan_device,
+    plan_or_ask,
 };
-use hoist::reconcile::{intent, learn_begun, learn_half_done, learn_passed, learn_stops};
+use hoist::reconcile::{
+    details_wanted, intent, learn_begun, learn_half_done, learn_passed, learn_stops,
+};
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +38,7 @@ pub(crate) struct World {
     pub(crate) memory: DeviceMemory,
     /// What the control host gives for secrets: their digests, or why there is none.
     pub(crate) secrets: BTreeMap<SecretName, Result<Hash, String>>,
+    fleet: Fleet,
     device: DeviceId,
     /// Ids of containers that ran until runs of ours stopped them, and that were not started since.
     pub(crate) halted: Arc<Mutex<BTreeSet<String>>>,
@@ -59,8 +62,7 @@ impl Pass {
     }
 }
 
-/// The manifest of device `d1` that a deployment file gives.
-pub(crate) fn manifest(deployment: &str) -> Arc<HashedManifest> {
+fn fleet(deployment: &str) -> Fleet {
     let tree = FileTree::from_texts([
         ("fleet.toml", "name = \"f\"\n"),
         ("devices/d1.toml", "engine = \"unix:///run/d1.sock\"\n[tags]\na = 1\n"),
@@ -68,7 +70,12 @@ pub(crate) fn manifest(deployment: &str) -> Arc<HashedManifest> {
     ]);
     let loaded = load(&tree);
     assert!(!loaded.diagnostics.has_errors(), "{:#?}", loaded.diagnostics);
-    let fleet = loaded.fleet.unwrap();
+    loaded.fleet.unwrap()
+}
+
+/// The manifest of device `d1` that a deployment file gives.
+pub(crate) fn manifest(deployment: &str) -> Arc<HashedManifest> {
+    let fleet = fleet(deployment);
     let resolution = resolve(&fleet, &Facts::none());
     let device = DeviceId::parse("d1").unwrap();
     Arc::new(HashedManifest::of(resolution.manifest(&fleet, &device).unwrap().unwrap()))
@@ -80,7 +87,8 @@ impl World {
         let device = DeviceId::parse("d1").unwrap();
         let (memory, secrets) = (DeviceMemory::default(), BTreeMap::new());
         let halted = Arc::default();
-        Self { engine, memory, secrets, device, halted, last_seen: None }
+        let fleet = fleet("target = \"*\"\n");
+        Self { engine, memory, secrets, fleet, device, halted, last_seen: None }
     }
 
     pub(crate) fn control(&self) -> Control {
@@ -110,20 +118,10 @@ impl World {
         memory: &DeviceMemory,
         manifest: Option<&HashedManifest>,
     ) -> Result<Observation, EngineError> {
-        let wanted: Option<BTreeSet<String>> = manifest
-            .map(|manifest| manifest.hashed_modules().map(|(name, ..)| name.to_string()).collect());
-        let (fleets, devices) = (["f".to_owned()], ["d1".to_owned()]);
-        let known = memory.containers.iter().filter(|(_, known)| known.is_compared);
-        let known: BTreeSet<String> = known.map(|(id, _)| id.clone()).collect();
         let since = self.last_seen.map(|last| self.now() - last);
-        let details = move |c: &ObservedContainer| {
-            let up = c.up_for.and_then(|up| i64::try_from(up).ok());
-            let started = up.zip(since).is_some_and(|(up, since)| up < since);
-            let looping = started || c.state == ContainerState::Restarting;
-            let module = c.labels.get(label::MODULE);
-            let goes = wanted.as_ref().zip(module).is_some_and(|(all, name)| !all.contains(name));
-            carries_our_labels(c, &fleets, &devices) && (looping || goes || !known.contains(&c.id))
-        };
+        let device = &self.fleet.devices[self.device.as_str()];
+        let known = (memory, &self.secrets);
+        let details = details_wanted(&self.fleet, device, manifest, known, since);
         let f = ["f".to_owned()];
         let networks_of: &[String] = if memory.networks.is_none() { &f } else { &[] };
         let wanted = Wanted { details: &details, twins: true, networks_of, ..Wanted::list_only() };
@@ -138,20 +136,10 @@ impl World {
         &self,
         manifest: &Arc<HashedManifest>,
     ) -> Result<(DevicePlan, Observation), EngineError> {
-        let fleet = hoist::model::FleetName::parse("f").unwrap();
-        let mut known = self.memory.clone();
-        // As a survey does: what is to change in place, and what goes, is looked at.
-        known.containers.retain(|id, remembered| {
-            let may_have_run_since = self.memory.stops.0.contains_key(id);
-            !may_have_run_since
-                && manifest.hashed_modules().any(|(_, module, hashes)| {
-                    settings_to_remember(module, &hashes.settings) == remembered.settings
-                })
-        });
-        let observation = self.try_observe(&known, Some(manifest)).await?;
+        let observation = self.try_observe(&self.memory, Some(manifest)).await?;
         let registries = BTreeMap::new();
         let mut input = PlanInput {
-            fleet: &fleet,
+            fleet: &self.fleet.name,
             fleet_formerly: &[],
             device: &self.device,
             device_formerly: &[],
