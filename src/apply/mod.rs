@@ -12,7 +12,7 @@ mod starts;
 
 pub use meanwhile::REMOVED;
 pub use pace::{CallOff, Pace};
-pub use run::run_device;
+pub use run::{Witness, run_device, run_noted};
 pub use starts::StartsAndStops;
 
 use crate::engine::{Cause, EngineError, EngineErrorKind};

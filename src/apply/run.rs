@@ -22,6 +22,28 @@ pub async fn run_device(
     pace: &Pace,
     events: &(dyn Fn(Event<'_>) + Send + Sync),
 ) -> DeviceRun {
+    run_noted(engine, plan, secrets, pace, Witness { events, note: &|_, _| Ok(()) }).await
+}
+
+/// Who follows a run.
+#[derive(Clone, Copy)]
+pub struct Witness<'a> {
+    /// Is told what happens.
+    pub events: &'a (dyn Fn(Event<'_>) + Send + Sync),
+    /// Notes what a step is about to do, with the id of what it is done to, and whether it takes something back. What can't be
+    /// noted is not done, unless it takes something back.
+    pub note: &'a (dyn Fn(&Step, bool) -> Result<(), EngineError> + Send + Sync),
+}
+
+/// The same, with notes.
+pub async fn run_noted(
+    engine: &dyn Engine,
+    plan: &DevicePlan,
+    secrets: &SecretValues,
+    pace: &Pace,
+    witness: Witness<'_>,
+) -> DeviceRun {
+    let Witness { events, note: _ } = witness;
     let (names, counted) = (Names::default(), Counted::default());
     let silent_since = OnceLock::new();
     let mut run = DeviceRun::default();
@@ -50,7 +72,7 @@ pub async fn run_device(
                     let has_room = made_room_for.contains(&work.id);
                     let work =
                         Running { work, has_room, silent_since: &silent_since, counted: &counted };
-                    running.push(run_work(engine, work, secrets, pace, &names, events));
+                    running.push(run_work(engine, work, secrets, pace, &names, witness));
                 }
                 Readiness::Ends(outcome) => {
                     events(Event::WorkEnded { work: work.id, outcome: &outcome });
@@ -142,10 +164,11 @@ async fn run_work(
     secrets: &SecretValues,
     pace: &Pace,
     names: &Names,
-    events: &(dyn Fn(Event<'_>) + Send + Sync),
+    witness: Witness<'_>,
 ) -> Ended {
     let Running { work, has_room: _, silent_since, counted } = running;
-    let back = Back { secrets, pace, names, silent_since, counted };
+    let Witness { events, note } = witness;
+    let back = Back { secrets, pace, names, silent_since, counted, note };
     let mut warnings = Vec::new();
     for (number, step) in work.steps.iter().enumerate() {
         let _turn = match step {
@@ -159,8 +182,14 @@ async fn run_work(
         events(Event::StepBegins { work: work.id, step });
         let span = tracing::info_span!("step", action = ?step.kind());
         let resolved = names.resolved(step);
-        counted.begins(&resolved);
-        let done = engine.execute(&resolved, secrets).instrument(span.clone());
+        let done = async {
+            note(&resolved, false)?;
+            counted.begins(&resolved);
+            let output = engine.execute(&resolved, secrets).await?;
+            counted.is_done(&resolved);
+            Ok(output)
+        };
+        let done = done.instrument(span.clone());
         let result = match unless_broken_off(running, number, pace, done).await {
             Ok(result) => result,
             Err(BrokenOff { as_of }) => {
@@ -176,7 +205,6 @@ async fn run_work(
                     warnings.push(words.clone());
                 }
                 names.learn(step, &output);
-                counted.is_done(&resolved);
             }
             Err(error) => {
                 let error = back.judged(engine, work, explained(&resolved, error)).await;
@@ -262,6 +290,7 @@ struct Back<'a> {
     /// Since when the engine does not answer any more: each step would only wait for its own limit.
     silent_since: &'a OnceLock<usize>,
     counted: &'a Counted,
+    note: &'a (dyn Fn(&Step, bool) -> Result<(), EngineError> + Send + Sync),
 }
 
 impl Back<'_> {
@@ -279,7 +308,7 @@ impl Back<'_> {
 /// Runs the undo steps that the failure of step `failed` asks for, but for those that need one that failed, and none once the
 /// engine is silent: the next run finds what is left.
 async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -> Vec<String> {
-    let Back { secrets, pace, names, silent_since, counted } = back;
+    let Back { secrets, pace, names, silent_since, counted, note } = back;
     let mut pauses = pace.pauses_of_undo.iter();
     let mut trouble = BTreeMap::new();
     let wanted = |undo: &Undo| undo.since <= failed && failed < undo.until;
@@ -292,6 +321,9 @@ async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -
             }
             (false, false) => {
                 let step = names.resolved(&undo.step);
+                if let Err(error) = note(&step, true) {
+                    tracing::warn!(%step, %error, "taken back without a note");
+                }
                 counted.begins(&step);
                 match persist(engine, &step, secrets, &mut pauses).await {
                     Ok(_) => {

@@ -68,18 +68,22 @@ impl Stops {
         Self(sorted.every().filter_map(|container| self.may_hold(container, now)).collect())
     }
 
-    /// With those whose stop is begun, by how they were seen before: a run that is cut off does not say what came of it. One that
-    /// was down already ended by itself.
+    /// With those whose stop is begun, by how they were seen before, or that were `started` since: a run that is cut off does not
+    /// say what came of it. One that was down already ended by itself.
     #[must_use]
     pub fn and_begun(
         &self,
         stopped: &BTreeSet<String>,
         before: &[ObservedContainer],
+        started: &BTreeSet<String>,
         now: i64,
     ) -> Self {
         let runs = running(before).filter(|container| stopped.contains(&container.id));
         let known = self.0.iter().map(|(id, stopped)| (id.clone(), stopped.clone()));
-        Self(known.chain(runs.map(|container| begun(container, now))).collect())
+        // Nobody has looked when that began.
+        let anew = stopped.intersection(started);
+        let anew = anew.map(|id| (id.clone(), Stopped { begun: None, at: now }));
+        Self(known.chain(runs.map(|container| begun(container, now))).chain(anew).collect())
     }
 
     /// With those that a run stopped, and without those that are not down any more, or another run of theirs is. `seen`: what the

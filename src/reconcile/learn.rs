@@ -111,17 +111,22 @@ pub fn learn_stops(
     let stopped: BTreeSet<String> = stopped.iter().filter(|id| ran.contains(id)).cloned().collect();
     memory.stops = match after {
         Some(after) => known.after(&stopped, &after.containers, at.seconds),
-        None => known.and_begun(&stopped, &before.containers, at.seconds),
+        None => known.and_begun(&stopped, &before.containers, started, at.seconds),
     };
 }
 
 /// Takes in a step that begins, if it stops what runs: a job that ends by itself before that was not stopped. Says whether it
-/// does.
-pub fn learn_begun(step: &Step, before: &Observation, stops: &mut Stops, at: Timestamp) -> bool {
+/// does. `started`: what was started since it was seen `before`.
+pub fn learn_begun(
+    step: &Step,
+    (before, started): (&Observation, &BTreeSet<String>),
+    stops: &mut Stops,
+    at: Timestamp,
+) -> bool {
     let Step::Stop { container, .. } = step else { return false };
     let stopped = BTreeSet::from([container.as_str().to_owned()]);
     let known = std::mem::take(stops);
-    *stops = known.and_begun(&stopped, &before.containers, at.seconds);
+    *stops = known.and_begun(&stopped, &before.containers, started, at.seconds);
     *stops != known
 }
 

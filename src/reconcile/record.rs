@@ -13,14 +13,14 @@ use super::report::{known_reports, read_reports};
 use super::rival::learn_crossing;
 use super::standing::{Views, device_status, standings};
 use super::survey::{SIDE_BY_SIDE, Seen, Survey, details_wanted, names};
-use crate::apply::{DeviceRun, Event, Outcome, run_device};
+use crate::apply::{DeviceRun, Event, Outcome, Witness, run_noted};
 use crate::engine::Wanted;
 use crate::fleet::Fleet;
 use crate::model::{
     DeviceId, Manifest, ModuleName, Observation, ObservedContainer, Timestamp, label,
 };
 use crate::plan::{
-    Block, DeviceMemory, DevicePlan, DeviceState, Role, When, carries_our_labels, is_ours,
+    Block, DeviceMemory, DevicePlan, DeviceState, Role, Step, When, carries_our_labels, is_ours,
 };
 use crate::store::{
     EngineAt, HistoryEntry, ModuleReport, ModuleStanding, StatusSince, Store, StoreError,
@@ -211,16 +211,20 @@ impl RunInput<'_> {
         plan: &DevicePlan,
         seen: &Seen,
     ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
-        // Before this look, and also what somebody wants forgotten who has it tried again at once.
+        let begun = Instant::now();
+        // As the last run left it: where somebody asked for another try at once, what failed before is forgotten in the plan's memory.
         let known = self.store.memory(&plan.device)?;
         self.store.remember(&plan.device, &intent(plan))?;
-        let noted = Noted::of(self.store, plan, &seen.observation, self.now);
+        let noted = Noted::of(self.store, plan, &seen.observation);
         let events = |event: Event<'_>| {
             noted.take(&event);
             (self.events)(&plan.device, event);
         };
+        // A pull before it may have taken long.
+        let note = |step: &Step, _| noted.note(step, self.later(begun));
         let (engine, pace) = (seen.engine.as_ref(), self.paces.of(&plan.device));
-        let mut run = run_device(engine, plan, &seen.secrets.values, &pace, &events).await;
+        let witness = Witness { events: &events, note: &note };
+        let mut run = run_noted(engine, plan, &seen.secrets.values, &pace, witness).await;
         let mut memory = plan.kept_memory.clone();
         memory.containers.extend(run.remembered.clone());
         learn_networks(plan, &run, &mut memory);
@@ -235,7 +239,7 @@ impl RunInput<'_> {
         memory.half_done = noted.half_done();
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
         let looks = (&seen.observation, seen_now.as_ref());
-        learn_stops(plan, &run, looks, &mut memory, self.now);
+        learn_stops(plan, &run, looks, &mut memory, self.later(begun));
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));

@@ -98,6 +98,37 @@ fn a_module_that_does_not_start_is_stopped_before_what_made_room_starts_again() 
     });
 }
 
+/// Also where the run is killed while it takes that back: a job that was stopped did not end by itself.
+#[test]
+fn a_job_that_made_way_again_runs_whenever_its_run_was_cut_off() {
+    let never = "restart-policy = \"never\"";
+    let former = format!("[modules.former]\nimage = \"former:1\"\n{SHARED}\n");
+    let both = |next: &str, former: &str| {
+        manifest(&format!(
+            "target = \"*\"\n[modules.next]\nimage = \"next:1\"\n{SHARED}\n{CHECKED}\n{never}\n{next}\n{former}"
+        ))
+    };
+    block_on(async {
+        for call in 0.. {
+            let mut world = World::new();
+            world.pass(&both("status = \"stopped\"", &former), None).await;
+            world.control().behave("next:1", Behaviour::Unhealthy).unwrap();
+            let next = both("", "");
+            let cut = Cut { call, after: true, gently: false };
+            if !world.pass(&next, Some(cut)).await.was_cut {
+                assert!(call > 6, "it was cut off while it took back too");
+                return;
+            }
+            world.control().behave("next:1", Behaviour::Runs).unwrap();
+            for _ in 0..3 {
+                world.wait(700);
+                world.pass(&next, None).await;
+            }
+            assert_eq!(world.containers().await, ["next running next:1"], "cut off at {call}");
+        }
+    });
+}
+
 /// The run that made it was killed before it had come up: nothing goes until it has.
 #[test]
 fn what_no_run_has_seen_come_up_takes_nobodys_place() {

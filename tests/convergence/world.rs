@@ -1,6 +1,6 @@
 //! One device with a simulated engine, and passes over it that can be cut off at any call.
 
-use hoist::apply::{CallOff, DeviceRun, Event, Outcome, Pace, run_device};
+use hoist::apply::{CallOff, DeviceRun, Event, Outcome, Pace, Witness, run_noted};
 use hoist::engine::simulated::{Control, Simulated};
 use hoist::engine::{
     Engine, EngineError, EngineFuture, EventStream, FileSeen, LogStream, LogsWanted, SecretValues,
@@ -199,25 +199,30 @@ impl World {
         }
         let pace = Pace { call_off: dying.call_off.clone(), ..Pace::default() };
         let half_done = Mutex::new(plan.kept_memory.half_done.clone());
-        let stops = Mutex::new(plan.kept_memory.stops.clone());
+        let stops = Mutex::new((plan.kept_memory.stops.clone(), BTreeSet::new()));
         let at = self.timestamp();
-        let events = |event: Event<'_>| match event {
-            Event::WorkEnded { work, outcome: Outcome::Passed { .. } } => {
+        let events = |event: Event<'_>| {
+            if let Event::WorkEnded { work, outcome: Outcome::Passed { .. } } = event {
                 learn_passed(&plan, work, &mut half_done.lock().unwrap());
             }
-            Event::StepBegins { step, .. } => {
-                learn_begun(step, &before, &mut stops.lock().unwrap(), at);
-            }
-            _ => {}
         };
+        let note = |step: &Step, _| {
+            let (stops, started) = &mut *stops.lock().unwrap();
+            if let Step::Start { container } = step {
+                started.insert(container.as_str().to_owned());
+            }
+            learn_begun(step, (&before, started), stops, at);
+            Ok(())
+        };
+        let witness = Witness { events: &events, note: &note };
         let run = tokio::select! {
-            run = run_device(&dying, &plan, &secrets, &pace, &events) => Some(run),
+            run = run_noted(&dying, &plan, &secrets, &pace, witness) => Some(run),
             () = dying.dead.notified() => None,
         };
         let calls = dying.calls.load(Ordering::SeqCst);
         let Some(run) = run else {
             self.memory.half_done = half_done.into_inner().unwrap();
-            self.memory.stops = stops.into_inner().unwrap();
+            self.memory.stops = stops.into_inner().unwrap().0;
             return Ok(Pass { plan, outcomes: BTreeMap::new(), calls, was_cut: true });
         };
         self.memory.containers.clone_from(&plan.kept_memory.containers);
