@@ -15,6 +15,9 @@ use std::path::PathBuf;
 pub struct MadeWith {
     /// Hashes of each `NAME=value`: a value may be secret.
     pub env: BTreeSet<Hash>,
+    /// The names alone.
+    #[serde(default)]
+    pub variables: BTreeSet<String>,
     /// Empty for the image's own, or if it is not said as a list.
     pub command: Vec<String>,
     /// Likewise.
@@ -36,6 +39,7 @@ impl MadeWith {
                 .filter(|entry| !entry.starts_with(DEVICE))
                 .map(|entry| Hash::of_texts("hoist variable", [entry]))
                 .collect(),
+            variables: texts(env).map(|entry| name_of(entry).to_owned()).collect(),
             command: texts(command).map(str::to_owned).collect(),
             entrypoint: texts(entrypoint).map(str::to_owned).collect(),
             ports: bindings
@@ -54,13 +58,20 @@ impl MadeWith {
         )
     }
 
+    /// The same with variables whose values are not said.
+    #[must_use]
+    pub fn and_secrets<'a>(mut self, names: impl Iterator<Item = &'a String>) -> Self {
+        self.variables.extend(names.cloned());
+        self
+    }
+
     /// What a container that was made with `seen` lacks of this. What it has besides may be its image's.
     pub fn is_lacking_in(&self, seen: &Self) -> Option<&'static str> {
         // Engines put the image's own in the place of nothing.
         let differs = |wanted: &Vec<String>, seen: &Vec<String>| {
             wanted.iter().any(|text| !text.is_empty()) && wanted != seen
         };
-        if !self.env.is_subset(&seen.env) {
+        if !self.env.is_subset(&seen.env) || !self.variables.is_subset(&seen.variables) {
             Some("environment")
         } else if differs(&self.command, &seen.command) {
             Some("command")
@@ -74,6 +85,10 @@ impl MadeWith {
             None
         }
     }
+}
+
+fn name_of(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
 }
 
 /// Newer engines add what is not written.
@@ -97,13 +112,24 @@ fn texts(json: &Json) -> impl Iterator<Item = &str> {
 }
 
 /// What the body of a create call mounts under which path: a volume's name, or nothing for a path of the device and
-/// for what nobody named. Without volumes that are the image's as well.
+/// for what nobody named. Without volumes that are the image's as well, and without what is only in memory.
 pub fn mounts_of_body(body: &Json) -> BTreeMap<PathBuf, String> {
     let mut mounts = BTreeMap::from([(PathBuf::from(ENGINE_FILES), String::new())]);
     for bind in texts(&body["HostConfig"]["Binds"]) {
         let source = bind.split_once(':').map_or("", |(source, _)| source);
         let name = if source.starts_with('/') { "" } else { source };
         mounts.insert(real_path(bind_target(bind)), name.to_owned());
+    }
+    for mount in body["HostConfig"]["Mounts"].as_array().into_iter().flatten() {
+        let text = |key: &str| mount[key].as_str().unwrap_or_default();
+        let name = match text("Type") {
+            "volume" => text("Source"),
+            "bind" => "",
+            _ => continue,
+        };
+        if !text("Target").is_empty() {
+            mounts.insert(real_path(text("Target")), name.to_owned());
+        }
     }
     mounts
 }
@@ -146,6 +172,11 @@ mod tests {
         ] {
             assert_eq!(lacks(&wanted, &made), expected, "{wanted}");
         }
+        let secret = |name: &str| {
+            let wanted = MadeWith::of_body(&json!({})).and_secrets([name.to_owned()].iter());
+            wanted.is_lacking_in(&MadeWith::of_body(&made))
+        };
+        assert_eq!((secret("A"), secret("PASSWORD")), (None, Some("environment")));
         // An engine that says nothing of it.
         assert_eq!(lacks(&json!({}), &Json::Null), None);
     }
@@ -153,9 +184,22 @@ mod tests {
     #[test]
     fn mounts_are_told_by_real_paths_and_names() {
         let binds = ["data:/data/", "/etc/x:/x/../y:ro", "/cache"];
-        let mounts = mounts_of_body(&json!({"HostConfig": {"Binds": binds}}));
+        let others = json!([
+            {"Type": "volume", "Source": "m1", "Target": "/m1/"},
+            {"Type": "bind", "Source": "/etc", "Target": "/etc/of/it"},
+            {"Type": "tmpfs", "Target": "/tmp"}, {"Type": "volume"}, {}
+        ]);
+        let mounts = mounts_of_body(&json!({"HostConfig": {"Binds": binds, "Mounts": others}}));
         let mounts: Vec<(&str, &str)> =
             mounts.iter().map(|(path, name)| (path.to_str().unwrap(), name.as_str())).collect();
-        assert_eq!(mounts, [("/cache", ""), ("/data", "data"), ("/run/hoist", ""), ("/y", "")]);
+        let expected = [
+            ("/cache", ""),
+            ("/data", "data"),
+            ("/etc/of/it", ""),
+            ("/m1", "m1"),
+            ("/run/hoist", ""),
+            ("/y", ""),
+        ];
+        assert_eq!(mounts, expected);
     }
 }

@@ -76,13 +76,13 @@ impl Draft<'_> {
         if self.was_compared(current) {
             return None;
         }
-        let (body, _) = self.body(&BTreeMap::new());
+        let (body, secrets) = self.body(&BTreeMap::new());
         let is_there = |(path, volume): (PathBuf, String)| {
             let mut mounts = current.mounts.iter().filter(|m| real_path(&m.target) == path);
             mounts.any(|mount| volume.is_empty() || mount.volume == volume)
         };
         match mounts_of_body(&body).into_iter().all(is_there) {
-            true => MadeWith::of_body(&body).is_lacking_in(seen),
+            true => MadeWith::of_body(&body).and_secrets(secrets.keys()).is_lacking_in(seen),
             false => Some("volumes"),
         }
     }

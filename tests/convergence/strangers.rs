@@ -31,6 +31,15 @@ async fn recreate(world: &World, change: &dyn Fn(&mut Json)) {
 }
 
 async fn recreate_as(world: &World, manifest: &Arc<HashedManifest>, change: &dyn Fn(&mut Json)) {
+    recreate_with(world, manifest, &BTreeMap::new(), change).await;
+}
+
+async fn recreate_with(
+    world: &World,
+    manifest: &Arc<HashedManifest>,
+    secrets: &BTreeMap<String, SecretName>,
+    change: &dyn Fn(&mut Json),
+) {
     let mut fresh = World::new();
     fresh.secrets.clone_from(&world.secrets);
     let plan = fresh.plan(manifest).await;
@@ -44,8 +53,12 @@ async fn recreate_as(world: &World, manifest: &Arc<HashedManifest>, change: &dyn
     world.control().remove("app").unwrap();
     let name = "app".to_owned();
     let start = Step::Start { container: ContainerRef::Name(name.clone()) };
-    for step in [Step::Create { name, body, secrets: BTreeMap::new() }, start] {
-        world.engine.execute(&step, &SecretValues::default()).await.unwrap();
+    let mut values = SecretValues::default();
+    for secret in secrets.values() {
+        values.insert(secret, Ok("value".to_owned()));
+    }
+    for step in [Step::Create { name, body, secrets: secrets.clone() }, start] {
+        world.engine.execute(&step, &values).await.unwrap();
     }
 }
 
@@ -91,6 +104,40 @@ fn what_only_bears_the_labels_is_replaced() {
             assert_eq!(env["A"], "1", "{word}");
             let plan = world.plan(&wanted()).await;
             assert!(plan.works.is_empty(), "{word}: {:?}", lines(&plan));
+        }
+    });
+}
+
+/// Values of secrets are not told, but that they are there is.
+#[test]
+fn what_lacks_a_secret_or_a_volume_of_its_options_is_replaced() {
+    block_on(async {
+        let mounts = "[{ Type = \"volume\", Source = \"m\", Target = \"/m\" }]";
+        let wanted = with(
+            "app:1",
+            &format!(
+                "env.P = {{ secret = \"pw\" }}\ncreate-options = {{ HostConfig = {{ Mounts = {mounts} }} }}"
+            ),
+        );
+        let secrets: BTreeMap<String, SecretName> =
+            [("P".to_owned(), SecretName::parse("pw").unwrap())].into();
+        let no_mounts: &dyn Fn(&mut Json) = &|body| body["HostConfig"]["Mounts"] = json!([]);
+        for (given, change, word) in [
+            (&secrets, &(|_: &mut Json| {}) as &dyn Fn(&mut Json), None),
+            (&BTreeMap::new(), &|_: &mut Json| {}, Some("environment")),
+            (&secrets, no_mounts, Some("volumes")),
+        ] {
+            let mut world = World::new();
+            world.secrets.insert(secrets["P"].clone(), Ok(Hash::of_texts("test", ["1"])));
+            world.pass(&wanted, None).await;
+            recreate_with(&world, &wanted, given, change).await;
+            let said = lines(&world.plan(&wanted).await).join("\n");
+            match word {
+                None => assert!(!said.contains("bears its labels"), "{said}"),
+                Some(word) => {
+                    assert!(said.contains(&format!("bears its labels: other {word}")), "{said}");
+                }
+            }
         }
     });
 }

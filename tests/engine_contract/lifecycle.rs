@@ -54,6 +54,8 @@ pub(crate) async fn what_a_container_was_made_with_is_told(bench: &dyn Bench) {
     let bindings = json!({"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}]});
     body["HostConfig"]["PortBindings"] = bindings;
     body["HostConfig"]["Binds"] = json!(["made-with:/data/", "/tmp:/host:ro"]);
+    let more = json!([{"Type": "volume", "Source": "made-with-too", "Target": "/more/"}]);
+    body["HostConfig"]["Mounts"] = more;
     bench.create("cam", body.clone()).await;
     let made = |body: &Json| MadeWith::of_body(body);
     let seen = bench.detail("cam").await.made_with.expect("this engine says it");

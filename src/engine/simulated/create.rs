@@ -93,7 +93,7 @@ impl World {
             image_id,
             labels: text_map(get(body, "Labels")),
             env: environment(body, variables),
-            made_with: Some(made_with(body, host)),
+            made_with: Some(made_with(body, host).and_secrets(variables.keys())),
             policy: match get(get(host, "RestartPolicy"), "Name").as_str() {
                 None | Some("") => "no".to_owned(),
                 Some(policy) => policy.to_owned(),
