@@ -1,11 +1,11 @@
 //! One device: whose containers are whose, what is to be done about each module, and the works of it all.
 
 use super::adoption::{self, adoptable};
+use super::going::Going;
 use super::image_check::{ImageChecks, image_checks};
 use super::joint::without_port;
 use super::module::{Decided, Decision, ModuleInput, Owned, decide};
 use super::ownership::{Role, carries_our_labels, fingerprint, is_innocent, is_ours};
-use super::room::Going;
 use super::works::Works;
 use super::{
     Block, ControlMemory, DeviceMemory, DevicePlan, DeviceState, HalfDone, KnownEngine,
@@ -177,7 +177,10 @@ impl<'a> Begun<'a> {
             works.removals(manifest, &going);
             works.unused_networks(input, manifest);
         } else {
-            plan.held_back = going.unwanted(manifest).into_iter().map(|(_, name)| name).collect();
+            let unwanted = going.unwanted(manifest);
+            let down = unwanted.iter().filter(|(container, _)| !works.will_be_up(container));
+            plan.held_back_down = down.map(|(_, name)| name.clone()).collect();
+            plan.held_back = unwanted.into_iter().map(|(_, name)| name).collect();
         }
         let others_go = !sorted.unwanted(manifest).is_empty();
         let half_done = half_done.go_on(&drafts, &early, others_go);

@@ -30,6 +30,7 @@ fn device_json(plan: &DevicePlan) -> Json {
         specs: _,
         adopts,
         held_back,
+        held_back_down: _,
         fingerprint,
         kept_memory: _,
         due: _,

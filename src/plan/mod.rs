@@ -10,6 +10,8 @@ mod body;
 mod control;
 mod device;
 mod differs;
+mod early;
+mod going;
 mod going_back;
 mod image_check;
 mod joint;
@@ -98,6 +100,8 @@ pub struct DevicePlan {
     pub adopts: BTreeMap<ModuleName, String>,
     /// Modules that should go, and stay until nothing is blocked: one of those may be their successor.
     pub held_back: Vec<ModuleName>,
+    /// Of those, the ones that are down, and that nothing here starts.
+    pub held_back_down: Vec<ModuleName>,
     /// What the observation looked like; a saved plan runs only on the same.
     pub fingerprint: Option<Hash>,
     /// What is remembered of containers that are not touched, and of what was tried with modules.
@@ -415,6 +419,7 @@ impl DevicePlan {
             specs: BTreeMap::new(),
             adopts: BTreeMap::new(),
             held_back: Vec::new(),
+            held_back_down: Vec::new(),
             fingerprint: None,
             kept_memory: DeviceMemory::default(),
             due: None,

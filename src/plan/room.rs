@@ -6,10 +6,11 @@
 //! what was stopped; and nothing else that is down.
 
 use super::device::{Draft, Sorted};
-use super::module::{Decision, id, is_up, stop_policy, without_policy};
-use super::ports::published;
+use super::early::EarlyStop;
+use super::going::Going;
+use super::module::{id, is_up, stop_policy, without_policy};
 use super::works::Works;
-use super::{Block, ContainerRef, PlanAction, PlanReason, Purpose, Step, Stops, Undo, When};
+use super::{ContainerRef, PlanAction, PlanReason, Purpose, Step, Undo, When};
 use crate::model::{
     ContainerState, Hash, Health, Manifest, Module, ModuleName, ObservedContainer, ObservedPort,
     Status, label,
@@ -101,135 +102,7 @@ impl HalfDone {
     }
 }
 
-/// A module that is stopped early to make room, or was by a run that was cut off.
-pub(super) struct EarlyStop {
-    id: String,
-    module: ModuleName,
-    was: MadeRoom,
-    /// Of those that it makes room for, the ones that are brought up now.
-    makes_room_for: Vec<ModuleName>,
-    /// Whether it is already so.
-    was_cut: bool,
-    /// The work that stops it.
-    stop: Option<usize>,
-    /// Whether what came stands in its room, and is not judged now.
-    waits: bool,
-}
-
 impl Works {
-    /// Modules that go and share a port or a volume with one that comes are stopped before.
-    pub(super) fn early_stops(
-        &mut self,
-        drafts: &[Draft<'_>],
-        manifest: &Manifest,
-        going: &Going<'_>,
-    ) -> Vec<EarlyStop> {
-        let before: Vec<usize> = (0..self.list.len()).collect();
-        let mut early = Vec::new();
-        for (container, name) in going.unwanted(manifest) {
-            let was_cut = going.half_done.is_owed(container);
-            let was = going.as_it_was(container);
-            let is_for = |name: &ModuleName, module: &Module| {
-                shares_with(module, container, &was.ports) || was_cut && was.modules.contains(name)
-            };
-            let comes: Vec<&Draft<'_>> = drafts
-                .iter()
-                .filter(|draft| draft.decision.needs_room() || was_cut && draft.decision.is_late)
-                // One that is only made, and not started, takes nobody's room.
-                .filter(|draft| draft.module.status == Status::Running)
-                .filter(|draft| is_for(&draft.name, draft.module))
-                .collect();
-            let takers = comes.iter().copied().filter(|draft| {
-                needs_port_of(draft.module, container, &was.ports)
-                    || going.is_new_beside(draft, container)
-                    || was_cut && was.modules.contains(&draft.name)
-            });
-            let mut takers: Vec<&Draft<'_>> = takers.collect();
-            if takers.is_empty() {
-                // They stood beside it, and are down.
-                takers.extend(comes.iter().filter(|draft| !going.runs(&draft.name)));
-            }
-            let makes_room_for: Vec<ModuleName> =
-                takers.iter().map(|draft| draft.name.clone()).collect();
-            let needs_room = takers.iter().any(|draft| draft.decision.needs_room());
-            let (mut waits, mut stop) = (false, None);
-            if was_cut {
-                // Those that only stand beside, on the same volume, have their room.
-                let others = was.modules.iter().filter(|name| {
-                    manifest.modules.contains_key(name.as_str())
-                        && !comes.iter().any(|draft| draft.name == **name)
-                });
-                let rooms: Vec<Room> =
-                    others.map(|name| going.room_of(name, &self.taken_back)).collect();
-                if rooms.contains(&Room::Taken) {
-                    continue;
-                }
-                waits = rooms.contains(&Room::Occupied);
-            } else if makes_room_for.is_empty() || !is_up(container) {
-                continue;
-            }
-            if needs_room && is_up(container) {
-                let reasons = makes_room_for.iter();
-                let reasons = reasons.map(|name| PlanReason::MakesRoom(name.to_string())).collect();
-                let stops = Step::Stop { container: id(container), timeout: None };
-                let purpose = Purpose::Module { name: name.clone(), action: PlanAction::Stop };
-                let number = self.add(purpose, reasons, vec![stop_policy(container), stops]);
-                stop = Some(number);
-                self.list[number].after.clone_from(&before);
-                // Where an image can't be had, what it would replace goes on undisturbed.
-                self.list[number].when =
-                    When::AllPassed(takers.iter().filter_map(|draft| draft.pull).collect());
-                for draft in takers.iter().filter(|draft| going.is_new_beside(draft, container)) {
-                    self.room_of.entry(draft.name.clone()).or_default().push(number);
-                }
-            }
-            let mut modules = was.modules;
-            // What is not wanted any more stands in its room until it is taken back.
-            modules.retain(|name| {
-                let is_there = going.sorted.all(name).next().is_some();
-                (is_there || manifest.modules.contains_key(name.as_str()))
-                    && !makes_room_for.contains(name)
-            });
-            modules.extend(makes_room_for.iter().cloned());
-            early.push(EarlyStop {
-                id: container.id.clone(),
-                module: name,
-                was: MadeRoom { modules, ..was },
-                makes_room_for,
-                was_cut,
-                stop,
-                waits,
-            });
-        }
-        self.all_make_room_or_none(&early);
-        early
-    }
-
-    /// One that comes may need the room of several, and these may make room for others: where an image of any of them can't be
-    /// had, none is stopped in vain.
-    fn all_make_room_or_none(&mut self, early: &[EarlyStop]) {
-        let pulls = |works: &Self, stop: usize| match &works.list[stop].when {
-            When::AllPassed(pulls) => pulls.iter().copied().collect::<BTreeSet<usize>>(),
-            When::AnyFailed(_) | When::NonePassed(_) => BTreeSet::new(),
-        };
-        let stops: Vec<(usize, &Vec<ModuleName>)> =
-            early.iter().filter_map(|stop| Some((stop.stop?, &stop.makes_room_for))).collect();
-        let mut grows = true;
-        while std::mem::take(&mut grows) {
-            for (stop, comes) in &stops {
-                let linked = stops
-                    .iter()
-                    .filter(|(_, others)| others.iter().any(|name| comes.contains(name)));
-                let all: BTreeSet<usize> =
-                    linked.flat_map(|(other, _)| pulls(self, *other)).collect();
-                if all != pulls(self, *stop) {
-                    self.list[*stop].when = When::AllPassed(all.into_iter().collect());
-                    grows = true;
-                }
-            }
-        }
-    }
-
     /// Beside what is taken back nothing is begun that needs its place or its room.
     pub(super) fn rooms_of_what_is_taken_back(&mut self, drafts: &[Draft<'_>], going: &Going<'_>) {
         for container in going.sorted.every() {
@@ -241,7 +114,7 @@ impl Works {
                 .iter()
                 .filter(|draft| is_its_own(draft) || going.is_new_beside(draft, container));
             for draft in waits {
-                self.room_of.entry(draft.name.clone()).or_default().push(*number);
+                self.clears_room_of.entry(draft.name.clone()).or_default().push(*number);
             }
         }
     }
@@ -349,134 +222,10 @@ impl Works {
     }
 }
 
-/// The room that a container gave up for a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
-    /// The module came up in it, or is as its manifest says without.
-    Taken,
-    /// What came stands in it, and nothing is done about it now.
-    Occupied,
-    /// Nothing stands in it, and nothing is about to.
-    Free,
-}
-
-/// What is known where modules go.
-pub(super) struct Going<'a> {
-    pub(super) sorted: &'a Sorted<'a>,
-    pub(super) half_done: &'a HalfDone,
-    pub(super) stops: &'a Stops,
-    pub(super) ways_back: BTreeSet<ModuleName>,
-    pub(super) blocked: &'a BTreeMap<ModuleName, Block>,
-    pub(super) specs: &'a BTreeMap<ModuleName, Hash>,
-}
-
-impl<'a> Going<'a> {
-    /// Containers of modules that the manifest does not have, but for those that are taken back at once.
-    pub(super) fn unwanted(&self, manifest: &Manifest) -> Vec<(&'a ObservedContainer, ModuleName)> {
-        let mut unwanted = self.sorted.unwanted(manifest);
-        unwanted.retain(|(container, name)| !self.goes_first(container, name));
-        unwanted
-    }
-
-    /// Whether no run has seen it come up, and what worked before it stands by to be started again.
-    fn goes_first(&self, container: &ObservedContainer, name: &ModuleName) -> bool {
-        self.ways_back.contains(name) && self.half_done.is_coming(container)
-    }
-
-    /// Those that are.
-    pub(super) fn taken_back(
-        &self,
-        manifest: &Manifest,
-    ) -> Vec<(&'a ObservedContainer, ModuleName)> {
-        let mut unwanted = self.sorted.unwanted(manifest);
-        unwanted.retain(|(container, name)| self.goes_first(container, name));
-        unwanted
-    }
-
-    fn runs(&self, name: &ModuleName) -> bool {
-        self.sorted.current(name).is_some_and(is_up)
-    }
-
-    /// Whether a module that is begun stands beside this container, on a port or a volume of it, and did not before. One that
-    /// shares only the volumes, and did so before, has its room.
-    fn is_new_beside(&self, draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-        if published(draft.module).iter().any(|port| port.is_taken_by(container)) {
-            return true;
-        }
-        let current = self.sorted.current(&draft.name).filter(|current| {
-            // Where it was stopped from here, another came meanwhile.
-            current.state != ContainerState::Created
-                && !self.stops.holds(current)
-                && !self.half_done.is_coming(current)
-                && !self.half_done.is_owed(current)
-        });
-        let has = |seen: &ObservedContainer, volume: &str| {
-            seen.mounts.iter().any(|mount| mount.volume == volume)
-        };
-        let mut shared =
-            draft.module.volumes.iter().filter(|volume| has(container, &volume.source));
-        shared.any(|volume| !current.is_some_and(|current| has(current, &volume.source)))
-    }
-
-    /// How a container is when it runs.
-    fn as_it_was(&self, container: &ObservedContainer) -> MadeRoom {
-        if let Some(was) = self.half_done.made_room.get(&container.id)
-            && self.half_done.is_owed(container)
-        {
-            return was.clone();
-        }
-        let policy = container.detail.as_ref().map(|detail| detail.restart_policy.clone());
-        MadeRoom {
-            policy: policy.unwrap_or_else(|| "always".to_owned()),
-            ports: container.ports.clone(),
-            modules: Vec::new(),
-        }
-    }
-
-    /// What stands in the room that was made for a module which is not brought up now.
-    fn room_of(&self, name: &ModuleName, taken_back: &BTreeMap<String, usize>) -> Room {
-        if !self.blocked.contains_key(name) {
-            return Room::Taken;
-        }
-        let has_come = |container: &ObservedContainer| {
-            let spec = container.labels.get(label::SPEC).map(String::as_str);
-            let is_as_wanted = self.specs.get(name).is_some_and(|s| spec == Some(s.as_str()));
-            is_as_wanted || self.half_done.is_coming(container)
-        };
-        let mut up = self.sorted.all(name).filter(|container| is_up(container));
-        if up.any(|container| has_come(container) && !taken_back.contains_key(&container.id)) {
-            Room::Occupied
-        } else {
-            Room::Free
-        }
-    }
-}
-
-impl Decision {
-    /// Whether something is started in a room that others may have to make.
-    fn needs_room(&self) -> bool {
-        self.needs_image || self.action == PlanAction::Start && !self.keeps_up
-    }
-}
-
 /// Whether a container has been up, and is well, for as long as its probation takes.
 fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
     let probation = module.map_or(Module::PROBATION, |module| module.probation);
     container.state == ContainerState::Running
         && matches!(container.health, Health::None | Health::Healthy)
         && container.up_for.is_some_and(|up_for| up_for >= probation.seconds_up())
-}
-
-/// Whether a module needs a port or a named volume that a container has, or had with these ports.
-fn shares_with(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
-    let mut volumes = module.volumes.iter();
-    let has = |volume: &str| container.mounts.iter().any(|mount| mount.volume == volume);
-    needs_port_of(module, container, ports) || volumes.any(|volume| has(&volume.source))
-}
-
-/// Between two restarts a container publishes nothing, and takes its ports again at any moment.
-fn needs_port_of(module: &Module, container: &ObservedContainer, ports: &[ObservedPort]) -> bool {
-    let needs = published(module);
-    container.state == ContainerState::Restarting && !needs.is_empty()
-        || needs.iter().any(|port| port.is_one_of(ports))
 }

@@ -7,7 +7,7 @@ use super::device::Sorted;
 use super::memory::ModuleMemory;
 use super::module::is_up;
 use super::standing::{Verdict, judge};
-use crate::model::{ContainerState, Module, ObservedContainer, Status};
+use crate::model::{ContainerState, Module, ObservedContainer, Status, label};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An engine may be at a stop for so long after the run that asked for it was cut off, in seconds.
@@ -24,12 +24,25 @@ pub struct Stopped {
     pub begun: Option<String>,
     /// When it was to be stopped, in seconds since 1970.
     pub at: i64,
+    /// The volumes that it shared with others that ran then, each with the module of such a one.
+    pub beside: BTreeSet<(String, String)>,
 }
 
 impl Stops {
     /// Whether this container is down since Hoist stopped it.
     pub fn holds(&self, container: &ObservedContainer) -> bool {
         !is_up(container) && self.of_this_run(container).is_some()
+    }
+
+    /// Whether a module ran beside this container on this volume when it was stopped.
+    pub(super) fn stood_beside(
+        &self,
+        container: &ObservedContainer,
+        volume: &str,
+        module: &str,
+    ) -> bool {
+        let stopped = self.of_this_run(container);
+        stopped.is_some_and(|s| s.beside.contains(&(volume.to_owned(), module.to_owned())))
     }
 
     fn of_this_run(&self, container: &ObservedContainer) -> Option<&Stopped> {
@@ -80,19 +93,26 @@ impl Stops {
     ) -> Self {
         let runs = running(before).filter(|container| stopped.contains(&container.id));
         let known = self.0.iter().map(|(id, stopped)| (id.clone(), stopped.clone()));
-        // Nobody has looked when that began.
-        let anew = stopped.intersection(started);
-        let anew = anew.map(|id| (id.clone(), Stopped { begun: None, at: now }));
-        Self(known.chain(runs.map(|container| begun(container, now))).chain(anew).collect())
+        // Nobody has looked when that began, nor beside whom.
+        let anew = stopped
+            .intersection(started)
+            .map(|id| (id.clone(), Stopped { begun: None, at: now, beside: BTreeSet::new() }));
+        let begun = runs.map(|container| begun(container, before, now));
+        Self(known.chain(begun).chain(anew).collect())
     }
 
-    /// With those that a run stopped, and without those that are not down any more, or another run of theirs is. `seen`: what the
-    /// engine has after the run.
+    /// With those that a run stopped, and without those that are not down any more, or another run of theirs is. By what the
+    /// engine had before the run, and has after it.
     #[must_use]
-    pub fn after(&self, stopped: &BTreeSet<String>, seen: &[ObservedContainer], now: i64) -> Self {
+    pub fn after(
+        &self,
+        stopped: &BTreeSet<String>,
+        (before, seen): (&[ObservedContainer], &[ObservedContainer]),
+        now: i64,
+    ) -> Self {
         let still = seen.iter().filter_map(|container| self.may_hold(container, now));
         let down = seen.iter().filter(|c| !is_up(c) && stopped.contains(&c.id));
-        Self(still.chain(down.map(|container| begun(container, now))).collect())
+        Self(still.chain(down.map(|container| begun(container, before, now))).collect())
     }
 }
 
@@ -101,7 +121,34 @@ pub fn running(seen: &[ObservedContainer]) -> impl Iterator<Item = &ObservedCont
     seen.iter().filter(|container| is_up(container))
 }
 
-fn begun(container: &ObservedContainer, at: i64) -> (String, Stopped) {
+fn begun(
+    container: &ObservedContainer,
+    before: &[ObservedContainer],
+    at: i64,
+) -> (String, Stopped) {
     let begun = container.detail.as_ref().map(|detail| detail.started_at.clone());
-    (container.id.clone(), Stopped { begun, at })
+    let beside = neighbours(container, before);
+    (container.id.clone(), Stopped { begun, at, beside })
+}
+
+/// The volumes that a container shares with others that run while it does, and the modules that these are of.
+fn neighbours(
+    container: &ObservedContainer,
+    seen: &[ObservedContainer],
+) -> BTreeSet<(String, String)> {
+    let Some(one) = running(seen).find(|one| one.id == container.id) else {
+        return BTreeSet::new();
+    };
+    let named = |seen: &ObservedContainer| -> BTreeSet<String> {
+        let volumes = seen.mounts.iter().filter(|mount| !mount.volume.is_empty());
+        volumes.map(|mount| mount.volume.clone()).collect()
+    };
+    let own = named(one);
+    let others = running(seen).filter(|other| other.id != one.id);
+    let modules = others.filter_map(|other| Some((other.labels.get(label::MODULE)?, named(other))));
+    let shared = modules.flat_map(|(module, volumes)| {
+        let shared: Vec<String> = volumes.intersection(&own).cloned().collect();
+        shared.into_iter().map(|volume| (volume, module.clone()))
+    });
+    shared.collect()
 }

@@ -106,7 +106,8 @@ fn device_text(device: &DevicePlan, steps: bool) -> String {
         let _ = writeln!(out, "  ✗ {name}   blocked: {}", visible(&block.to_string()));
     }
     for name in &device.held_back {
-        let _ = writeln!(out, "  … {name}   stays until nothing is blocked");
+        let down = if device.held_back_down.contains(name) { ", down as it is," } else { "" };
+        let _ = writeln!(out, "  … {name}   stays{down} until nothing is blocked");
     }
     for work in &device.works {
         let _ = writeln!(out, "  {}", work_line(work));

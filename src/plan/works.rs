@@ -4,12 +4,12 @@
 //! changes without a restart; removals last, and only when all else passed.
 
 use super::device::{Draft, PlanInput, Sorted, fleet_names, known_networks};
+use super::going::Going;
 use super::joint::groups;
 use super::module::{Decision, id, is_up, stop_policy};
 use super::networks::{Networking, fleet_network, networking};
-use super::room::Going;
 use super::{PlanAction, PlanReason, Purpose, Step, When, Work};
-use crate::model::{ContainerState, Manifest, ModuleName, label};
+use crate::model::{ContainerState, Manifest, ModuleName, ObservedContainer, label};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The works of a device in the making.
@@ -21,7 +21,7 @@ pub(super) struct Works {
     /// By id: what a run that was cut off made and is taken back, and the works that do it.
     pub(super) taken_back: BTreeMap<String, usize>,
     /// By module: works that must have passed before it is begun, as they take away what it can't stand beside.
-    pub(super) room_of: BTreeMap<ModuleName, Vec<usize>>,
+    pub(super) clears_room_of: BTreeMap<ModuleName, Vec<usize>>,
     /// What is done where one of these works fails: a replacement then does not begin.
     instead: Vec<(Vec<usize>, ModuleName, Decision)>,
 }
@@ -158,7 +158,7 @@ impl Works {
 
     /// The works beside whose subjects a module is not begun.
     pub(super) fn needs(&self, draft: &Draft<'_>) -> Vec<usize> {
-        self.room_of.get(&draft.name).cloned().unwrap_or_default()
+        self.clears_room_of.get(&draft.name).cloned().unwrap_or_default()
     }
 
     /// Notes what is done where a replacement does not begin, as one of these works has failed.
@@ -190,6 +190,13 @@ impl Works {
             work.remember = remember;
             work.is_revival = is_revival;
         }
+    }
+
+    /// Whether a container that goes runs, or is started by one of these.
+    pub(super) fn will_be_up(&self, container: &ObservedContainer) -> bool {
+        let mut steps = self.list.iter().flat_map(|work| &work.steps);
+        let start = Step::Start { container: id(container) };
+        is_up(container) || steps.any(|step| *step == start)
     }
 
     /// Stopped in reverse order first, deleted only when all else passed.

@@ -110,7 +110,7 @@ pub fn learn_stops(
     // One that was down already ended by itself.
     let stopped: BTreeSet<String> = stopped.iter().filter(|id| ran.contains(id)).cloned().collect();
     memory.stops = match after {
-        Some(after) => known.after(&stopped, &after.containers, at.seconds),
+        Some(after) => known.after(&stopped, (&before.containers, &after.containers), at.seconds),
         None => known.and_begun(&stopped, &before.containers, started, at.seconds),
     };
 }

@@ -157,7 +157,10 @@ impl Store {
         }
         for (id, stopped) in stops.as_object().into_iter().flatten() {
             let at = stopped["at"].as_i64().unwrap_or_default();
-            let stopped = Stopped { begun: text(&stopped["begun"]), at };
+            let pairs = stopped["beside"].as_array().into_iter().flatten();
+            let pair = |pair: &Json| Some((text(&pair[0])?, text(&pair[1])?));
+            let beside = pairs.filter_map(pair).collect();
+            let stopped = Stopped { begun: text(&stopped["begun"]), at, beside };
             memory.stops.0.insert(id.clone(), stopped);
         }
         for (image, at) in checked.as_object().into_iter().flatten() {
@@ -279,7 +282,9 @@ type KnownRow = (Text, Text, Text, Text, Text, Text);
 fn stops_text(stops: &BTreeMap<String, Stopped>) -> Option<String> {
     let rows: serde_json::Map<String, Json> = stops
         .iter()
-        .map(|(id, Stopped { begun, at })| (id.clone(), json!({"begun": begun, "at": at})))
+        .map(|(id, Stopped { begun, at, beside })| {
+            (id.clone(), json!({"begun": begun, "at": at, "beside": beside}))
+        })
         .collect();
     (!rows.is_empty()).then(|| Json::from(rows).to_string())
 }
@@ -501,7 +506,10 @@ mod tests {
             half_done: full_half_done(),
             stops: Stops(
                 [("ddd", Some("2026-01-05T09:00:00.5Z".to_owned())), ("eee", None)]
-                    .map(|(id, begun)| (id.to_owned(), Stopped { begun, at: 5 }))
+                    .map(|(id, begun)| {
+                        let beside = [("data".to_owned(), "camera".to_owned())].into();
+                        (id.to_owned(), Stopped { begun, at: 5, beside })
+                    })
                     .into(),
             ),
         };

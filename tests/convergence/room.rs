@@ -4,9 +4,10 @@ use crate::back::lines;
 use crate::block_on;
 use crate::stopped::of;
 use crate::successors::{ENDS, PORT, SHARED};
-use crate::taken_back::cut_in_probation;
-use crate::world::World;
+use crate::taken_back::{cut_before, cut_in_probation};
+use crate::world::{Cut, World};
 use hoist::apply::Outcome;
+use hoist::plan::Step;
 
 /// Another that has nothing to do with its port fails: that takes it from nobody.
 #[test]
@@ -119,5 +120,92 @@ fn what_was_stopped_for_long_is_not_started_beside_what_came_meanwhile() {
             assert_eq!(running, 1, "{there:?}");
             world.wait(3700);
         }
+    });
+}
+
+const BESIDE: (&str, &str, &str) = ("beside", "beside:1", SHARED);
+const FORMER: (&str, &str, &str) = ("former", "former:1", SHARED);
+const THIRD: (&str, &str, &str) = ("third", "third:1", "");
+
+/// `former` goes, and what comes besides its neighbour fails: both work at the end, whatever was down or cut off before.
+async fn both_work(mut world: World, comes: &[(&str, &str, &str)], what: &str) {
+    for image in ["third:1", "next:1"] {
+        world.control().behave(image, ENDS).unwrap();
+    }
+    for _ in 0..3 {
+        let pass = world.pass(&of(comes), None).await;
+        assert!(pass.failed() || !pass.plan.blocked.is_empty(), "{what}: {:?}", lines(&pass.plan));
+        let there = world.containers().await;
+        for name in ["former", "beside"] {
+            let works = there.iter().any(|line| line.starts_with(&format!("{name} running ")));
+            assert!(works, "{what}: {there:?}\n{:?}", lines(&pass.plan));
+        }
+        world.wait(3700);
+    }
+}
+
+/// Who stood beside it on its volume, and is down for whatever reason, doesn't need its room.
+#[test]
+fn a_neighbour_that_is_down_takes_nobodys_room() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&of(&[FORMER, BESIDE]), None).await;
+        world.stop("beside").await;
+        both_work(world, &[BESIDE, THIRD], "stopped by hand").await;
+
+        let stopped = format!("{SHARED}\nstatus = \"stopped\"");
+        for reboots in [false, true] {
+            let mut world = World::new();
+            world.pass(&of(&[FORMER, BESIDE]), None).await;
+            world.pass(&of(&[FORMER, ("beside", "beside:1", &*stopped)]), None).await;
+            world.wait(7200);
+            if reboots {
+                world.control().restart_engine().unwrap();
+            }
+            both_work(world, &[BESIDE, THIRD], "stopped by its manifest").await;
+        }
+
+        let mut world = World::new();
+        let next = ("beside", "beside:2", SHARED);
+        world.pass(&of(&[FORMER, BESIDE]), None).await;
+        let is_stop = |step: &Step| matches!(step, Step::Start { .. });
+        cut_before(&mut world, &of(&[next, THIRD]), is_stop).await;
+        both_work(world, &[next, THIRD], "its replacement was cut off").await;
+    });
+}
+
+/// Wherever a run is cut off in which another one takes the port of what goes, and fails.
+#[test]
+fn a_neighbour_takes_nobodys_room_wherever_a_run_is_cut_off() {
+    let (goes, changed) = (format!("{PORT}\n{SHARED}"), ("beside", "beside:2", SHARED));
+    let comes = [changed, ("next", "next:1", PORT)];
+    block_on(async {
+        for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
+            let mut world = World::new();
+            world.pass(&of(&[("former", "former:1", &*goes), BESIDE]), None).await;
+            world.control().behave("next:1", ENDS).unwrap();
+            let cut = Cut { call, after, gently: false };
+            if !world.pass(&of(&comes), Some(cut)).await.was_cut {
+                break;
+            }
+            both_work(world, &comes, &format!("{cut:?}")).await;
+        }
+    });
+}
+
+/// What goes and is down, as somebody stopped it, is said to be down while it is held back.
+#[test]
+fn what_stays_and_is_down_is_said_to_be_down() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&of(&[FORMER]), None).await;
+        world.control().behave("third:1", ENDS).unwrap();
+        world.pass(&of(&[THIRD]), None).await;
+        let plan = world.plan(&of(&[THIRD])).await;
+        assert_eq!(plan.held_back.len(), 1);
+        assert!(plan.held_back_down.is_empty());
+        world.stop("former").await;
+        let plan = world.plan(&of(&[THIRD])).await;
+        assert_eq!(plan.held_back_down, plan.held_back);
     });
 }

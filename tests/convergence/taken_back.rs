@@ -17,7 +17,7 @@ pub(crate) fn calls(plan: &DevicePlan) -> Vec<&Step> {
     works.flat_map(|work| &work.steps).collect()
 }
 
-async fn cut_before(
+pub(crate) async fn cut_before(
     world: &mut World,
     manifest: &Arc<HashedManifest>,
     which: impl Fn(&Step) -> bool,
