@@ -4,7 +4,7 @@
 use super::networks::{Networking, networking};
 use crate::model::{
     ENGINE_FILES, EnvValue, FleetName, Gpus, HealthCheck, LogSettings, Module, ModuleName,
-    RestartPolicy, SecretName, Table,
+    RestartPolicy, SecretName, Table, bind_target, real_path,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -195,7 +195,7 @@ fn put_mounts(
     let mut volumes = top.remove("Volumes").and_then(object).unwrap_or_default();
     volumes.insert(ENGINE_FILES.to_owned(), json!({}));
     top.insert("Volumes".to_owned(), Json::Object(volumes));
-    let target = |bind: &str| bind.split(':').nth(1).unwrap_or_default().to_owned();
+    let target = |bind: &str| real_path(bind_target(bind));
     let mut binds: Vec<String> = match host.remove("Binds") {
         Some(Json::Array(items)) => {
             items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
@@ -206,7 +206,9 @@ fn put_mounts(
     binds.retain(|bind| !own.iter().any(|o| target(o) == target(bind)));
     binds.extend(own);
     for (volume, path) in input.carried_over {
-        if !binds.iter().any(|bind| target(bind) == *path) {
+        // What a bind asks for without a source, nobody named either.
+        binds.retain(|bind| bind.contains(':') || target(bind) != real_path(path));
+        if !binds.iter().any(|bind| target(bind) == real_path(path)) {
             binds.push(format!("{volume}:{path}"));
         }
     }

@@ -14,10 +14,11 @@ use super::{
 };
 use crate::model::{
     ContainerState, Duration, ENGINE_FILES, Module, ObservedContainer, PullPolicy, RestartPolicy,
-    SecretName, Status, Value, label,
+    SecretName, Status, Value, label, real_path,
 };
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// A first look after a start: what ends at once is seen at once.
 pub(super) const FIRST_LOOK: Duration = Duration { millis: 500 };
@@ -236,7 +237,7 @@ impl Draft<'_> {
         let taken = mounted_paths(self.input.module);
         old.mounts
             .iter()
-            .filter(|mount| mount.is_anonymous() && !taken.contains(&mount.target))
+            .filter(|mount| mount.is_anonymous() && !taken.contains(&real_path(&mount.target)))
             .map(|mount| (mount.volume.clone(), mount.target.clone()))
             .collect()
     }
@@ -293,19 +294,19 @@ impl Draft<'_> {
 }
 
 /// Paths at which the module itself mounts something.
-fn mounted_paths(module: &Module) -> BTreeSet<String> {
-    let path_of = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
-    let mut paths = BTreeSet::from([ENGINE_FILES.to_owned()]);
-    paths.extend(module.volumes.iter().map(|volume| volume.target.clone()));
+fn mounted_paths(module: &Module) -> BTreeSet<PathBuf> {
+    let path_of = |text: &str| real_path(text.split(':').next().unwrap_or_default());
+    let mut paths = BTreeSet::from([real_path(ENGINE_FILES)]);
+    paths.extend(module.volumes.iter().map(|volume| real_path(&volume.target)));
     paths.extend(module.tmpfs.iter().map(|text| path_of(text)));
     let option = |key| Value::lookup_option(&module.create_options, &["HostConfig", key]);
     if let Some(Value::Table(tmpfs)) = option("Tmpfs") {
-        paths.extend(tmpfs.keys().map(ToString::to_string));
+        paths.extend(tmpfs.keys().map(|path| real_path(path)));
     }
     if let Some(Value::List(mounts)) = option("Mounts") {
         let tables = mounts.iter().filter_map(Value::as_table);
         let targets = tables.filter_map(|mount| Value::lookup_option(mount, &["Target"])?.as_str());
-        paths.extend(targets.map(str::to_owned));
+        paths.extend(targets.map(real_path));
     }
     paths
 }

@@ -10,6 +10,7 @@ mod called_off;
 mod counts;
 mod hanging;
 mod kept_up;
+mod mounts;
 mod passes;
 mod quiet;
 mod room;
