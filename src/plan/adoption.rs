@@ -4,6 +4,7 @@
 //! keeps how the container was, so that a failure puts it back exactly so.
 
 use super::device::{PlanInput, fleet_names};
+use super::module::is_up;
 use super::{DeviceMemory, DevicePlan, Role, old_name};
 use crate::model::{ContainerState, ModuleName, ObservedContainer, label};
 use std::collections::BTreeMap;
@@ -17,6 +18,16 @@ pub struct TakenOver {
     pub policy: String,
     /// Whether it ran.
     pub was_up: bool,
+}
+
+impl TakenOver {
+    /// Whether the container is so again, as far as that is seen.
+    pub fn is_as_it_was(&self, container: &ObservedContainer) -> bool {
+        let policy = container.detail.as_ref().map(|detail| &detail.restart_policy);
+        container.name == self.module.as_str()
+            && is_up(container) == self.was_up
+            && policy == Some(&self.policy)
+    }
 }
 
 /// Of which module a foreign container takes the place, if that was agreed to.

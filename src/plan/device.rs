@@ -73,6 +73,8 @@ pub struct Questions {
     /// Which ids its networks have: a container that is down can be started only on the very networks that it was
     /// made on.
     pub network_ids: bool,
+    /// The details of these containers, by id: of those of which the list shows that they ended, and not when.
+    pub details: BTreeSet<String>,
 }
 
 /// Plans one device by what is known.
@@ -136,14 +138,15 @@ impl<'a> Begun<'a> {
     }
 
     fn questions(&self) -> Questions {
-        let Self { input, decided, .. } = self;
+        let Self { input, manifest, sorted, decided, .. } = self;
         let drafts = || decided.drafts.iter();
         let network_ids = drafts().any(|draft| may_need_another(input, draft));
         let images: BTreeSet<&String> = drafts()
             .filter(|draft| draft.decision.needs_image || may_need_another(input, draft))
             .map(|draft| &draft.module.image)
             .collect();
-        Questions { images: images.into_iter().cloned().collect(), network_ids }
+        let details = super::going::whose_end_decides(&decided.drafts, manifest, sorted);
+        Questions { images: images.into_iter().cloned().collect(), network_ids, details }
     }
 
     fn plan(self) -> DevicePlan {
@@ -290,7 +293,8 @@ impl<'a> Sorted<'a> {
             let owned = self.ours.get(draft.name.as_str())?;
             Some((draft.name.clone(), owned.adopted.clone()?))
         };
-        drafts.iter().filter_map(of).collect()
+        // What is only put back as it was is not taken over now.
+        drafts.iter().filter(|draft| !draft.decision.keeps_up).filter_map(of).collect()
     }
 
     /// The container in place of a module.

@@ -6,7 +6,8 @@ use super::ports::published;
 use super::room::{HalfDone, MadeRoom};
 use super::{Block, PlanAction, Stops};
 use crate::model::{
-    ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, ObservedPort, label,
+    ContainerState, Hash, Manifest, Module, ModuleName, ObservedContainer, ObservedPort, Timestamp,
+    label,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,8 +71,10 @@ impl<'a> Going<'a> {
                     && seen.state != ContainerState::Created
                     && !self.half_done.is_coming(seen)
                     && !self.half_done.is_owed(seen)
-                    // Where it was stopped from here, another may have come meanwhile.
-                    && (!self.stops.holds(seen) || self.stops.stood_beside(seen, volume, goes))
+                    // While it was down another may have come.
+                    && (is_up(seen)
+                        || self.stops.stood_beside(seen, volume, goes)
+                        || ended_beside(seen, container))
             })
         };
         let mut volumes = draft.module.volumes.iter().map(|volume| volume.source.as_str());
@@ -114,6 +117,37 @@ impl<'a> Going<'a> {
             Room::Free
         }
     }
+}
+
+/// Whether what is down ended while the other one ran, by the engine's own clock; not where that is not known.
+fn ended_beside(down: &ObservedContainer, other: &ObservedContainer) -> bool {
+    let moment = |text: &str| Timestamp::parse(text).ok().map(|moment| moment.seconds);
+    let ended = down.detail.as_ref().and_then(|detail| moment(&detail.finished_at));
+    let begun = other.detail.as_ref().and_then(|detail| moment(&detail.started_at));
+    ended.zip(begun).is_some_and(|(ended, begun)| ended > begun)
+}
+
+/// What is down and comes up again where another one goes, and would have to wait for its room, unless it ended beside it: it is
+/// looked at when that was.
+pub(super) fn whose_end_decides(
+    drafts: &[Draft<'_>],
+    manifest: &Manifest,
+    sorted: &Sorted<'_>,
+) -> BTreeSet<String> {
+    let unwanted = sorted.unwanted(manifest);
+    let shares = |down: &ObservedContainer| {
+        let volumes = down.mounts.iter().map(|mount| mount.volume.as_str());
+        let named: BTreeSet<&str> = volumes.filter(|volume| !volume.is_empty()).collect();
+        unwanted
+            .iter()
+            .any(|(goes, _)| goes.mounts.iter().any(|mount| named.contains(mount.volume.as_str())))
+    };
+    let coming = drafts.iter().filter(|draft| draft.decision.needs_room());
+    let down = coming.flat_map(|draft| sorted.all(&draft.name)).filter(|container| {
+        matches!(container.state, ContainerState::Exited(_) | ContainerState::Dead)
+            && container.detail.is_none()
+    });
+    down.filter(|down| shares(down)).map(|down| down.id.clone()).collect()
 }
 
 impl Decision {

@@ -7,7 +7,7 @@
 use super::memory::FailedChange;
 use super::module::{Decided, Decision, Draft, Owned, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
-use super::standing::Repair;
+use super::standing::{Repair, Verdict};
 use super::{Block, ContainerRef, PlanAction, PlanReason, RememberedContainer, Step};
 use crate::model::{ContainerState, Hash, ObservedContainer, Status, label};
 
@@ -96,6 +96,21 @@ impl<'a> Draft<'a> {
         (self.input.now < failed.not_before()).then(|| failed.clone())
     }
 
+    /// Where a try left the container down whose place it was to take, that comes up before the next one, and the pause begins
+    /// then. But once it is tried again at once: most of what breaks off is an engine that is restarted.
+    pub(super) fn put_off_while_down(&mut self, current: &ObservedContainer) {
+        let is_left_down = self.input.stops.holds(current)
+            && self.verdict_of_what_is_held(current).is_some_and(|v| v.repair == Repair::Start);
+        let starts = self.memory.starts;
+        if let Some(failed) = self.memory.failed.as_mut().filter(|failed| failed.spec == self.spec)
+            && !(failed.broke_off() && failed.count < 2)
+            && starts.last < failed.at
+            && is_left_down
+        {
+            failed.at = self.input.now;
+        }
+    }
+
     /// The container that is there works, and its successor has to wait, perhaps until some moment: it is kept up and else
     /// left alone.
     pub(super) fn keep_up(
@@ -121,7 +136,7 @@ impl<'a> Draft<'a> {
         let failed = new.filter(|new| old.is_some() && self.has_failed(new));
         let new = new.filter(|_| failed.is_none());
         let there = new.or(*old).or(renamed.first().copied());
-        let Some(there) = there.filter(|there| !self.is_adopted(there)) else {
+        let Some(there) = there else {
             return Err(lacks.unwrap_or(foreign));
         };
         if let Some(failed) = failed {
@@ -149,9 +164,6 @@ impl<'a> Draft<'a> {
         &mut self,
         current: &ObservedContainer,
     ) -> Option<Box<Decision>> {
-        if self.is_adopted(current) {
-            return None;
-        }
         let (before, due) = (self.out.clone(), self.due);
         self.hold_up(current);
         self.due = due;
@@ -159,13 +171,23 @@ impl<'a> Draft<'a> {
         held_up.keeps_up.then(|| Box::new(held_up))
     }
 
+    /// What the table says of a container whose successor waits; `None` where nothing is done about it.
+    fn verdict_of_what_is_held(&self, current: &ObservedContainer) -> Option<Verdict> {
+        if !self.is_adopted(current) {
+            return (self.input.module.status == Status::Running).then(|| self.verdict(current));
+        }
+        // Nothing was begun where it is not known how it was.
+        let was = self.input.memory.adopting.get(&current.id)?;
+        Some(match was.was_up && !is_up(current) {
+            true => Verdict::of_one_stopped(&self.memory, self.input.now),
+            false => Verdict::of_one_as_it_was(),
+        })
+    }
+
     /// Starts or thaws what is there, or gives it back its policy.
     fn hold_up(&mut self, current: &ObservedContainer) {
-        if self.input.module.status != Status::Running {
-            return;
-        }
+        let Some(verdict) = self.verdict_of_what_is_held(current) else { return };
         let container = id(current);
-        let verdict = self.verdict(current);
         let policy = self.former_policy(current);
         let lost_policy =
             current.detail.as_ref().is_some_and(|d| d.restart_policy == "no" && policy != "no");
@@ -183,7 +205,7 @@ impl<'a> Draft<'a> {
                 let step = Step::Unpause { container: container.clone() };
                 self.push(PlanAction::Start, PlanReason::Paused, step);
             }
-            _ if lost_policy && is_up(current) => {
+            _ if lost_policy && (is_up(current) || self.is_adopted(current)) => {
                 let step = policy_of(current, &policy);
                 self.push(PlanAction::Update, PlanReason::LeftBehind, step);
             }

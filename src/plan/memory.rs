@@ -360,6 +360,15 @@ impl DeviceMemory {
         }
     }
 
+    /// What has taken another one's place was not started again for that one's ends.
+    fn begin_anew(&mut self, work: &Work) {
+        for (name, _) in &work.tries {
+            if let Some(module) = self.modules.get_mut(name) {
+                module.starts = Starts::default();
+            }
+        }
+    }
+
     /// Takes in that a work was done, or what it failed for: the failed step's code and words. What it tried
     /// is then not tried again at once. A device that is not reached says nothing about that: it is, but for what breaks
     /// off again and again.
@@ -369,7 +378,12 @@ impl DeviceMemory {
             let module = self.modules.entry(name.clone()).or_default();
             module.starts = module.starts.again(at);
         }
-        let Some((code, reason)) = failure else { return };
+        let Some((code, reason)) = failure else {
+            if !work.is_revival {
+                self.begin_anew(work);
+            }
+            return;
+        };
         self.doubt(std::slice::from_ref(work));
         for (name, spec) in &work.tries {
             let module = self.modules.entry(name.clone()).or_default();

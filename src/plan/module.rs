@@ -136,7 +136,6 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
     let current = draft.settle_names();
     match (current, lacks) {
         (None, Some(block)) => return Err(block),
-        (Some(current), Some(block)) if draft.is_adopted(current) => return Err(block),
         (Some(current), Some(block)) if input.has_way_back && draft.is_left_coming(current) => {
             draft.out.takes_back = Some(current.id.clone());
             draft.block = Some(block);
@@ -216,17 +215,19 @@ impl<'a> Draft<'a> {
             self.memory.failed = None;
             self.memory.back_failed_at = None;
         }
-        if self.is_adopted(current) {
-            return match self.failed_before() {
-                Some(failed) => Err(Block::FailedBefore(failed)),
-                None => self.replace(current, PlanReason::Adopted { id: current.id.clone() }),
-            };
-        }
-        if let Some((old, words)) = self.way_back(current) {
+        let adopted =
+            self.is_adopted(current).then(|| PlanReason::Adopted { id: current.id.clone() });
+        if adopted.is_none()
+            && let Some((old, words)) = self.way_back(current)
+        {
             self.go_back(current, old, words);
             return Ok(());
         }
-        match (self.why_replace(current), self.failed_before()) {
+        let reason = adopted.or_else(|| self.why_replace(current));
+        if reason.is_some() {
+            self.put_off_while_down(current);
+        }
+        match (reason, self.failed_before()) {
             // It was stopped again beside others that go when it has come up.
             (None, Some(failed)) if self.input.others_go && !is_up(current) => {
                 self.not_tried_again(failed);
@@ -405,7 +406,8 @@ impl<'a> Draft<'a> {
         let mut kept = Vec::new();
         let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
         let mut keep = |container: &ObservedContainer, version, replaced_at| {
-            if !touched.contains(&id(container)) && !self.removes(Some(container)) {
+            let stays = !self.removes(Some(container)) && !self.is_adopted(container);
+            if stays && !touched.contains(&id(container)) {
                 let known = self.input.memory.containers.get(&container.id).cloned();
                 let remembered = known.unwrap_or_else(|| RememberedContainer {
                     replaced_at,

@@ -81,6 +81,11 @@ impl Verdict {
             .paced(memory, now)
     }
 
+    /// It is as somebody else has it.
+    pub(super) fn of_one_as_it_was() -> Self {
+        Self::new(Repair::None, 200, "as it was")
+    }
+
     /// Whether it is down and is to run, now or after a pause.
     pub(super) fn is_to_run(&self) -> bool {
         self.repair == Repair::Start || self.due.is_some()

@@ -39,8 +39,27 @@ pub(super) fn learn_networks(plan: &DevicePlan, run: &DeviceRun, memory: &mut De
     }
 }
 
-/// Whether a container that should be taken over may be neither as it was nor gone.
-pub(super) fn is_half_taken_over(plan: &DevicePlan, run: &DeviceRun, module: &ModuleName) -> bool {
+/// Which containers that should be taken over are neither as they were nor gone. `known`: what was remembered before this run, which
+/// may go on with what another one began; `before` and `after`: what the engine ran, if it told.
+pub fn learn_taken_over(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    known: &DeviceMemory,
+    (before, after): (&Observation, Option<&Observation>),
+    memory: &mut DeviceMemory,
+) {
+    memory.adopting.retain(|id, was| {
+        let mut containers = after.unwrap_or(before).containers.iter();
+        let Some(container) = containers.find(|container| container.id == *id) else {
+            return false;
+        };
+        let is_as_it_was = after.is_some() && was.is_as_it_was(container);
+        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_as_it_was
+    });
+}
+
+/// Whether a work for this module may have begun something that was neither brought to its end nor taken back.
+fn has_left_over(plan: &DevicePlan, run: &DeviceRun, module: &ModuleName) -> bool {
     plan.works.iter().any(|work| {
         let is_of = matches!(&work.purpose, Purpose::Module { name, .. } if name == module);
         is_of

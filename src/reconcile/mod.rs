@@ -44,7 +44,9 @@ pub use guard::judge_plan;
 pub use help::help_of;
 pub use history::{Change, Episode, entry_json, episodes, moment_since};
 pub use known::known;
-pub use learn::{intent, learn_begun, learn_half_done, learn_passed, learn_stops};
+pub use learn::{
+    intent, learn_begun, learn_half_done, learn_passed, learn_stops, learn_taken_over,
+};
 pub use leave::{Leaving, Look, decommission, device_from_store, look_at_engine, survey_leaving};
 pub use pace::{Paces, PullsPer};
 pub use reach::Reached;
@@ -56,7 +58,7 @@ pub use status::{
     ModuleStatus, StatusInput, fleet_status, label_groups, stale_after,
 };
 pub use status_json::{Beside, keep_unsigned};
-pub use survey::{Consents, Seen, Survey, SurveyInput, details_wanted, survey};
+pub use survey::{Consents, Seen, Survey, SurveyInput, answered, details_wanted, survey};
 pub use tally::{Tallied, Tally};
 pub use watch::{
     Wall, WatchParts, WatchSettings, devices_in, elsewhere, give_up, judge_revision, kept_rollout,

@@ -4,8 +4,8 @@ use super::entries::{entries_of_works, left_alone_before, news_of_trouble};
 use super::facts::take_facts;
 use super::in_force::{Running, in_force};
 use super::learn::{
-    explain_leaked_ports, intent, is_half_taken_over, learn, learn_half_done, learn_made,
-    learn_networks, learn_stops,
+    explain_leaked_ports, intent, learn, learn_half_done, learn_made, learn_networks, learn_stops,
+    learn_taken_over,
 };
 use super::noted::Noted;
 use super::pace::Paces;
@@ -240,15 +240,13 @@ impl RunInput<'_> {
         learn_half_done(plan, &run, seen_now.as_ref(), &mut memory);
         let looks = (&seen.observation, seen_now.as_ref());
         learn_stops(plan, &run, looks, &mut memory, self.later(begun));
+        learn_taken_over(plan, &run, &known, looks, &mut memory);
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
-        memory.adopting.retain(|id, was| {
-            there.contains(id.as_str()) && is_half_taken_over(plan, &run, &was.module)
-        });
         Ok((run, memory, observation, crossed_by))
     }
 

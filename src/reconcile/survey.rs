@@ -189,14 +189,11 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
             };
             let (plan, more) = match plan_or_ask(&plan_input) {
                 Ok(plan) => (plan, None),
-                Err(Questions { images, network_ids }) => {
-                    let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
-                    let Observation { images, network_ids, .. } =
-                        match engine.observe(&wanted).await {
-                            Ok(answers) => answers,
-                            Err(error) => return (idle(DeviceState::Pending(error.message)), None),
-                        };
-                    let more = Observation { images, network_ids, ..observation.clone() };
+                Err(questions) => {
+                    let more = match answered(engine.as_ref(), &observation, &questions).await {
+                        Ok(more) => more,
+                        Err(error) => return (idle(DeviceState::Pending(error.message)), None),
+                    };
                     plan_input.observation = &more;
                     (plan_device(&plan_input), Some(more))
                 }
@@ -206,6 +203,30 @@ async fn look(input: &SurveyInput<'_>, device: &Device) -> (DevicePlan, Option<S
             (plan, Some(Seen { engine, report, observation, secrets }))
         }
     }
+}
+
+/// What was seen, with what the engine answers besides.
+///
+/// # Errors
+/// It is not reached any more.
+pub async fn answered(
+    engine: &dyn Engine,
+    seen: &Observation,
+    questions: &Questions,
+) -> Result<Observation, EngineError> {
+    let Questions { images, network_ids, details } = questions;
+    let is_asked_for = |container: &ObservedContainer| details.contains(&container.id);
+    let wanted =
+        Wanted { images, network_ids: *network_ids, details: &is_asked_for, ..Wanted::list_only() };
+    let answers = engine.observe(&wanted).await?;
+    let mut more =
+        Observation { images: answers.images, network_ids: answers.network_ids, ..seen.clone() };
+    let detailed = answers.containers.into_iter().filter(|container| container.detail.is_some());
+    let mut by_id: BTreeMap<String, _> = detailed.map(|c| (c.id, c.detail)).collect();
+    for container in more.containers.iter_mut().filter(|c| c.detail.is_none()) {
+        container.detail = by_id.remove(&container.id).flatten();
+    }
+    Ok(more)
 }
 
 /// What should be in force.
@@ -282,11 +303,10 @@ async fn observe(
     let names = names(input.fleet, device);
     let adopts = input.consents.of(&device.id).adopt;
     let wants = |container: &ObservedContainer| {
-        let begun = memory.adopting.contains_key(&container.id);
         let name = container.name.as_str();
         let is_named_so = manifest.is_some_and(|manifest| manifest.modules.contains_key(name));
         let is_ours = || carries_our_labels(container, &names.0, &names.1);
-        wants(container) || input.resync && is_ours() || begun || adopts && is_named_so
+        wants(container) || input.resync && is_ours() || adopts && is_named_so
     };
     let lists_networks = memory.networks.is_none() || input.resync;
     let wanted = Wanted {
@@ -337,7 +357,12 @@ pub fn details_wanted(
         .unwrap_or_default();
     let has_manifest = manifest.is_some();
     let (known, stops) = (memory.containers.clone(), memory.stops.clone());
+    let begun: BTreeSet<String> = memory.adopting.keys().cloned().collect();
     move |container: &ObservedContainer| {
+        // It is somebody else's, and may have to be put back as it was.
+        if begun.contains(&container.id) {
+            return true;
+        }
         let device = container.labels.get(label::DEVICE);
         if !carries_our_labels(container, &fleets, &devices) {
             // One that says it is another device's: only its image can tell whether that is true.

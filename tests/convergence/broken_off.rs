@@ -1,12 +1,13 @@
 //! A change whose engine is not reached any more in the middle of it, and answers again.
 
-use crate::back::{policy, web};
+use crate::back::{lines, policy, web};
 use crate::block_on;
 use crate::world::World;
 use hoist::apply::{Outcome, Pace, Witness, run_noted};
 use hoist::engine::simulated::{CallKind, Fault};
 use hoist::engine::{EngineError, EngineErrorKind, SecretValues};
 use hoist::plan::{Step, StepKind};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Each try stops what works: one that breaks off each time is not tried each time, whatever else the engine answers.
@@ -45,6 +46,127 @@ fn what_works_is_stopped_ever_more_seldom_for_a_change_that_breaks_off() {
             world.wait(300);
             assert!(!world.pass(&second, None).await.failed());
             assert_eq!(world.containers().await, ["web running web:2"]);
+        }
+    });
+}
+
+/// The engine falls silent at the next start, and answers again after the run.
+fn falls_silent_at_a_start(world: &World) {
+    world.control().fault_next(CallKind::Step(StepKind::Start), Fault::TimeOut { done: false });
+    world.control().fault_next(CallKind::Answers, Fault::Unreachable);
+}
+
+/// It is away for longer than any pause, each time: what it left down runs in between, and the pause begins then.
+#[test]
+fn what_a_try_left_down_comes_up_before_the_next_one() {
+    let left = ["hoist-new-web created web:2", "web exited web:1"];
+    block_on(async {
+        for away in [30, 1000] {
+            let mut world = World::new();
+            let second = web("web:2", "");
+            world.pass(&web("web:1", ""), None).await;
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&second, None).await.failed());
+            assert_eq!(world.containers().await, left);
+            world.wait(away);
+            // Once it may have been an engine that was restarted.
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&second, None).await.failed());
+            for pause in [10, 20, 40] {
+                assert_eq!(world.containers().await, left);
+                world.wait(away);
+                let up = world.now();
+                let pass = world.pass(&second, None).await;
+                assert!(!pass.failed(), "{:?}", lines(&pass.plan));
+                assert_eq!(world.containers().await, ["web running web:1"], "away for {away} s");
+                assert_eq!(pass.plan.due, Some(up + pause));
+                world.wait(pause.unsigned_abs() - 2);
+                assert!(world.pass(&second, None).await.plan.works.is_empty());
+                world.wait(2);
+                falls_silent_at_a_start(&world);
+                assert!(world.pass(&second, None).await.failed());
+            }
+            world.wait(away);
+            world.pass(&second, None).await;
+            world.wait(300);
+            assert!(!world.pass(&second, None).await.failed());
+            assert_eq!(world.containers().await, ["web running web:2"]);
+        }
+    });
+}
+
+/// What was there can't be started any more: that holds up nothing for longer than its pause.
+#[test]
+fn what_cant_come_up_again_does_not_hold_up_the_next_try() {
+    block_on(async {
+        let mut world = World::new();
+        let second = web("web:2", "");
+        world.pass(&web("web:1", ""), None).await;
+        for _ in 0..2 {
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&second, None).await.failed());
+        }
+        world.wait(1000);
+        let refusal = EngineError::new(EngineErrorKind::Refused, "no");
+        world.control().fault_next(CallKind::Step(StepKind::Start), Fault::Fail(refusal));
+        let pass = world.pass(&second, None).await;
+        assert_eq!(
+            lines(&pass.plan),
+            [
+                "▶ web   start   (left behind by a run that was cut off, it was stopped, and is not started again yet)"
+            ]
+        );
+        assert!(pass.failed());
+        world.wait(10);
+        assert!(!world.pass(&second, None).await.failed());
+        assert_eq!(world.containers().await, ["web running web:2"]);
+    });
+}
+
+/// What somebody else started, and is taken over by a run that breaks off, runs again; and the consent was for that run.
+#[test]
+fn what_is_taken_over_comes_up_before_the_next_try() {
+    let body = json!({
+        "Image": "web:0",
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
+    });
+    block_on(async {
+        for (was_up, blocks) in [(true, false), (false, false), (true, true)] {
+            let mut world = World::new();
+            let wanted = web("web:1", "");
+            world.control().load_image("web:0", &Default::default()).unwrap();
+            world.control().run_foreign("web", &body).unwrap();
+            if !was_up {
+                world.stop("web").await;
+            }
+            let before = world.containers().await;
+            world.consent.adopt = true;
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&wanted, None).await.failed());
+            world.consent.adopt = false;
+            assert_eq!(
+                world.containers().await,
+                ["hoist-new-web created web:1", "web exited web:0"]
+            );
+            assert_eq!(world.control().restart_policy("web").unwrap(), "no");
+            if blocks {
+                // It can't go on.
+                let none = web("web:1", "image-pull-policy = \"never\"");
+                world.control().drop_image("web:1").unwrap();
+                world.pass(&none, None).await;
+            } else {
+                falls_silent_at_a_start(&world);
+                assert!(world.pass(&wanted, None).await.failed());
+                // Nothing is left down of one that was.
+                world.wait(if was_up { 30 } else { 5 });
+                world.pass(&wanted, None).await;
+            }
+            assert_eq!(world.containers().await, before);
+            assert_eq!(world.control().restart_policy("web").unwrap(), "unless-stopped");
+            world.wait(4000);
+            let pass = world.pass(&wanted, None).await;
+            assert!(pass.plan.works.is_empty(), "{:?}", lines(&pass.plan));
+            assert_eq!(pass.plan.blocked.len(), 1, "it is somebody else's as before");
         }
     });
 }

@@ -7,6 +7,7 @@ use crate::successors::{ENDS, PORT, SHARED};
 use crate::taken_back::{cut_before, cut_in_probation};
 use crate::world::{Cut, World};
 use hoist::apply::Outcome;
+use hoist::engine::simulated::Behaviour;
 use hoist::plan::Step;
 
 /// Another that has nothing to do with its port fails: that takes it from nobody.
@@ -207,5 +208,35 @@ fn what_stays_and_is_down_is_said_to_be_down() {
         world.stop("former").await;
         let plan = world.plan(&of(&[THIRD])).await;
         assert_eq!(plan.held_back_down, plan.held_back);
+    });
+}
+
+/// A job that had ended before the other one came, whatever Hoist knows of its end: the two never stood beside each other.
+#[test]
+fn what_had_ended_before_the_other_one_came_waits_for_its_room() {
+    let never = format!("{SHARED}\nrestart-policy = \"never\"");
+    let changed = format!("{never}\nenv = {{ V = \"2\" }}");
+    let (job, writer) = (("job", "job:1", &*never), ("writer", "writer:1", SHARED));
+    block_on(async {
+        for is_known in [true, false] {
+            let mut world = World::new();
+            world.control().behave("job:1", Behaviour::Ends { code: 0, after: 3_000 }).unwrap();
+            world.pass(&of(&[job]), None).await;
+            world.wait(60);
+            world.pass(&of(&[job, writer]), None).await;
+            world.wait(60);
+            if !is_known {
+                world.pass(&of(&[job, writer]), None).await;
+            }
+            world.control().behave("job:1", Behaviour::Runs).unwrap();
+            let pass = world.pass(&of(&[("job", "job:1", &*changed)]), None).await;
+            let lines = lines(&pass.plan);
+            assert!(
+                lines.contains(&"\u{25a0} writer   stop   (makes room for job)".to_owned()),
+                "{lines:?}"
+            );
+            assert!(!pass.failed());
+            assert_eq!(world.containers().await, ["job running job:1"]);
+        }
     });
 }

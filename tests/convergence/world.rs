@@ -8,15 +8,16 @@ use hoist::engine::{
 };
 use hoist::fleet::{FileTree, Fleet, load};
 use hoist::model::{
-    ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation, SecretName,
-    Timestamp, label,
+    ContainerState, DeviceId, EngineReport, Facts, Hash, HashedManifest, Observation,
+    ObservedContainer, SecretName, Timestamp, label,
 };
 use hoist::plan::{
-    ContainerRef, DeviceMemory, DevicePlan, PlanInput, Questions, Step, StepOutput, plan_device,
+    Consent, ContainerRef, DeviceMemory, DevicePlan, PlanInput, Step, StepOutput, plan_device,
     plan_or_ask,
 };
 use hoist::reconcile::{
-    details_wanted, intent, learn_begun, learn_half_done, learn_passed, learn_stops,
+    answered, details_wanted, intent, learn_begun, learn_half_done, learn_passed, learn_stops,
+    learn_taken_over,
 };
 use hoist::resolve::resolve;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,8 @@ pub(crate) struct World {
     pub(crate) secrets: BTreeMap<SecretName, Result<Hash, String>>,
     fleet: Fleet,
     device: DeviceId,
+    /// What the next plan may do besides.
+    pub(crate) consent: Consent,
     /// Ids of containers that ran until runs of ours stopped them, and that were not started since.
     pub(crate) halted: Arc<Mutex<BTreeSet<String>>>,
     /// When its containers were looked at last.
@@ -88,7 +91,8 @@ impl World {
         let (memory, secrets) = (DeviceMemory::default(), BTreeMap::new());
         let halted = Arc::default();
         let fleet = fleet("target = \"*\"\n");
-        Self { engine, memory, secrets, fleet, device, halted, last_seen: None }
+        let consent = Consent::default();
+        Self { engine, memory, secrets, fleet, device, consent, halted, last_seen: None }
     }
 
     pub(crate) fn control(&self) -> Control {
@@ -122,6 +126,12 @@ impl World {
         let device = &self.fleet.devices[self.device.as_str()];
         let known = (memory, &self.secrets);
         let details = details_wanted(&self.fleet, device, manifest, known, since);
+        let adopts = self.consent.adopt;
+        let details = |container: &ObservedContainer| {
+            let name = container.name.as_str();
+            let is_named_so = manifest.is_some_and(|manifest| manifest.modules.contains_key(name));
+            details(container) || adopts && is_named_so
+        };
         let f = ["f".to_owned()];
         let networks_of: &[String] = if memory.networks.is_none() { &f } else { &[] };
         let wanted = Wanted { details: &details, twins: true, networks_of, ..Wanted::list_only() };
@@ -154,22 +164,16 @@ impl World {
             observation: &observation,
             memory: &self.memory,
             engine: Default::default(),
-            consent: Default::default(),
+            consent: self.consent,
             now: self.now(),
         };
-        let Questions { images, network_ids } = match plan_or_ask(&input) {
+        let questions = match plan_or_ask(&input) {
             Ok(plan) => return Ok((plan, observation)),
             Err(questions) => questions,
         };
-        let wanted = Wanted { images: &images, network_ids, ..Wanted::list_only() };
-        let seen = self.engine.observe(&wanted).await?;
-        let with_answers = Observation {
-            images: seen.images,
-            network_ids: seen.network_ids,
-            ..observation.clone()
-        };
+        let with_answers = answered(&self.engine, &observation, &questions).await?;
         input.observation = &with_answers;
-        Ok((plan_device(&input), observation))
+        Ok((plan_device(&input), with_answers.clone()))
     }
 
     /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
@@ -184,7 +188,7 @@ impl World {
         cut: Option<Cut>,
     ) -> Result<Pass, EngineError> {
         let (plan, before) = self.try_plan(manifest).await?;
-        self.memory = intent(&plan);
+        let known = std::mem::replace(&mut self.memory, intent(&plan));
         let dying = Dying {
             engine: self.engine.clone(),
             cut,
@@ -240,14 +244,22 @@ impl World {
                 _ => {}
             }
         }
-        self.look_again(&plan, &run, &before).await;
+        self.look_again((&plan, &run), &before, &known).await;
         Ok(Pass { plan, outcomes: run.outcomes, calls, was_cut: false })
     }
 
     /// What a run does at its end: containers that are gone are forgotten, ends are noticed.
-    async fn look_again(&mut self, plan: &DevicePlan, run: &DeviceRun, before: &Observation) {
-        let seen = self.try_observe(&DeviceMemory::default(), None).await.ok();
+    async fn look_again(
+        &mut self,
+        (plan, run): (&DevicePlan, &DeviceRun),
+        before: &Observation,
+        known: &DeviceMemory,
+    ) {
+        let memory = DeviceMemory { adopting: self.memory.adopting.clone(), ..Default::default() };
+        let seen = self.try_observe(&memory, None).await.ok();
         if !plan.works.is_empty() {
+            let looks = (before, seen.as_ref());
+            learn_taken_over(plan, run, known, looks, &mut self.memory);
             learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
             let at = self.timestamp();
             learn_stops(plan, run, (before, seen.as_ref()), &mut self.memory, at);

@@ -9,7 +9,7 @@ use super::schedule::Ended;
 use crate::apply::{Event, Outcome};
 use crate::engine::Engine;
 use crate::model::{DeviceId, Facts, Hash, ModuleName, Timestamp};
-use crate::plan::{DeviceMemory, DevicePlan, DeviceState, Plan, Purpose, Work};
+use crate::plan::{DeviceMemory, DevicePlan, DeviceState, FailedChange, Plan, Purpose, Work};
 use crate::reconcile::by_hand::{Restart, restart_module};
 use crate::reconcile::facts::held_facts;
 use crate::reconcile::record::{Ran, RunInput, Writes, run_and_record};
@@ -185,8 +185,10 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
         (DeviceState::Pending(_), _) => Ended::Again,
         (DeviceState::Paused(_) | DeviceState::Held { .. }, _) => Ended::Quiet,
         _ if ran.run.was_called_off() => Ended::InVain,
-        // The next look tries nothing, and says until when.
-        _ if ran.run.has_failures() && all_wait(plan, ran) => Ended::After(Duration::from_secs(1)),
+        // The next look tries nothing, and says until when; or puts back what is left.
+        _ if ran.run.has_failures() && (all_wait(plan, ran) || has_broken_off(plan, ran)) => {
+            Ended::After(Duration::from_secs(1))
+        }
         _ if ran.run.has_failures() => Ended::InVain,
         // A tag may name another image now, which the next list shows.
         _ if plan.works.iter().any(|work| matches!(work.purpose, Purpose::Image(_))) => {
@@ -199,20 +201,26 @@ fn next_look(plan: &DevicePlan, ran: &Ran, now: Timestamp) -> Ended {
     }
 }
 
-/// Whether all that failed is remembered, and has its pause before it is tried again. Of what broke off the engine may
-/// have gone: it is looked for with pauses that grow.
+/// Whether all that failed is remembered, and has its pause before it is tried again.
 fn all_wait(plan: &DevicePlan, ran: &Ran) -> bool {
-    let Some(memory) = &ran.memory else { return false };
-    let waits = |(name, spec): &(ModuleName, Hash)| {
-        let failed = memory.modules.get(name).and_then(|module| module.failed.as_ref());
-        failed.is_some_and(|failed| failed.spec == *spec && !failed.broke_off())
-    };
-    let has_failed =
-        |work: &&Work| matches!(ran.run.outcomes.get(&work.id), Some(Outcome::Failed { .. }));
-    plan.works
-        .iter()
-        .filter(has_failed)
-        .all(|work| !work.tries.is_empty() && work.tries.iter().all(waits))
+    let waits = |tried: &(ModuleName, Hash)| remembered(ran, tried).is_some();
+    failed(plan, ran).all(|work| !work.tries.is_empty() && work.tries.iter().all(waits))
+}
+
+/// Whether a change broke off, and left what it stopped to be put back. It has pauses of its own, whatever else failed.
+fn has_broken_off(plan: &DevicePlan, ran: &Ran) -> bool {
+    let mut tried = failed(plan, ran).flat_map(|work| &work.tries);
+    tried.any(|tried| remembered(ran, tried).is_some_and(FailedChange::broke_off))
+}
+
+fn failed<'a>(plan: &'a DevicePlan, ran: &'a Ran) -> impl Iterator<Item = &'a Work> {
+    let outcome = |work: &&Work| ran.run.outcomes.get(&work.id);
+    plan.works.iter().filter(move |work| matches!(outcome(work), Some(Outcome::Failed { .. })))
+}
+
+fn remembered<'a>(ran: &'a Ran, (name, spec): &(ModuleName, Hash)) -> Option<&'a FailedChange> {
+    let failed = ran.memory.as_ref()?.modules.get(name)?.failed.as_ref()?;
+    Some(failed).filter(|failed| failed.spec == *spec)
 }
 
 impl Shared {

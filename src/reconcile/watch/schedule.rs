@@ -177,6 +177,7 @@ impl Schedule {
                 spread(pause, device, tries)
             }
             Ended::After(pause) => {
+                entry.tries = 0;
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 pause.min(spread(resync, device, 0))
             }
@@ -312,6 +313,23 @@ mod tests {
         schedule.ended(&id("a"), Ended::InVain, now + 601);
         schedule.stir(&id("a"), now + 700);
         assert_eq!(schedule.next(), Some(now + 700 + BURST), "what happens in a pause ends it");
+    }
+
+    #[test]
+    fn who_answered_meanwhile_is_looked_for_with_short_pauses_again() {
+        let mut schedule = with(&["a"]);
+        let mut now = 0;
+        for _ in 0..8 {
+            due(&mut schedule, now);
+            schedule.ended(&id("a"), Ended::Again, now);
+            now = schedule.next().unwrap();
+        }
+        due(&mut schedule, now);
+        schedule.ended(&id("a"), Ended::After(Duration::from_secs(20)), now);
+        now = schedule.next().unwrap();
+        due(&mut schedule, now);
+        schedule.ended(&id("a"), Ended::Again, now);
+        assert!(schedule.next().unwrap() - now <= 5_000);
     }
 
     #[test]
