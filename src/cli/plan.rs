@@ -64,8 +64,41 @@ pub(super) fn exit_of_blocks(device: &DevicePlan) -> Exit {
     device.blocked.values().fold(Exit::Done, |exit, block| {
         exit.or(match block {
             Block::InPause { code: ..400, .. } => Exit::Pending,
-            Block::FailedBefore(failed) if failed.broke_off() => Exit::Pending,
+            Block::FailedBefore(failed) if failed.broke_off() && !failed.given_up => Exit::Pending,
             _ => Exit::Failed,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeviceId, Hash, ModuleName};
+    use crate::plan::FailedChange;
+
+    /// What broke off goes on by itself, but for what a rollout gave up: that waits for somebody, as what failed does.
+    #[test]
+    fn what_waits_for_somebody_is_not_pending() {
+        let exit = |code, given_up| {
+            let failed = FailedChange {
+                spec: Hash::of_texts("a specification", []),
+                at: 0,
+                count: 2,
+                code,
+                reason: "could not start web".to_owned(),
+                given_up,
+                is_alone: false,
+            };
+            let device = DeviceId::parse("d1").unwrap();
+            let mut plan = DevicePlan::idle(device, DeviceState::Observed);
+            let block = Block::FailedBefore(failed);
+            let code = block.code();
+            plan.blocked.insert(ModuleName::parse("web").unwrap(), block);
+            (exit_of_blocks(&plan), code)
+        };
+        assert_eq!(exit(406, false), (Exit::Pending, 202));
+        assert_eq!(exit(406, true), (Exit::Failed, 400));
+        assert_eq!(exit(500, false), (Exit::Failed, 500));
+        assert_eq!(exit(500, true), (Exit::Failed, 500));
+    }
 }

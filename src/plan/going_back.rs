@@ -49,7 +49,8 @@ impl<'a> Draft<'a> {
         old: &ObservedContainer,
         words: String,
     ) {
-        if self.failed_before().is_none() {
+        // That its change broke off before it came up is no failure of it: this is one.
+        if self.failed_before().is_none_or(|failed| failed.broke_off()) {
             let former = self.memory.failed.as_ref();
             let failed = FailedChange::after(
                 former,

@@ -4,6 +4,7 @@
 //! Enters: what a pass saw and what became of its works, with the present moment. Leaves: counts, moments
 //! and pauses, from which the next plan is made. Not here: where it is kept, and any clock.
 
+use super::moments::{BEFORE, NOT_AGAIN};
 use super::{ContainerRef, ControlMemory, HalfDone, PlanAction, Purpose, Stops, TakenOver, Work};
 use crate::model::{
     ContainerDetail, ContainerState, Hash, ModuleName, ObservedContainer, Timestamp,
@@ -76,6 +77,10 @@ const LAST_RETRY: i64 = 3600;
 const BACK_AGAIN: i64 = 300;
 /// The code of what an engine that was not reached any more did not come to the end of.
 const NOT_REACHED: u16 = 406;
+/// The code of what goes on by itself.
+const ON_ITS_WAY: u16 = 202;
+/// The code of what waits for somebody.
+const HELD: u16 = 400;
 /// More ends than this change nothing about the verdict.
 const MOST_EXITS: usize = 16;
 
@@ -224,6 +229,22 @@ impl FailedChange {
     /// works for a while.
     pub fn broke_off(&self) -> bool {
         self.code == NOT_REACHED
+    }
+
+    /// The status code of what waits for the next try. Of what broke off, whoever says that has reached the device; it goes on
+    /// by itself, unless a rollout gave it up.
+    pub fn code_in_pause(&self) -> u16 {
+        match (self.broke_off(), self.given_up) {
+            (false, _) => self.code,
+            (true, false) => ON_ITS_WAY,
+            (true, true) => HELD,
+        }
+    }
+
+    /// When it is tried again, in words.
+    pub fn when_again(&self) -> String {
+        let until = Timestamp { seconds: self.not_before() };
+        format!("{NOT_AGAIN}{BEFORE}{}", until.clock())
     }
 
     /// The same with what came to it now. What failed, and whose next try broke off, waits once more as long.

@@ -43,8 +43,8 @@ pub use image_check::checked_at;
 pub use json::{plan_json, work_json};
 pub use memory::{DeviceMemory, Exits, FailedChange, ModuleMemory, RememberedContainer, Starts};
 pub use module::settings_to_remember;
+use moments::NOT_AGAIN;
 pub use moments::without_moment;
-use moments::{BEFORE, NOT_AGAIN};
 pub use ownership::{
     Role, carries_our_labels, fingerprint, is_ours, module_in, new_name, old_name,
 };
@@ -59,7 +59,7 @@ pub use stops::{Stopped, Stops, running};
 pub use text::{plan_text, short_revision, work_line, work_subject};
 pub use whose_engine::KnownEngine;
 
-use crate::model::{DeviceId, Hash, HashedManifest, ModuleName, Timestamp};
+use crate::model::{DeviceId, Hash, HashedManifest, ModuleName};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -341,7 +341,7 @@ impl Block {
             Self::PortOfModule { .. } => 400,
             Self::NoSecret(_) => 422,
             Self::NoImage(_) => 424,
-            Self::FailedBefore(failed) => failed.code,
+            Self::FailedBefore(failed) => failed.code_in_pause(),
             Self::InPause { code, .. } => *code,
         }
     }
@@ -399,8 +399,7 @@ impl fmt::Display for Block {
                 )
             }
             Self::FailedBefore(failed) => {
-                let until = Timestamp { seconds: failed.not_before() };
-                write!(f, "{NOT_AGAIN}{BEFORE}{}: {}", until.clock(), failed.reason)
+                write!(f, "{}: {}", failed.when_again(), failed.reason)
             }
         }
     }

@@ -13,7 +13,9 @@ impl Draft<'_> {
     pub(super) fn repair(&mut self, current: &ObservedContainer) -> Result<(), Block> {
         let verdict = self.verdict(current);
         self.wait_until(verdict.due);
-        if self.input.owned.old.is_none() && (!verdict.failing || !self.input.others_go) {
+        let may_follow =
+            self.input.others_go && verdict.failing || self.may_break_off_again(current);
+        if self.input.owned.old.is_none() && !may_follow {
             // It has taken its place for good, or there is nothing whose place it took.
             self.memory.failed = None;
             self.memory.back_failed_at = None;

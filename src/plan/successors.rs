@@ -62,14 +62,23 @@ impl Draft<'_> {
             && self.input.half_done.is_coming(current)
     }
 
+    /// Whether it broke off before any run has seen it come up: if it does again, it waits longer.
+    pub(super) fn may_break_off_again(&self, current: &ObservedContainer) -> bool {
+        let broke_off = self.memory.failed.as_ref().is_some_and(FailedChange::broke_off);
+        broke_off && self.is_left_coming(current)
+    }
+
     /// Whether what no run has seen come up is taken back before anything else is done. Where what worked before it stands by,
-    /// that is started again. Where nothing does, it may be all that works: what comes next replaces it as it would any other.
+    /// that is started again: also for the pause of what broke off, and is down. Where nothing does, it may be all that works:
+    /// what comes next replaces it as it would any other.
     pub(super) fn goes_before_the_next(&self, current: &ObservedContainer) -> bool {
         let is_another = self.why_replace(current).is_some();
-        let has_failed = self.failed_before().is_some_and(|failed| !failed.broke_off());
+        let failed = self.failed_before();
+        let has_failed = failed.as_ref().is_some_and(|failed| !failed.broke_off());
+        let is_down_in_pause = failed.is_some() && !is_up(current);
         self.is_left_coming(current)
             && match self.input.has_way_back {
-                true => is_another || has_failed,
+                true => is_another || has_failed || is_down_in_pause,
                 false => !is_another && has_failed,
             }
     }

@@ -137,9 +137,20 @@ pub(super) fn note_departed(
 struct Looked<'a> {
     seen: &'a Seen,
     observation: &'a Observation,
+    /// Whether the engine answered when all was done.
+    answers: bool,
     ours: Vec<(ModuleName, &'a ObservedContainer)>,
     memory: &'a DeviceMemory,
     reports: BTreeMap<ModuleName, ModuleReport>,
+}
+
+/// What became of a plan's works.
+struct Worked {
+    run: DeviceRun,
+    memory: DeviceMemory,
+    observation: Observation,
+    answers: bool,
+    crossed_by: Option<String>,
 }
 
 impl RunInput<'_> {
@@ -159,18 +170,19 @@ impl RunInput<'_> {
             return self.not_begun(plan);
         }
         let begun = Instant::now();
-        let (run, memory, observation, at) = if plan.works.is_empty() {
+        let (run, memory, observation, answers, at) = if plan.works.is_empty() {
             let (memory, observation) =
                 (plan.kept_memory.clone(), Cow::Borrowed(&seen.observation));
-            (DeviceRun::default(), memory, observation, self.later(begun))
+            (DeviceRun::default(), memory, observation, true, self.later(begun))
         } else {
-            let (run, mut memory, observation, crossed_by) = self.run(plan, seen).await?;
+            let Worked { run, mut memory, observation, answers, crossed_by } =
+                self.run(plan, seen).await?;
             let at = self.later(begun);
             learn(plan, &run, &observation, &mut memory, at);
             let ours = self.ours(plan, &observation);
             learn_made(plan, &run, &ours, self.store.control(), &mut memory, at);
             learn_crossing(plan, &run, crossed_by, &mut memory, at.seconds);
-            (run, memory, Cow::Owned(observation), at)
+            (run, memory, Cow::Owned(observation), answers, at)
         };
         let ours = self.ours(plan, &observation);
         let none = BTreeMap::new();
@@ -185,7 +197,8 @@ impl RunInput<'_> {
                 BTreeMap::new()
             }
         };
-        let looked = Looked { seen, observation: &observation, ours, memory: &memory, reports };
+        let observation = observation.as_ref();
+        let looked = Looked { seen, observation, answers, ours, memory: &memory, reports };
         let stored = self.standing(plan, Some(looked), &run, at);
         let history = self.history(plan, &run, &stored)?;
         let stored = self.write(plan, stored, &memory, &history)?;
@@ -206,11 +219,7 @@ impl RunInput<'_> {
     }
 
     /// Runs the works, the intent written before, and looks at what came of it.
-    async fn run(
-        &self,
-        plan: &DevicePlan,
-        seen: &Seen,
-    ) -> Result<(DeviceRun, DeviceMemory, Observation, Option<String>), StoreError> {
+    async fn run(&self, plan: &DevicePlan, seen: &Seen) -> Result<Worked, StoreError> {
         let begun = Instant::now();
         // As the last run left it: where somebody asked for another try at once, what failed before is forgotten in the plan's memory.
         let known = self.store.memory(&plan.device)?;
@@ -241,13 +250,14 @@ impl RunInput<'_> {
         let looks = (&seen.observation, seen_now.as_ref());
         learn_stops(plan, &run, looks, &mut memory, self.later(begun));
         learn_taken_over(plan, &run, &known, looks, &mut memory);
+        let answers = seen_now.is_some();
         let observation = seen_now.unwrap_or_else(|| seen.observation.clone());
         explain_leaked_ports(&mut run, &observation);
         let crossed_by = self.crossed_by(plan, &mut run, &known, (&seen.observation, &observation));
         let there: BTreeSet<&str> =
             observation.containers.iter().map(|container| container.id.as_str()).collect();
         memory.containers.retain(|id, _| there.contains(id.as_str()));
-        Ok((run, memory, observation, crossed_by))
+        Ok(Worked { run, memory, observation, answers, crossed_by })
     }
 
     /// The moment now: that of the beginning and what went by since, rounded up, so that what was started
@@ -387,7 +397,7 @@ impl RunInput<'_> {
         };
         let status =
             |code, words: &str| StatusSince { code, description: words.to_owned(), since: at };
-        let Some(Looked { seen, observation, ours, memory, reports }) = looked else {
+        let Some(Looked { seen, observation, answers, ours, memory, reports }) = looked else {
             stored.status = match &plan.state {
                 DeviceState::Pending(words) => status(406, words),
                 DeviceState::Paused(words) => status(400, words),
@@ -430,10 +440,12 @@ impl RunInput<'_> {
             let revision = &self.survey.plan.revision;
             stored.in_force = Some(in_force(manifest, &running, former, revision));
         }
-        let views = Views { plan, run, memory, former: &stored.modules, now: at.seconds };
-        stored.modules = standings(manifest, &views, &ours, reports);
-        stored.facts = take(&stored.modules);
-        let (code, description) = device_status(&stored.modules, plan, run);
+        let former = &stored.modules;
+        let views = Views { plan, run, answers, memory, former, now: at.seconds };
+        let modules = standings(manifest, &views, &ours, reports);
+        let (code, description) = device_status(&modules, &views);
+        stored.facts = take(&modules);
+        stored.modules = modules;
         stored.status = status(code, &description);
         stored
     }

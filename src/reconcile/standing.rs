@@ -4,6 +4,7 @@
 //! for the store and for people. Nothing is decided by them.
 
 use crate::apply::{DeviceRun, Outcome};
+use crate::engine::{EngineError, EngineErrorKind};
 use crate::model::{ContainerState, Health, Manifest, ModuleName, ObservedContainer, label};
 use crate::plan::{
     Block, DeviceMemory, DevicePlan, FailedChange, ModuleMemory, PlanAction, Purpose, Verdict, Work,
@@ -11,10 +12,15 @@ use crate::plan::{
 use crate::store::{ModuleReport, ModuleStanding};
 use std::collections::BTreeMap;
 
+/// The code of what goes on by itself.
+const ON_ITS_WAY: u16 = 202;
+
 /// What a standing depends on besides the containers.
 pub(super) struct Views<'a> {
     pub(super) plan: &'a DevicePlan,
     pub(super) run: &'a DeviceRun,
+    /// Whether the engine answered when all was done.
+    pub(super) answers: bool,
     pub(super) memory: &'a DeviceMemory,
     /// How the modules stood before.
     pub(super) former: &'a BTreeMap<ModuleName, ModuleStanding>,
@@ -35,6 +41,7 @@ pub(super) fn standings(
         let tried = views.memory.modules.get(name).unwrap_or(&none);
         let verdict = views.memory.stops.judge(module, container, tried, views.now);
         let (code, description) = trouble(name, views, container, &verdict)
+            .map(|trouble| with_its_pause(trouble, tried.failed.as_ref(), views))
             .or_else(|| went_back(tried.failed.as_ref(), container, views.now))
             .unwrap_or((verdict.code, verdict.words));
         let former = views
@@ -79,7 +86,30 @@ fn went_back(
     let failed = failed.filter(|failed| now < failed.not_before())?;
     let spec = container?.labels.get(label::SPEC)?;
     (spec != failed.spec.as_str())
-        .then(|| (failed.code, Block::FailedBefore(failed.clone()).to_string()))
+        .then(|| (failed.code_in_pause(), Block::FailedBefore(failed.clone()).to_string()))
+}
+
+/// What broke off just now waits until some moment, which is said at once.
+fn with_its_pause(
+    (code, words): (u16, String),
+    failed: Option<&FailedChange>,
+    views: &Views<'_>,
+) -> (u16, String) {
+    let is_it = |failed: &&FailedChange| {
+        failed.broke_off() && views.now < failed.not_before() && words.starts_with(&failed.reason)
+    };
+    match failed.filter(is_it).filter(|_| code == ON_ITS_WAY) {
+        Some(failed) => (code, format!("{}: {words}", failed.when_again())),
+        None => (code, words),
+    }
+}
+
+/// That it was not reached in the middle is past where it answers again.
+fn code_of(error: &EngineError, views: &Views<'_>) -> u16 {
+    match error.kind {
+        EngineErrorKind::Unreachable if views.answers => ON_ITS_WAY,
+        kind => kind.code(),
+    }
 }
 
 /// What stood in the way of a module: a block, the failure of one of its works, or both.
@@ -89,7 +119,7 @@ fn trouble(
     container: Option<&ObservedContainer>,
     verdict: &Verdict,
 ) -> Option<(u16, String)> {
-    let mut failures = failures(name, views.plan, views.run);
+    let mut failures = failures(name, views);
     let block = views.plan.blocked.get(name);
     let (code, words) = match block {
         Some(block) => (block.code(), block.to_string()),
@@ -130,9 +160,9 @@ fn weight(code: u16) -> (bool, bool, u16) {
 /// The failures of its works: of what brings it to its manifest, and of what is done instead.
 fn failures<'a>(
     name: &'a ModuleName,
-    plan: &'a DevicePlan,
-    run: &'a DeviceRun,
+    views: &'a Views<'_>,
 ) -> impl Iterator<Item = (u16, String)> + 'a {
+    let Views { plan, run, .. } = *views;
     let outcome_of = |id: &usize| run.outcomes.get(id);
     plan.works.iter().filter_map(move |work| {
         let Purpose::Module { name: of, .. } = &work.purpose else { return None };
@@ -141,11 +171,11 @@ fn failures<'a>(
         }
         match outcome_of(&work.id)? {
             failed @ Outcome::Failed { error, .. } => {
-                Some((error.kind.code(), failed.failure_and_left_over()?))
+                Some((code_of(error, views), failed.failure_and_left_over()?))
             }
             Outcome::Skipped { because } => match first_cause(run, *because)? {
                 failed @ Outcome::Failed { error, .. } => {
-                    Some((error.kind.code(), failed.failure()?))
+                    Some((code_of(error, views), failed.failure()?))
                 }
                 Outcome::CalledOff { .. } => {
                     Some((202, "the run was called off; the next one goes on".to_owned()))
@@ -187,9 +217,9 @@ fn status_word(container: Option<&ObservedContainer>, code: u16) -> &'static str
 /// The worst of its modules speaks for the device, and says how many others there are.
 pub(super) fn device_status(
     modules: &BTreeMap<ModuleName, ModuleStanding>,
-    plan: &DevicePlan,
-    run: &DeviceRun,
+    views: &Views<'_>,
 ) -> (u16, String) {
+    let Views { plan, run, .. } = *views;
     if let Some(words) = &plan.held {
         return (400, format!("{words}; what it had stays in force"));
     }
@@ -207,7 +237,7 @@ pub(super) fn device_status(
         None if run.has_failures() => {
             let failed = plan.works.iter().find_map(|work| match run.outcomes.get(&work.id)? {
                 failed @ Outcome::Failed { error, .. } => {
-                    Some((error.kind.code(), failed.failure()?))
+                    Some((code_of(error, views), failed.failure()?))
                 }
                 _ => None,
             });
@@ -230,6 +260,16 @@ mod tests {
             crate::model::DeviceId::parse("d1").unwrap(),
             crate::plan::DeviceState::Observed,
         );
+        let (run, memory) = (DeviceRun::default(), DeviceMemory::default());
+        let former = BTreeMap::new();
+        let views = Views {
+            plan: &plan,
+            run: &run,
+            answers: true,
+            memory: &memory,
+            former: &former,
+            now: 0,
+        };
         let status = |codes: &[u16]| {
             let modules = codes.iter().zip('a'..).map(|(code, name)| {
                 let standing = ModuleStanding {
@@ -239,7 +279,7 @@ mod tests {
                 };
                 (ModuleName::parse(&format!("m{name}")).unwrap(), standing)
             });
-            device_status(&modules.collect(), &plan, &DeviceRun::default())
+            device_status(&modules.collect(), &views)
         };
         let said = |code, words: &str| (code, words.to_owned());
         assert_eq!(status(&[200, 200]), said(200, "as desired"));

@@ -13,8 +13,8 @@ pub(crate) fn web(image: &str, more: &str) -> Arc<HashedManifest> {
     manifest(&format!("target = \"*\"\n[modules.web]\nimage = \"{image}\"\n{more}\n"))
 }
 
-const KEPT: &str = "keep-previous = \"10m\"\nports = [\"8080:80\"]";
-const LOOPS: Behaviour = Behaviour::Ends { code: 3, after: 11_000 };
+pub(crate) const KEPT: &str = "keep-previous = \"10m\"\nports = [\"8080:80\"]";
+pub(crate) const LOOPS: Behaviour = Behaviour::Ends { code: 3, after: 11_000 };
 
 pub(crate) fn lines(plan: &DevicePlan) -> Vec<String> {
     plan.works

@@ -25,7 +25,7 @@ pub(crate) struct House {
     state: &'static str,
     files: BTreeMap<&'static str, String>,
     /// Engines in place of those that lie in the folder.
-    given: BTreeMap<DeviceId, Arc<dyn Engine>>,
+    pub(crate) given: BTreeMap<DeviceId, Arc<dyn Engine>>,
     pub(crate) now: i64,
 }
 
