@@ -330,6 +330,7 @@ async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -
                         counted.is_done(&step);
                         Ok(())
                     }
+                    Err(error) if is_gone_anyway(&step, &error) => Ok(()),
                     Err(error) => {
                         let error = back.judged(engine, work, error).await;
                         Err(failure_of(&undo.step.to_string(), &error))
@@ -342,6 +343,12 @@ async fn undo(engine: &dyn Engine, work: &Work, failed: usize, back: Back<'_>) -
         }
     }
     trouble.into_values().collect()
+}
+
+/// Whether what should go down is not there at all: beside that, too, what was there can be started again.
+fn is_gone_anyway(step: &Step, error: &EngineError) -> bool {
+    error.kind == EngineErrorKind::NotFound
+        && matches!(step, Step::Update { .. } | Step::Stop { .. })
 }
 
 /// Runs a step that takes something back; where the engine is not reached, again after each pause that is left.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 impl Draft<'_> {
     pub(super) fn why_replace(&self, current: &ObservedContainer) -> Option<PlanReason> {
-        if current.labels.get(label::SPEC).map(String::as_str) != Some(self.spec.as_str()) {
+        if !self.bears_its_spec(current) {
             return Some(PlanReason::SpecDiffers);
         }
         // Who it is stands in its environment. What is only kept as it is keeps that too.
@@ -47,19 +47,21 @@ impl Draft<'_> {
         lifted.then_some(PlanReason::LimitLifted)
     }
 
+    pub(super) fn bears_its_spec(&self, container: &ObservedContainer) -> bool {
+        container.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str())
+    }
+
     /// Whether it is known not to be one that only bears the labels. Once it is, it is not compared any more: an engine that writes
     /// something in other words costs one replacement, and not one after the other.
     pub(super) fn is_compared(&self, container: &ObservedContainer) -> bool {
-        let bears_its_spec =
-            || container.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
         self.was_compared(container)
-            || bears_its_spec()
+            || self.bears_its_spec(container)
                 && container.detail.is_some()
                 && self.made_otherwise(container).is_none()
                 && self.runs_another_image(container).is_none()
     }
 
-    fn was_compared(&self, container: &ObservedContainer) -> bool {
+    pub(super) fn was_compared(&self, container: &ObservedContainer) -> bool {
         self.input.memory.containers.get(&container.id).is_some_and(|known| known.is_compared)
     }
 

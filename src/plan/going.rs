@@ -153,7 +153,8 @@ pub(super) fn whose_end_decides(
 impl Decision {
     /// Whether something is started in a room that others may have to make.
     pub(super) fn needs_room(&self) -> bool {
-        self.needs_image || self.action == PlanAction::Start && !self.keeps_up
+        let brings_up = matches!(self.action, PlanAction::Start | PlanAction::Replace);
+        self.needs_image || brings_up && !self.keeps_up
     }
 }
 

@@ -31,7 +31,9 @@ impl<'a> Draft<'a> {
             return None;
         }
         let verdict = self.verdict(current);
-        if verdict.failing {
+        // A stranger's end says nothing of the version whose labels it bears: that is tried first.
+        let is_strangers = self.may_be_strangers(current) && self.why_replace(current).is_some();
+        if verdict.failing && (!is_strangers || self.failed_before().is_some()) {
             return Some((old, verdict.words));
         }
         // What failed may be what was to take the place of one that only bears its labels. What broke off has not failed.
@@ -136,7 +138,7 @@ impl<'a> Draft<'a> {
         let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
         let failed = new.filter(|new| old.is_some() && self.has_failed(new));
         let new = new.filter(|_| failed.is_none());
-        let there = new.or(*old).or(renamed.first().copied());
+        let there = new.or(*old).or(self.original_of(renamed));
         let Some(there) = there else {
             return Err(lacks.unwrap_or(foreign));
         };
@@ -149,15 +151,10 @@ impl<'a> Draft<'a> {
             ours: there.name.clone(),
             lacks: lacks.map(Box::new),
         };
+        self.strays = renamed.iter().copied().filter(|other| other.id != there.id).collect();
+        self.stop_strays(None);
         self.keep_up(there, block, None);
-        let known = renamed.iter().filter_map(|other| {
-            let known = self.input.memory.containers.get(&other.id)?;
-            Some((other.id.clone(), known.clone()))
-        });
-        let known: Vec<(String, RememberedContainer)> = known.collect();
-        let mut decided = self.decided(Some(there), spec);
-        decided.kept.extend(known);
-        Ok(decided)
+        Ok(self.decided(Some(there), spec))
     }
 
     /// The same as what is done instead of a replacement that can't begin, if it is anything.
@@ -169,7 +166,8 @@ impl<'a> Draft<'a> {
         self.hold_up(current);
         self.due = due;
         let held_up = std::mem::replace(&mut self.out, before);
-        held_up.keeps_up.then(|| Box::new(held_up))
+        let runs_twice = self.strays.iter().any(|stray| is_up(stray));
+        (held_up.keeps_up || runs_twice).then(|| Box::new(held_up))
     }
 
     /// What the table says of a container whose successor waits; `None` where nothing is done about it.

@@ -14,7 +14,7 @@ use crate::model::{
     ContainerState, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer, Route,
     RouteName, SecretName, Status,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The containers of one module, by what they are to it.
 #[derive(Debug, Default, Clone)]
@@ -126,6 +126,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         memory,
         block: None,
         due: None,
+        strays: Vec::new(),
     };
     if input.owned.current.is_none()
         && let Err(foreign) = draft.refuse_foreign_name(&[input.name.as_str()])
@@ -134,6 +135,9 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
         return draft.keep_up_aside(foreign, lacks, spec);
     }
     let current = draft.settle_names();
+    let wanted = current.filter(|_| lacks.is_none());
+    let original = wanted.and_then(|current| draft.original_to_put_back(current));
+    draft.stop_strays(original);
     match (current, lacks) {
         (None, Some(block)) => return Err(block),
         (Some(current), Some(block)) if input.has_way_back && draft.is_left_coming(current) => {
@@ -145,7 +149,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
             draft.keep_up(current, block, None);
         }
         (None, None) => draft.settle_on_none()?,
-        (Some(current), None) => draft.settle_on(current)?,
+        (Some(current), None) => draft.settle_on(current, original)?,
     }
     let stays = current.filter(|_| draft.out.takes_back.is_none());
     Ok(draft.decided(stays, spec))
@@ -180,6 +184,9 @@ pub(super) struct Draft<'a> {
     pub(super) memory: ModuleMemory,
     pub(super) block: Option<Block>,
     pub(super) due: Option<i64>,
+    /// Containers of the module that somebody renamed, and that go only once what comes has passed: what is in place may be a
+    /// stranger's.
+    pub(super) strays: Vec<&'a ObservedContainer>,
 }
 
 impl<'a> Draft<'a> {
@@ -201,7 +208,11 @@ impl<'a> Draft<'a> {
     }
 
     /// What is done about the container that is in place.
-    fn settle_on(&mut self, current: &ObservedContainer) -> Result<(), Block> {
+    fn settle_on(
+        &mut self,
+        current: &ObservedContainer,
+        original: Option<&ObservedContainer>,
+    ) -> Result<(), Block> {
         self.memory.notice(current, self.input.now);
         if self.goes_before_the_next(current) {
             self.out.takes_back = Some(current.id.clone());
@@ -214,6 +225,12 @@ impl<'a> Draft<'a> {
         if self.memory.failed.as_ref().is_some_and(|failed| failed.spec != self.spec) {
             self.memory.failed = None;
             self.memory.back_failed_at = None;
+        }
+        if let Some(original) = original {
+            if let Err(block) = self.put_back(current, original) {
+                self.keep_up(current, block, None);
+            }
+            return Ok(());
         }
         let adopted =
             self.is_adopted(current).then(|| PlanReason::Adopted { id: current.id.clone() });
@@ -286,11 +303,15 @@ impl<'a> Draft<'a> {
                 old
             }
             (None, None, None) => {
-                let first = renamed.pop()?;
+                let first = self.original_of(&renamed)?;
+                renamed.retain(|stray| stray.id != first.id);
                 self.rename_into_place(first, PlanReason::Renamed(first.name.clone()));
                 first
             }
         };
+        if self.may_be_strangers(current) {
+            self.strays = std::mem::take(&mut renamed);
+        }
         for stray in renamed {
             self.tidy(stray, PlanReason::Renamed(stray.name.clone()));
         }
@@ -374,59 +395,8 @@ impl<'a> Draft<'a> {
         self.out.action = PlanAction::Update;
     }
 
-    pub(super) fn remember(&mut self, container: ContainerRef, twin_version: u64) {
-        let remembered = self.as_remembered(twin_version);
-        self.out.remember.retain(|(known, _)| *known != container);
-        self.out.remember.push((container, remembered));
-    }
-
-    pub(super) fn as_remembered(&self, twin_version: u64) -> RememberedContainer {
-        RememberedContainer {
-            settings: settings_to_remember(self.input.module, &self.input.hashes.settings),
-            twin: self.input.hashes.twin.clone(),
-            twin_version,
-            replaced_at: None,
-            policy: None,
-            is_compared: true,
-        }
-    }
-
-    pub(super) fn twin_version(&self, container: &ObservedContainer) -> u64 {
-        let remembered = self.input.memory.containers.get(&container.id).map(|r| r.twin_version);
-        let seen = container.detail.as_ref().and_then(|d| d.twin.ours()).map(|t| t.version);
-        remembered.unwrap_or(0).max(seen.unwrap_or(0))
-    }
-
     pub(super) fn removes(&self, container: Option<&ObservedContainer>) -> bool {
         container.is_some_and(|c| self.out.steps.contains(&Step::Remove { container: id(c) }))
-    }
-
-    /// What is remembered of containers that no step touches.
-    fn kept(&self, current: Option<&ObservedContainer>) -> Vec<(String, RememberedContainer)> {
-        let mut kept = Vec::new();
-        let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
-        let mut keep = |container: &ObservedContainer, version, replaced_at| {
-            let stays = !self.removes(Some(container)) && !self.is_adopted(container);
-            if stays && !touched.contains(&id(container)) {
-                let known = self.input.memory.containers.get(&container.id).cloned();
-                let remembered = known.unwrap_or_else(|| RememberedContainer {
-                    replaced_at,
-                    ..self.as_remembered(version)
-                });
-                let is_compared = self.is_compared(container);
-                kept.push((
-                    container.id.clone(),
-                    RememberedContainer { is_compared, ..remembered },
-                ));
-            }
-        };
-        if let Some(current) = current {
-            keep(current, self.twin_version(current), None);
-        }
-        if let Some(old) = self.input.owned.old {
-            keep(old, 0, Some(self.input.now));
-        }
-        kept
     }
 }
 

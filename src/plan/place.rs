@@ -5,6 +5,7 @@
 
 use super::adoption::{self, owner};
 use super::body::{BodyInput, body, engine_policy};
+use super::going_back::policy_of;
 use super::module::{Draft, ModuleInput, id, is_up};
 use super::networks::{Networking, networking};
 use super::ports::published;
@@ -92,15 +93,12 @@ impl Draft<'_> {
         self.out.action = PlanAction::Replace;
         self.out.reasons.push(reason);
         self.out.tries = Some(self.spec.clone());
-        let made = self.make(&new, Some(current));
+        let made = self.make(&new, Some(self.what_goes_on(current)));
 
-        let runs = !matches!(current.state, ContainerState::Created);
-        let wanted = self.input.module.status == Status::Running;
         let policy_at = self.out.steps.len();
-        let stop_at = policy_at + 1;
         self.take_down(current);
         let start_at = self.out.steps.len();
-        if wanted {
+        if self.input.module.status == Status::Running {
             self.out.steps.push(Step::Start { container: target.clone() });
             self.out.steps.push(self.wait(&target, self.input.module.probation));
         }
@@ -112,34 +110,44 @@ impl Draft<'_> {
         self.undo(made, settled, Step::Remove { container: target.clone() });
         let name_back = Step::Rename { container: id(current), name: name.clone() };
         self.undo(renames + 1, settled, name_back);
-        let back = Step::Update {
-            container: id(current),
-            restart_policy: Some(self.former_policy(current)),
-            memory: None,
-            nano_cpus: None,
-        };
-        self.undo(policy_at, settled, back);
-        let comes_back = match self.is_adopted(current) {
-            true => adoption::as_it_was(current, self.input.memory).was_up,
-            // One that ended by itself, and is not started again for that, is not for this either.
-            false => runs && (is_up(current) || wanted && verdict.is_to_run()),
-        };
-        if comes_back {
-            self.undo(stop_at, settled, Step::Start { container: id(current) });
-        }
+        self.brings_back(current, policy_at, settled);
         if goes_first {
             self.out.steps.push(Step::Remove { container: id(current) });
             self.out.steps.push(Step::Rename { container: target, name });
-            return Ok(());
-        }
-        self.out.steps.push(Step::Rename { container: id(current), name: old });
-        self.out.steps.push(Step::Rename { container: target, name });
-        if current_goes {
-            self.out.steps.push(Step::Remove { container: id(current) });
         } else {
-            self.keep_as_previous(current);
+            self.out.steps.push(Step::Rename { container: id(current), name: old });
+            self.out.steps.push(Step::Rename { container: target, name });
+            if current_goes {
+                self.out.steps.push(Step::Remove { container: id(current) });
+            } else {
+                self.keep_as_previous(current);
+            }
         }
+        self.tidy_strays(None);
         Ok(())
+    }
+
+    /// What is taken down from this step on is as it was where one before that other step fails.
+    pub(super) fn brings_back(
+        &mut self,
+        current: &ObservedContainer,
+        policy_at: usize,
+        until: usize,
+    ) {
+        let policy = self.former_policy(current);
+        self.undo(policy_at, until, policy_of(current, &policy));
+        let comes_back = match (self.is_adopted(current), current.state) {
+            (true, _) => adoption::as_it_was(current, self.input.memory).was_up,
+            (false, ContainerState::Created) => false,
+            // One that ended by itself, and is not started again for that, is not for this either.
+            (false, _) => {
+                let wanted = self.input.module.status == Status::Running;
+                is_up(current) || wanted && self.verdict(current).is_to_run()
+            }
+        };
+        if comes_back {
+            self.undo(policy_at + 1, until, Step::Start { container: id(current) });
+        }
     }
 
     fn keep_as_previous(&mut self, current: &ObservedContainer) {

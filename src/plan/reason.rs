@@ -54,6 +54,8 @@ pub enum PlanReason {
     NextNotBegun,
     /// It has another name than it should have.
     Renamed(String),
+    /// The module's own container has this name by now, and takes its place again.
+    PutBack(String),
     /// A former run was cut off.
     LeftBehind,
     /// Others go when it has come up, and no run has seen that.
@@ -106,6 +108,9 @@ impl fmt::Display for PlanReason {
             Self::LeftStopped => f.write_str("a run that was cut off stopped it to make room"),
             Self::NextNotBegun => f.write_str("its successor can't be made"),
             Self::Renamed(name) => write!(f, "is named {name}"),
+            Self::PutBack(name) => {
+                write!(f, "its own container, which was renamed to {name}, takes its place again")
+            }
             Self::LeftBehind => f.write_str("left behind by a run that was cut off"),
             Self::NotSeenUp => f.write_str("no run has seen it come up yet"),
             Self::KeptLongEnough => f.write_str("kept long enough"),

@@ -12,6 +12,7 @@ mod hanging;
 mod kept_up;
 mod mounts;
 mod passes;
+mod put_back;
 mod quiet;
 mod room;
 mod seeds;

@@ -1,0 +1,129 @@
+//! The container that Hoist made, and somebody gave another name; also where a stranger bears its name and its labels by now.
+//!
+//! What a module's own container holds is nowhere else. So where a stranger may be in its place, nothing of the module's that
+//! was renamed goes before what comes has come up.
+
+use super::module::{Draft, id, is_up, stop_policy};
+use super::{Block, PlanAction, PlanReason, Step};
+use crate::model::{ObservedContainer, Status};
+
+impl<'a> Draft<'a> {
+    /// Which of those that somebody renamed is the module's own: one as its manifest says, surely made from here, and no former
+    /// version.
+    pub(super) fn original_of(
+        &self,
+        renamed: &[&'a ObservedContainer],
+    ) -> Option<&'a ObservedContainer> {
+        renamed.iter().copied().max_by_key(|container| {
+            let known = self.input.memory.containers.get(&container.id);
+            let is_former = known.is_some_and(|known| known.replaced_at.is_some());
+            (self.bears_its_spec(container), self.was_compared(container), !is_former)
+        })
+    }
+
+    /// Whether what has the module's place may be somebody else's.
+    pub(super) fn may_be_strangers(&self, container: &ObservedContainer) -> bool {
+        !self.is_compared(container) || self.is_adopted(container)
+    }
+
+    /// The module's own container that takes its place again, which a stranger has. Where that failed a new one is made.
+    pub(super) fn original_to_put_back(
+        &self,
+        current: &ObservedContainer,
+    ) -> Option<&'a ObservedContainer> {
+        let original = self.original_of(&self.strays)?;
+        let is_as_wanted = self.is_compared(original) && self.why_replace(original).is_none();
+        let failed = self.memory.failed.as_ref().filter(|failed| failed.spec == self.spec);
+        let is_in_vain = failed.is_some_and(|failed| !failed.broke_off());
+        (is_as_wanted
+            && !is_in_vain
+            && self.failed_before().is_none()
+            && self.why_replace(current).is_some()
+            && !self.is_adopted(current)
+            && !self.goes_before_the_next(current))
+        .then_some(original)
+    }
+
+    /// Two of one module must never run, whichever of them stays or comes.
+    pub(super) fn stop_strays(&mut self, but: Option<&ObservedContainer>) {
+        for stray in self.other_strays(but).into_iter().filter(|stray| is_up(stray)) {
+            let reason = PlanReason::Renamed(stray.name.clone());
+            self.push(PlanAction::Update, reason, stop_policy(stray));
+            self.out.steps.push(self.stop(stray));
+        }
+    }
+
+    /// Whose anonymous volumes go on: the module's own, and not a stranger's. What is taken over brings its own.
+    pub(super) fn what_goes_on<'c>(&self, current: &'c ObservedContainer) -> &'c ObservedContainer
+    where
+        'a: 'c,
+    {
+        let own = self.original_of(&self.strays).filter(|_| !self.is_adopted(current));
+        own.unwrap_or(current)
+    }
+
+    /// The stranger goes when the module's own has come up.
+    pub(super) fn put_back(
+        &mut self,
+        current: &ObservedContainer,
+        original: &ObservedContainer,
+    ) -> Result<(), Block> {
+        let was_up = is_up(original);
+        let is_wanted = self.input.module.status == Status::Running;
+        // One that ended by itself, and is not started again for that, is not for this either.
+        let runs = is_wanted && (was_up || self.verdict(original).is_to_run());
+        if runs && !was_up {
+            self.refuse_foreign(&[])?;
+            self.out.instead = self.instead_of_replacing(current);
+        }
+        if !is_up(current) {
+            self.stop_the_other(current);
+        }
+        self.out.action = PlanAction::Replace;
+        self.out.reasons.extend(self.why_replace(current));
+        self.out.reasons.push(PlanReason::PutBack(original.name.clone()));
+        self.out.tries = Some(self.spec.clone());
+        let container = id(original);
+        let takes_down = self.out.steps.len();
+        self.take_down(current);
+        let brings_up = self.out.steps.len();
+        self.out.steps.push(self.settings_update(&container));
+        if self.twin_differs(original) {
+            self.write_twin(&container, Some(original));
+        } else {
+            self.remember(container.clone(), self.twin_version(original));
+        }
+        match (runs, was_up) {
+            (true, false) => self.out.steps.push(Step::Start { container: container.clone() }),
+            (false, true) => self.out.steps.push(self.stop(original)),
+            (true, true) | (false, false) => {}
+        }
+        if runs {
+            self.out.steps.push(self.wait(&container, self.input.module.probation));
+        }
+        let names = self.out.steps.len();
+        self.out.phases = [takes_down, brings_up, names];
+        self.undo(brings_up, names, stop_policy(original));
+        if runs {
+            self.undo(brings_up, names, self.stop(original));
+        }
+        self.brings_back(current, takes_down, names);
+        self.out.steps.push(Step::Remove { container: id(current) });
+        let name = self.input.name.to_string();
+        self.out.steps.push(Step::Rename { container, name });
+        self.tidy_strays(Some(original));
+        Ok(())
+    }
+
+    /// They go once what came has their place.
+    pub(super) fn tidy_strays(&mut self, but: Option<&ObservedContainer>) {
+        for stray in self.other_strays(but) {
+            self.tidy(stray, PlanReason::Renamed(stray.name.clone()));
+        }
+    }
+
+    fn other_strays(&self, but: Option<&ObservedContainer>) -> Vec<&'a ObservedContainer> {
+        let strays = self.strays.iter().copied();
+        strays.filter(|stray| but.is_none_or(|but| but.id != stray.id)).collect()
+    }
+}
