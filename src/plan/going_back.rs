@@ -9,7 +9,7 @@ use super::module::{Decided, Decision, Draft, Owned, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
 use super::standing::{Repair, Verdict};
 use super::{Block, ContainerRef, PlanAction, PlanReason, RememberedContainer, Step};
-use crate::model::{ContainerState, Hash, ObservedContainer, Status, label};
+use crate::model::{ContainerState, Hash, ObservedContainer, Status};
 
 /// The code of a module that failed after it had come up.
 const FAILED: u16 = 500;
@@ -21,10 +21,8 @@ impl<'a> Draft<'a> {
         current: &ObservedContainer,
     ) -> Option<(&'a ObservedContainer, String)> {
         let old = self.input.owned.old.filter(|old| old.id != current.id)?;
-        let is_in_place =
-            current.labels.get(label::SPEC).map(String::as_str) == Some(self.spec.as_str());
         if self.input.module.status != Status::Running
-            || !is_in_place
+            || !self.bears_its_spec(current)
             || self.removes(Some(old))
             || !self.memory.may_go_back(self.input.now)
         {

@@ -3,13 +3,13 @@
 
 use crate::back::lines;
 use crate::block_on;
-use crate::strangers::{OTHER_VALUE, is_replaced, recreate_as, with};
+use crate::strangers::{OTHER_VALUE, is_replaced, keeps, recreate_as, with, with_a_previous_one};
 use crate::world::{Cut, World};
 use hoist::apply::{Pace, run_device};
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
 use hoist::engine::{EngineError, EngineErrorKind, SecretValues};
 use hoist::model::HashedManifest;
-use hoist::plan::{Consent, StepKind};
+use hoist::plan::{Consent, Step, StepKind};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -137,8 +137,10 @@ fn the_modules_own_container_that_still_runs_is_left_alone() {
             let wanted = with("app:1", DATA);
             world.pass(&wanted, None).await;
             let id = put_beside(&world, &wanted).await;
-            let steps = lines(&world.plan(&wanted).await).join("\n");
-            assert!(!steps.contains(&format!("stop {}", &id[..12])), "{steps}");
+            let plan = world.plan(&wanted).await;
+            let mut steps = plan.works.iter().flat_map(|work| &work.steps);
+            let stops_it = |step: &Step| matches!(step, Step::Stop { container, .. } if container.as_str() == id);
+            assert!(!steps.any(stops_it), "{:?}", lines(&plan));
             let cut = Cut { call, after, gently: false };
             let was_cut = world.pass(&wanted, Some(cut)).await.was_cut;
             is_replaced(&mut world, &wanted).await;
@@ -291,10 +293,7 @@ fn the_modules_own_container_outlives_a_failed_adoption() {
 #[test]
 fn only_one_is_kept_up_beside_a_foreign_name() {
     block_on(async {
-        let mut world = World::new();
-        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
-        world.pass(&keeps("app:1"), None).await;
-        world.pass(&keeps("app:2"), None).await;
+        let mut world = with_a_previous_one().await;
         world.control().rename("app", "second").unwrap();
         world.control().rename("hoist-old-app", "first").unwrap();
         world.stop("second").await;

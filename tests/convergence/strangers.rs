@@ -212,14 +212,23 @@ fn one_that_was_kept_as_the_previous_one_is_compared_once_it_is_back() {
     });
 }
 
+pub(crate) fn keeps(image: &str) -> Arc<HashedManifest> {
+    with(image, "keep-previous = \"1h\"")
+}
+
+/// `app:2` works, and `app:1` is kept.
+pub(crate) async fn with_a_previous_one() -> World {
+    let mut world = World::new();
+    world.pass(&keeps("app:1"), None).await;
+    world.pass(&keeps("app:2"), None).await;
+    world
+}
+
 /// The former version stays the way back: nothing newer takes its place.
 #[test]
 fn the_previous_one_stays_where_a_stranger_goes() {
     block_on(async {
-        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
-        let mut world = World::new();
-        world.pass(&keeps("app:1"), None).await;
-        world.pass(&keeps("app:2"), None).await;
+        let mut world = with_a_previous_one().await;
         let before = world.containers().await;
         recreate_as(&world, &keeps("app:2"), OTHER_VALUE).await;
         let pass = world.pass(&keeps("app:2"), None).await;
@@ -233,10 +242,7 @@ fn the_previous_one_stays_where_a_stranger_goes() {
 #[test]
 fn it_runs_on_where_its_replacement_fails() {
     block_on(async {
-        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
-        let mut world = World::new();
-        world.pass(&keeps("app:1"), None).await;
-        world.pass(&keeps("app:2"), None).await;
+        let mut world = with_a_previous_one().await;
         recreate_as(&world, &keeps("app:2"), OTHER_VALUE).await;
         let before = world.containers().await;
         let refusal = EngineError::new(EngineErrorKind::Refused, "no");
@@ -297,10 +303,7 @@ fn what_was_made_alike_stays() {
 #[test]
 fn a_stranger_that_crash_loops_is_no_reason_to_go_back() {
     block_on(async {
-        let keeps = |image: &str| with(image, "keep-previous = \"1h\"");
-        let mut world = World::new();
-        world.pass(&keeps("app:1"), None).await;
-        world.pass(&keeps("app:2"), None).await;
+        let mut world = with_a_previous_one().await;
         let before = world.containers().await;
         let ends = Behaviour::Ends { code: 1, after: 100 };
         world.control().behave("app:2", ends.clone()).unwrap();

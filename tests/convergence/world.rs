@@ -173,7 +173,8 @@ impl World {
         };
         let with_answers = answered(&self.engine, &observation, &questions).await?;
         input.observation = &with_answers;
-        Ok((plan_device(&input), with_answers.clone()))
+        let plan = plan_device(&input);
+        Ok((plan, with_answers))
     }
 
     /// One pass. A cut run leaves the memory that is written before works begin; a whole one learns.
