@@ -4,8 +4,7 @@
 //! keeps how the container was, so that a failure puts it back exactly so.
 
 use super::device::{PlanInput, fleet_names};
-use super::module::is_up;
-use super::{DeviceMemory, DevicePlan, Role, old_name};
+use super::{DeviceMemory, DevicePlan, Purpose, Role, Stops, old_name};
 use crate::model::{ContainerState, ModuleName, ObservedContainer, label};
 use std::collections::BTreeMap;
 
@@ -21,12 +20,13 @@ pub struct TakenOver {
 }
 
 impl TakenOver {
-    /// Whether the container is so again, as far as that is seen.
-    pub fn is_as_it_was(&self, container: &ObservedContainer) -> bool {
-        let policy = container.detail.as_ref().map(|detail| &detail.restart_policy);
-        container.name == self.module.as_str()
-            && is_up(container) == self.was_up
-            && policy == Some(&self.policy)
+    /// Whether nothing is left to be taken back of what was done to it, as far as that is seen: what became of it by itself, or
+    /// by others, is theirs.
+    pub fn is_left_alone(&self, container: &ObservedContainer, stops: &Stops) -> bool {
+        let policy = container.detail.as_ref().map(|detail| detail.restart_policy.as_str());
+        let has_policy = policy.is_some_and(|policy| policy == self.policy || policy != "no");
+        let is_left_down = self.was_up && stops.holds(container);
+        container.name == self.module.as_str() && has_policy && !is_left_down
     }
 }
 
@@ -77,13 +77,22 @@ pub(super) fn as_it_was(container: &ObservedContainer, memory: &DeviceMemory) ->
     })
 }
 
-/// What is remembered of containers that are being taken over: those of this plan, and those of a former
-/// one that are still there.
-pub(super) fn remembered(input: &PlanInput<'_>, plan: &DevicePlan) -> BTreeMap<String, TakenOver> {
-    let planned: Vec<&String> = plan.adopts.values().collect();
-    let containers = input.observation.containers.iter();
-    containers
-        .filter(|c| planned.contains(&&c.id) || input.memory.adopting.contains_key(&c.id))
-        .map(|c| (c.id.clone(), as_it_was(c, input.memory)))
-        .collect()
+/// What is remembered of containers that are being taken over: those of this plan, and those of a former one that this goes on
+/// with, or that are not yet as they were.
+pub(super) fn remembered(
+    input: &PlanInput<'_>,
+    plan: &DevicePlan,
+    stops: &Stops,
+) -> BTreeMap<String, TakenOver> {
+    let goes_on = |was: &TakenOver| {
+        let mut purposes = plan.works.iter().map(|work| &work.purpose);
+        purposes.any(|it| matches!(it, Purpose::Module { name, .. } if *name == was.module))
+    };
+    let is_needed = |container: &&ObservedContainer| {
+        let begun = input.memory.adopting.get(&container.id);
+        plan.adopts.values().any(|id| *id == container.id)
+            || begun.is_some_and(|was| goes_on(was) || !was.is_left_alone(container, stops))
+    };
+    let needed = input.observation.containers.iter().filter(is_needed);
+    needed.map(|c| (c.id.clone(), as_it_was(c, input.memory))).collect()
 }

@@ -193,7 +193,7 @@ impl<'a> Begun<'a> {
             containers: decided.kept,
             networks: Some(known_networks(input).into_iter().collect()),
             modules: decided.memories,
-            adopting: adoption::remembered(input, &plan),
+            adopting: adoption::remembered(input, &plan, &stops),
             control,
             checked,
             half_done,

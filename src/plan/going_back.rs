@@ -98,15 +98,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Where a try left the container down whose place it was to take, that comes up before the next one, and the pause begins
-    /// then. But once it is tried again at once: most of what breaks off is an engine that is restarted.
+    /// then. But once it is tried again at once: most of what breaks off is an engine that is restarted. What was to be taken over,
+    /// and is as others have it, is not taken over any more.
     pub(super) fn put_off_while_down(&mut self, current: &ObservedContainer) {
         let is_left_down = self.input.stops.holds(current)
             && self.verdict_of_what_is_held(current).is_some_and(|v| v.repair == Repair::Start);
+        let begun = self.input.memory.adopting.get(&current.id);
+        let is_theirs = begun.is_some_and(|was| was.is_left_alone(current, self.input.stops));
         let starts = self.memory.starts;
         if let Some(failed) = self.memory.failed.as_mut().filter(|failed| failed.spec == self.spec)
-            && !(failed.broke_off() && failed.count < 2)
-            && starts.last < failed.at
-            && is_left_down
+            && !failed.is_tried_at_once()
+            && (is_left_down && starts.last < failed.at || is_theirs)
         {
             failed.at = self.input.now;
         }
@@ -133,15 +135,12 @@ impl<'a> Draft<'a> {
         lacks: Option<Block>,
         spec: Option<Hash>,
     ) -> Result<Decided, Block> {
-        let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
-        let failed = new.filter(|new| old.is_some() && self.has_failed(new));
-        let new = new.filter(|_| failed.is_none());
-        let there = new.or(*old).or(self.original_of(renamed));
-        let Some(there) = there else {
+        let Some(there) = self.heir() else {
             return Err(lacks.unwrap_or(foreign));
         };
-        if let Some(failed) = failed {
-            self.tidy(failed, PlanReason::LeftBehind);
+        let Owned { new, renamed, .. } = self.input.owned;
+        if let Some(new) = new.filter(|new| new.id != there.id) {
+            self.tidy(new, PlanReason::LeftBehind);
         }
         self.memory.notice(there, self.input.now);
         let block = Block::NameTaken {
@@ -151,6 +150,9 @@ impl<'a> Draft<'a> {
         };
         self.strays = renamed.iter().copied().filter(|other| other.id != there.id).collect();
         self.stop_strays(None);
+        if is_up(there) {
+            self.stop_the_other(there);
+        }
         self.keep_up(there, block, None);
         Ok(self.decided(Some(there), spec))
     }
@@ -164,8 +166,7 @@ impl<'a> Draft<'a> {
         self.hold_up(current);
         self.due = due;
         let held_up = std::mem::replace(&mut self.out, before);
-        let runs_twice = self.strays.iter().any(|stray| is_up(stray));
-        (held_up.keeps_up || runs_twice).then(|| Box::new(held_up))
+        (!held_up.steps.is_empty()).then(|| Box::new(held_up))
     }
 
     /// What the table says of a container whose successor waits; `None` where nothing is done about it.
@@ -175,7 +176,8 @@ impl<'a> Draft<'a> {
         }
         // Nothing was begun where it is not known how it was.
         let was = self.input.memory.adopting.get(&current.id)?;
-        Some(match was.was_up && !is_up(current) {
+        // One that ended by itself since it was put back is as somebody else has it.
+        Some(match was.was_up && self.input.stops.holds(current) {
             true => Verdict::of_one_stopped(&self.memory, self.input.now),
             false => Verdict::of_one_as_it_was(),
         })
@@ -197,6 +199,8 @@ impl<'a> Draft<'a> {
                 self.out.steps.push(Step::Start { container: container.clone() });
                 self.out.steps.push(self.wait(&container, FIRST_LOOK));
                 self.out.is_revival = true;
+                self.out.is_for_pause =
+                    self.failed_before().is_some() && self.input.stops.holds(current);
             }
             Repair::Unpause => {
                 let step = Step::Unpause { container: container.clone() };

@@ -213,12 +213,11 @@ impl FailedChange {
         if self.given_up {
             return i64::MAX;
         }
+        if self.is_tried_at_once() {
+            return self.at;
+        }
         if self.broke_off() {
-            let pause = match self.count {
-                0 | 1 => 0,
-                count => pause(count - 1, FIRST_PAUSE, LONGEST_PAUSE),
-            };
-            return self.at.saturating_add(pause);
+            return self.at.saturating_add(pause(self.count - 1, FIRST_PAUSE, LONGEST_PAUSE));
         }
         let (first, longest) =
             if self.is_alone { (FIRST_PAUSE, LONGEST_PAUSE) } else { (FIRST_RETRY, LAST_RETRY) };
@@ -229,6 +228,11 @@ impl FailedChange {
     /// works for a while.
     pub fn broke_off(&self) -> bool {
         self.code == NOT_REACHED
+    }
+
+    /// Whether it broke off for the first time: that may be an engine that is restarted.
+    pub(super) fn is_tried_at_once(&self) -> bool {
+        self.broke_off() && self.count < 2
     }
 
     /// The status code of what waits for the next try. Of what broke off, whoever says that has reached the device; it goes on
@@ -286,6 +290,19 @@ impl ModuleMemory {
         }
         if self.starts.recent(now) == 0 {
             self.starts = Starts::default();
+        }
+    }
+
+    /// It was started, or the engine says `failure`. Where that is for a pause, the pause begins once it is up.
+    fn learn_start(&mut self, is_for_pause: bool, failure: Option<u16>, at: i64) {
+        self.starts = self.starts.again(at);
+        if let Some(failed) = self.failed.as_mut().filter(|_| is_for_pause) {
+            match failure {
+                None => failed.at = at,
+                // Nobody knows whether it came up: that is still to be seen to before the next try.
+                Some(NOT_REACHED) => failed.at = at.saturating_add(1),
+                Some(_) => {}
+            }
         }
     }
 
@@ -397,7 +414,7 @@ impl DeviceMemory {
         let Purpose::Module { name, action } = &work.purpose else { return };
         if work.is_revival {
             let module = self.modules.entry(name.clone()).or_default();
-            module.starts = module.starts.again(at);
+            module.learn_start(work.is_for_pause, failure.map(|(code, _)| code), at);
         }
         let Some((code, reason)) = failure else {
             if !work.is_revival {

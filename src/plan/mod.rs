@@ -175,6 +175,8 @@ pub struct Work {
     pub tries: Vec<(ModuleName, Hash)>,
     /// Whether it starts what was down or unhealthy: that is counted.
     pub is_revival: bool,
+    /// Whether that is what a try left down, for the pause before the next one.
+    pub is_for_pause: bool,
     /// Without these it does not run, whatever else says that it should: what it brings would stand beside what they take away.
     pub needs: Vec<usize>,
     /// The work that it takes back: where that did not begin there is nothing to do.

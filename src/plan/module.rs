@@ -84,6 +84,8 @@ pub(super) struct Decision {
     pub(super) tries: Option<Hash>,
     /// Whether it starts what was down or unhealthy.
     pub(super) is_revival: bool,
+    /// Whether what it starts is what a try left down, for the pause before the next one.
+    pub(super) is_for_pause: bool,
     /// Whether it only keeps up the container that is there, whose ports are not those of its manifest.
     pub(super) keeps_up: bool,
     /// Whether the probation is made up for that a run which was cut off did not see the end of.
@@ -167,6 +169,7 @@ impl Decision {
             remember: Vec::new(),
             tries: None,
             is_revival: false,
+            is_for_pause: false,
             keeps_up: false,
             is_late: false,
             takes_back: None,
@@ -214,6 +217,7 @@ impl<'a> Draft<'a> {
         original: Option<&ObservedContainer>,
     ) -> Result<(), Block> {
         self.memory.notice(current, self.input.now);
+        self.put_off_while_its_room_is_taken(current);
         if self.goes_before_the_next(current) {
             self.out.takes_back = Some(current.id.clone());
             self.block = self.settle_on_none().err().or(self.block.take());
@@ -274,49 +278,33 @@ impl<'a> Draft<'a> {
 
     /// Clears away what a cut-off run left, gives names their containers, and says which one is current.
     fn settle_names(&mut self) -> Option<&'a ObservedContainer> {
-        let Owned { current, new, old, renamed, adopted: _ } = self.input.owned;
-        let mut renamed = renamed.clone();
-        let current = match (*current, *new, *old) {
-            (Some(current), new, _) => {
-                if let Some(new) = new {
-                    self.tidy(new, PlanReason::LeftBehind);
-                }
-                current
-            }
-            // Between the two renames, and what had passed its probation has ended since.
-            (None, Some(new), Some(old)) if self.has_failed(new) => {
-                self.tidy(new, PlanReason::LeftBehind);
-                self.rename_into_place(old, PlanReason::LeftBehind);
-                old
-            }
-            // Between the two renames: the new one had passed its probation.
-            (None, Some(new), old) => {
-                self.rename_into_place(new, PlanReason::LeftBehind);
-                let keeps = self.input.module.keep_previous.millis != 0;
-                if let Some(old) = old.filter(|old| !keeps || self.is_adopted(old)) {
-                    self.tidy(old, PlanReason::LeftBehind);
-                }
-                new
-            }
-            (None, None, Some(old)) => {
-                self.rename_into_place(old, PlanReason::LeftBehind);
-                old
-            }
-            (None, None, None) => {
-                let first = self.original_of(&renamed)?;
-                renamed.retain(|stray| stray.id != first.id);
-                self.rename_into_place(first, PlanReason::Renamed(first.name.clone()));
-                first
-            }
+        let Owned { current, new, old: _, renamed, adopted: _ } = self.input.owned;
+        let there = current.or_else(|| self.heir())?;
+        if let Some(new) = new.filter(|new| new.id != there.id) {
+            self.tidy(new, PlanReason::LeftBehind);
+        }
+        if current.is_none() {
+            self.rename_into_place(there, self.why_named_otherwise(there));
+        }
+        let others = renamed.iter().copied().filter(|other| other.id != there.id);
+        let there = if self.may_be_strangers(there) {
+            self.strays = others.collect();
+            self.own_instead_of(there)
+        } else {
+            others.for_each(|other| self.tidy(other, PlanReason::Renamed(other.name.clone())));
+            there
         };
-        if self.may_be_strangers(current) {
-            self.strays = std::mem::take(&mut renamed);
-        }
-        for stray in renamed {
-            self.tidy(stray, PlanReason::Renamed(stray.name.clone()));
-        }
-        self.retire_old(current);
-        Some(current)
+        self.retire_old(there);
+        Some(there)
+    }
+
+    /// Which of the module's containers gets its name, where none of them has it.
+    pub(super) fn heir(&self) -> Option<&'a ObservedContainer> {
+        let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
+        // A run was cut off between the two renames, and what had passed its probation may have ended since.
+        let passed = new.filter(|new| old.is_none() || !self.has_failed(new));
+        let own = self.own_of(renamed).or(passed).or(*old);
+        own.or_else(|| self.original_of(renamed))
     }
 
     pub(super) fn has_failed(&self, new: &ObservedContainer) -> bool {
@@ -329,11 +317,7 @@ impl<'a> Draft<'a> {
     }
 
     fn retire_old(&mut self, current: &ObservedContainer) {
-        let Some(old) = self.input.owned.old else { return };
-        let taken_care_of = self.input.owned.current.is_none() || old.id == current.id;
-        if taken_care_of {
-            return;
-        }
+        let Some(old) = self.input.owned.old.filter(|old| old.id != current.id) else { return };
         let keep = self.input.module.keep_previous.seconds_up();
         let since = self.input.memory.containers.get(&old.id).and_then(|r| r.replaced_at);
         let until = since.unwrap_or(self.input.now).saturating_add_unsigned(keep);
@@ -383,7 +367,15 @@ impl<'a> Draft<'a> {
         self.out.reasons.push(reason);
     }
 
-    fn rename_into_place(&mut self, container: &ObservedContainer, reason: PlanReason) {
+    fn why_named_otherwise(&self, container: &ObservedContainer) -> PlanReason {
+        let mut renamed = self.input.owned.renamed.iter();
+        match renamed.any(|renamed| renamed.id == container.id) {
+            true => PlanReason::Renamed(container.name.clone()),
+            false => PlanReason::LeftBehind,
+        }
+    }
+
+    pub(super) fn rename_into_place(&mut self, container: &ObservedContainer, why: PlanReason) {
         // A container between two restarts can't be renamed.
         if container.state == ContainerState::Restarting {
             self.out.steps.push(stop_policy(container));
@@ -391,7 +383,7 @@ impl<'a> Draft<'a> {
         }
         let name = self.input.name.to_string();
         self.out.steps.push(Step::Rename { container: id(container), name });
-        self.out.reasons.push(reason);
+        self.out.reasons.push(why);
         self.out.action = PlanAction::Update;
     }
 

@@ -5,9 +5,44 @@
 
 use super::module::{Draft, id, is_up, stop_policy};
 use super::{Block, PlanAction, PlanReason, Step};
-use crate::model::{ObservedContainer, Status};
+use crate::model::{ContainerState, Health, ObservedContainer, Status};
 
 impl<'a> Draft<'a> {
+    /// Which of those that somebody renamed had the module's place until then: one surely made from here, and no former version.
+    pub(super) fn own_of(
+        &self,
+        renamed: &[&'a ObservedContainer],
+    ) -> Option<&'a ObservedContainer> {
+        let own = renamed.iter().copied();
+        let own: Vec<_> =
+            own.filter(|own| self.was_compared(own) && !self.is_former(own)).collect();
+        self.original_of(&own)
+    }
+
+    /// Where it works under its other name it takes its place again at once, unless what has that is as it should be: nothing
+    /// has to come up for that, and what comes next takes its place as ever.
+    pub(super) fn own_instead_of(
+        &mut self,
+        stranger: &'a ObservedContainer,
+    ) -> &'a ObservedContainer {
+        let Some(own) = self.own_of(&self.strays).filter(|own| works(own)) else {
+            return stranger;
+        };
+        let why = self.why_replace(stranger);
+        let is_right = works(stranger) && why.is_none();
+        let is_wanted = self.input.module.status == Status::Running;
+        if is_right || !is_wanted || self.is_adopted(stranger) || self.is_left_coming(stranger) {
+            return stranger;
+        }
+        self.take_down(stranger);
+        self.out.steps.push(Step::Remove { container: id(stranger) });
+        // Of a former version it is not told whether it is the stranger's.
+        self.out.reasons.extend(why.filter(|why| *why != PlanReason::SpecDiffers));
+        self.rename_into_place(own, PlanReason::PutBack(own.name.clone()));
+        self.strays.retain(|stray| stray.id != own.id);
+        own
+    }
+
     /// Which of those that somebody renamed is the module's own: one as its manifest says, surely made from here, and no former
     /// version.
     pub(super) fn original_of(
@@ -15,10 +50,14 @@ impl<'a> Draft<'a> {
         renamed: &[&'a ObservedContainer],
     ) -> Option<&'a ObservedContainer> {
         renamed.iter().copied().max_by_key(|container| {
-            let known = self.input.memory.containers.get(&container.id);
-            let is_former = known.is_some_and(|known| known.replaced_at.is_some());
+            let is_former = self.is_former(container);
             (self.bears_its_spec(container), self.was_compared(container), !is_former)
         })
+    }
+
+    fn is_former(&self, container: &ObservedContainer) -> bool {
+        let known = self.input.memory.containers.get(&container.id);
+        known.is_some_and(|known| known.replaced_at.is_some())
     }
 
     /// Whether what has the module's place may be somebody else's.
@@ -93,6 +132,9 @@ impl<'a> Draft<'a> {
         } else {
             self.remember(container.clone(), self.twin_version(original));
         }
+        if original.state == ContainerState::Paused {
+            self.out.steps.push(Step::Unpause { container: container.clone() });
+        }
         match (runs, was_up) {
             (true, false) => self.out.steps.push(Step::Start { container: container.clone() }),
             (false, true) => self.out.steps.push(self.stop(original)),
@@ -126,4 +168,9 @@ impl<'a> Draft<'a> {
         let strays = self.strays.iter().copied();
         strays.filter(|stray| but.is_none_or(|but| but.id != stray.id)).collect()
     }
+}
+
+/// Whether it does what it is there for, as far as can be seen.
+fn works(container: &ObservedContainer) -> bool {
+    container.state == ContainerState::Running && container.health != Health::Unhealthy
 }

@@ -29,7 +29,8 @@ impl Draft<'_> {
         remembered.unwrap_or(0).max(seen.unwrap_or(0))
     }
 
-    /// What is remembered of containers that no step touches.
+    /// What is remembered of containers until a work says otherwise: by their ids alone it is known that they are ours, and that
+    /// outlives a run which fails or is cut off.
     pub(super) fn kept(
         &self,
         current: Option<&ObservedContainer>,
@@ -37,19 +38,27 @@ impl Draft<'_> {
         let mut kept = Vec::new();
         let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
         let mut keep = |container: &ObservedContainer, version, replaced_at| {
-            let stays = !self.removes(Some(container)) && !self.is_adopted(container);
-            if stays && !touched.contains(&id(container)) {
-                let known = self.input.memory.containers.get(&container.id).cloned();
-                let remembered = known.unwrap_or_else(|| RememberedContainer {
-                    replaced_at,
-                    ..self.as_remembered(version)
-                });
-                let is_compared = self.is_compared(container);
-                kept.push((
-                    container.id.clone(),
-                    RememberedContainer { is_compared, ..remembered },
-                ));
+            if self.is_adopted(container) {
+                return;
             }
+            let is_left = !self.removes(Some(container)) && !touched.contains(&id(container));
+            let as_seen = self.as_remembered(version);
+            let known = self.input.memory.containers.get(&container.id).cloned();
+            let remembered = match known {
+                // It was looked at, and nothing is done about it.
+                Some(known) if is_left && container.detail.is_some() => {
+                    RememberedContainer { settings: as_seen.settings, ..known }
+                }
+                Some(known) => known,
+                None if is_left => as_seen,
+                None => return,
+            };
+            let is_compared = self.is_compared(container);
+            let replaced_at = remembered.replaced_at.or(replaced_at);
+            kept.push((
+                container.id.clone(),
+                RememberedContainer { is_compared, replaced_at, ..remembered },
+            ));
         };
         if let Some(current) = current {
             keep(current, self.twin_version(current), None);
@@ -57,7 +66,6 @@ impl Draft<'_> {
         if let Some(old) = self.input.owned.old {
             keep(old, 0, Some(self.input.now));
         }
-        // By their ids alone it is known that they are ours: that outlives a run which fails or is cut off.
         let strays = self.strays.iter().filter_map(|stray| {
             let known = self.input.memory.containers.get(&stray.id)?;
             Some((stray.id.clone(), known.clone()))

@@ -68,6 +68,16 @@ impl Draft<'_> {
         broke_off && self.is_left_coming(current)
     }
 
+    /// What made room for one that a try left down comes up before the next, and the pause begins then; see
+    /// [`Self::put_off_while_down`].
+    pub(super) fn put_off_while_its_room_is_taken(&mut self, current: &ObservedContainer) {
+        let is_down = self.is_left_coming(current) && self.input.has_way_back && !is_up(current);
+        let failed = self.memory.failed.as_mut().filter(|failed| failed.spec == self.spec);
+        if let Some(failed) = failed.filter(|failed| is_down && !failed.is_tried_at_once()) {
+            failed.at = self.input.now;
+        }
+    }
+
     /// Whether what no run has seen come up is taken back before anything else is done. Where what worked before it stands by,
     /// that is started again: also for the pause of what broke off, and is down. Where nothing does, it may be all that works:
     /// what comes next replaces it as it would any other.

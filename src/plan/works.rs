@@ -45,6 +45,7 @@ impl Works {
             remember: Vec::new(),
             tries: Vec::new(),
             is_revival: false,
+            is_for_pause: false,
             needs: Vec::new(),
             undoes: None,
         });
@@ -136,6 +137,7 @@ impl Works {
                 remember,
                 tries,
                 is_revival,
+                is_for_pause,
                 ..
             } = &draft.decision;
             let mut requires: Vec<usize> = draft.pull.into_iter().collect();
@@ -150,6 +152,7 @@ impl Works {
             work.after.clone_from(&before);
             work.remember.clone_from(remember);
             work.is_revival = *is_revival;
+            work.is_for_pause = *is_for_pause;
             work.needs = needs;
             work.tries = tries.iter().map(|spec| (draft.name.clone(), spec.clone())).collect();
             self.modules.push(number);

@@ -39,7 +39,7 @@ pub(super) fn learn_networks(plan: &DevicePlan, run: &DeviceRun, memory: &mut De
     }
 }
 
-/// Which containers that should be taken over are neither as they were nor gone. `known`: what was remembered before this run, which
+/// Which containers that should be taken over are still to be put back as they were. `known`: what was remembered before this run, which
 /// may go on with what another one began; `before` and `after`: what the engine ran, if it told.
 pub fn learn_taken_over(
     plan: &DevicePlan,
@@ -53,8 +53,8 @@ pub fn learn_taken_over(
         let Some(container) = containers.find(|container| container.id == *id) else {
             return false;
         };
-        let is_as_it_was = after.is_some() && was.is_as_it_was(container);
-        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_as_it_was
+        let is_left_alone = after.is_some() && was.is_left_alone(container, &memory.stops);
+        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_left_alone
     });
 }
 

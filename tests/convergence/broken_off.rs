@@ -6,7 +6,7 @@ use crate::passes::House;
 use crate::successors::{SHARED, only};
 use crate::world::World;
 use hoist::apply::{Outcome, Pace, Witness, run_noted};
-use hoist::engine::simulated::{CallKind, Fault, Simulated};
+use hoist::engine::simulated::{Behaviour, CallKind, Fault, Simulated};
 use hoist::engine::{EngineError, EngineErrorKind, SecretValues};
 use hoist::model::{DeviceId, ModuleName};
 use hoist::plan::{FailedChange, Step, StepKind};
@@ -99,6 +99,55 @@ fn what_a_try_left_down_comes_up_before_the_next_one() {
     });
 }
 
+/// What it left down takes its time to be healthy again: the pause begins then.
+#[test]
+fn a_pause_begins_when_what_works_is_healthy() {
+    let slow = "health = { command = [\"CMD\", \"ok\"], interval = \"30s\", retries = 1 }";
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&web("web:1", slow), None).await;
+        let second = web("web:2", slow);
+        for _ in 0..2 {
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&second, None).await.failed());
+        }
+        world.wait(1000);
+        let begun = world.now();
+        assert!(!world.pass(&second, None).await.failed());
+        let up = world.now();
+        assert!(up - begun >= 30);
+        assert_eq!(world.containers().await, ["web running web:1"]);
+        let pass = world.pass(&second, None).await;
+        assert!(pass.plan.works.is_empty(), "{:?}", lines(&pass.plan));
+        assert_eq!(pass.plan.due, Some(up + 10));
+    });
+}
+
+/// Bringing up what it left down breaks off as well: that comes up all the same before the next try.
+#[test]
+fn what_broke_off_while_it_came_up_comes_up_before_the_next_try() {
+    block_on(async {
+        let mut world = World::new();
+        let second = web("web:2", "");
+        world.pass(&web("web:1", ""), None).await;
+        for _ in 0..2 {
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&second, None).await.failed());
+        }
+        for away in [11, 100] {
+            world.wait(away);
+            falls_silent_at_a_start(&world);
+            let pass = world.pass(&second, None).await;
+            assert!(pass.failed());
+            assert!(lines(&pass.plan)[0].starts_with("▶ web   start"), "{:?}", lines(&pass.plan));
+            assert_eq!(world.containers().await, ["web exited web:1"]);
+        }
+        world.wait(100);
+        assert!(!world.pass(&second, None).await.failed());
+        assert_eq!(world.containers().await, ["web running web:1"]);
+    });
+}
+
 /// What was there can't be started any more: that holds up nothing for longer than its pause.
 #[test]
 fn what_cant_come_up_again_does_not_hold_up_the_next_try() {
@@ -175,6 +224,44 @@ fn what_is_taken_over_comes_up_before_the_next_try() {
     });
 }
 
+/// It ends by itself once it is put back: that is not for us to change, and the consent is over.
+#[test]
+fn what_is_not_taken_over_after_all_is_left_alone() {
+    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": "no"}}});
+    block_on(async {
+        for ends in [true, false] {
+            let mut world = World::new();
+            let wanted = web("web:1", "");
+            world.control().load_image("web:0", &Default::default()).unwrap();
+            world.control().run_foreign("web", &body).unwrap();
+            world.consent.adopt = true;
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&wanted, None).await.failed());
+            world.consent.adopt = false;
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&wanted, None).await.failed());
+            world.wait(30);
+            if ends {
+                world.control().behave("web:0", Behaviour::Ends { code: 0, after: 100 }).unwrap();
+                world.pass(&wanted, None).await;
+            } else {
+                // Somebody was faster.
+                world.start("web").await;
+                world.stop("web").await;
+            }
+            world.control().behave("web:0", Behaviour::Runs).unwrap();
+            for pause in [60, 4000] {
+                world.wait(pause);
+                let pass = world.pass(&wanted, None).await;
+                let only_tidies =
+                    lines(&pass.plan).iter().all(|line| line.starts_with("- web   tidy"));
+                assert!(only_tidies, "{:?}", lines(&pass.plan));
+                assert_eq!(world.containers().await, ["web exited web:0"]);
+            }
+        }
+    });
+}
+
 /// The same where what works goes, and makes room for a new module: in the pause it runs.
 #[test]
 fn what_makes_room_is_stopped_ever_more_seldom_for_a_successor_that_breaks_off() {
@@ -207,6 +294,38 @@ fn what_makes_room_is_stopped_ever_more_seldom_for_a_successor_that_breaks_off()
         assert_eq!(world.containers().await, ["next running next:1"]);
         world.pass(&next, None).await;
         assert!(world.memory.modules.values().all(|module| module.failed.is_none()));
+    });
+}
+
+/// The engine is away for longer than any pause at each try: what makes room comes up before the next one.
+#[test]
+fn what_made_room_comes_up_before_the_next_try() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&only("former", &[SHARED]), None).await;
+        let next = only("next", &[SHARED]);
+        for _ in 0..2 {
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&next, None).await.failed());
+            assert_eq!(world.containers().await, ["former exited former:1", "next created next:1"]);
+            world.wait(1000);
+        }
+        for pause in [10, 20] {
+            let pass = world.pass(&next, None).await;
+            assert!(!pass.failed(), "{:?}", lines(&pass.plan));
+            assert_eq!(world.containers().await, ["former running former:1"]);
+            world.wait(pause - 2);
+            assert!(world.pass(&next, None).await.plan.works.is_empty());
+            world.wait(2);
+            falls_silent_at_a_start(&world);
+            assert!(world.pass(&next, None).await.failed());
+            world.wait(1000);
+        }
+        world.pass(&next, None).await;
+        world.wait(300);
+        assert!(!world.pass(&next, None).await.failed());
+        world.pass(&next, None).await;
+        assert_eq!(world.containers().await, ["next running next:1"]);
     });
 }
 

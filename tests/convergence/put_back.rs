@@ -27,10 +27,16 @@ async fn put_aside(world: &World, manifest: &Arc<HashedManifest>) -> (String, St
 
 /// The same, and the own one runs on.
 async fn put_beside(world: &World, manifest: &Arc<HashedManifest>) -> String {
+    put_beside_of(world, manifest, "app:1").await
+}
+
+async fn put_beside_of(world: &World, manifest: &Arc<HashedManifest>, image: &str) -> String {
     let (id, ..) = in_place(world);
     world.control().rename("app", "app-bak").unwrap();
+    world.control().load_image(image, &Default::default()).unwrap();
     let apart: &dyn Fn(&mut Json) = &|body| {
         OTHER_VALUE(body);
+        body["Image"] = json!(image);
         body["HostConfig"]["PortBindings"] = json!({});
     };
     recreate_as(world, manifest, apart).await;
@@ -153,25 +159,114 @@ fn the_modules_own_container_that_still_runs_is_left_alone() {
     });
 }
 
-/// What takes its place has to wait: one of both runs, and none is gone.
+/// What comes next can't be made, or fails: the module's own container runs on, whatever the stranger does.
 #[test]
-fn only_one_runs_where_nothing_can_be_put_in_place() {
+fn what_runs_is_not_stopped_for_a_stranger() {
+    let ends = Behaviour::Ends { code: 1, after: 100 };
+    block_on(async {
+        for (stranger, is_missing, wait) in [
+            (Behaviour::Runs, true, 0),
+            (Behaviour::Runs, false, 0),
+            (ends.clone(), true, 60),
+            (ends.clone(), false, 60),
+        ] {
+            let mut world = World::new();
+            let (wanted, next) = (with("app:1", DATA), with("app:2", DATA));
+            world.pass(&wanted, None).await;
+            let id = put_beside_of(&world, &wanted, "app:0").await;
+            world.control().behave("app:0", stranger).unwrap();
+            world.wait(wait);
+            world.control().behave("app:2", ends.clone()).unwrap();
+            world.control().set_missing("app:2", is_missing).unwrap();
+            for _ in 0..3 {
+                world.pass(&next, None).await;
+                assert_eq!(world.containers().await, ["app running app:1"]);
+                assert_eq!(in_place(&world).0, id);
+                world.wait(100);
+            }
+            world.control().set_missing("app:2", false).unwrap();
+            world.control().behave("app:2", Behaviour::Runs).unwrap();
+            world.wait(3700);
+            is_replaced(&mut world, &next).await;
+            assert_eq!(world.containers().await, ["app running app:2"]);
+        }
+    });
+}
+
+/// The previous one is kept as before, and takes nobody's place.
+#[test]
+fn the_modules_own_container_comes_before_its_previous_one() {
+    let kept = ["app running app:2", "hoist-old-app exited app:1"];
+    block_on(async {
+        for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
+            let mut world = with_a_previous_one().await;
+            let id = id_of(&world, "app");
+            world.control().rename("app", "app-bak").unwrap();
+            let cut = Cut { call, after, gently: false };
+            let was_cut = world.pass(&keeps("app:2"), Some(cut)).await.was_cut;
+            is_replaced(&mut world, &keeps("app:2")).await;
+            assert_eq!(id_of(&world, "app"), id, "{cut:?}");
+            assert_eq!(world.containers().await, kept, "{cut:?}");
+            if !was_cut {
+                break;
+            }
+        }
+        // Also where the next version can't be made, or somebody else has its name.
+        let mut world = with_a_previous_one().await;
+        let id = id_of(&world, "app");
+        world.control().rename("app", "app-bak").unwrap();
+        world.control().set_missing("app:3", true).unwrap();
+        assert!(world.pass(&keeps("app:3"), None).await.failed());
+        assert_eq!(
+            (id_of(&world, "app"), world.containers().await),
+            (id, kept.map(str::to_owned).into())
+        );
+        world.control().rename("app", "app-bak").unwrap();
+        world.control().run_foreign("app", &json!({"Image": "app:1"})).unwrap();
+        let there = world.containers().await;
+        world.pass(&keeps("app:2"), None).await;
+        assert_eq!(world.containers().await, there);
+    });
+}
+
+/// What a run that was cut off was about to put in its place has not come up.
+#[test]
+fn the_modules_own_container_comes_before_what_was_to_follow_it() {
+    block_on(async {
+        for call in 3..6 {
+            let mut world = World::new();
+            world.pass(&with("app:1", DATA), None).await;
+            let id = in_place(&world).0;
+            world.control().behave("app:2", Behaviour::Ends { code: 1, after: 100 }).unwrap();
+            let cut = Cut { call, after: false, gently: false };
+            assert!(world.pass(&with("app:2", DATA), Some(cut)).await.was_cut);
+            world.control().rename("app", "app-bak").unwrap();
+            let pass = world.pass(&with("app:2", DATA), None).await;
+            assert!(pass.failed(), "{call} {:?} {:?}", lines(&pass.plan), pass.plan.blocked);
+            assert_eq!(world.containers().await, ["app running app:1"], "cut off at {call}");
+            assert_eq!(in_place(&world).0, id);
+        }
+    });
+}
+
+/// It is thawed, and not waited for in vain.
+#[test]
+fn the_modules_own_container_that_is_paused_is_put_back() {
     block_on(async {
         let mut world = World::new();
-        let (wanted, next) = (with("app:1", DATA), with("app:2", DATA));
+        let wanted = with("app:1", DATA);
         world.pass(&wanted, None).await;
-        put_beside(&world, &wanted).await;
-        world.control().set_missing("app:2", true).unwrap();
-        for _ in 0..2 {
-            assert!(world.pass(&next, None).await.failed());
-            let there = world.containers().await;
-            assert_eq!(there, ["app running app:1", "app-bak exited app:1"]);
-        }
-        world.control().set_missing("app:2", false).unwrap();
-        world.wait(3700);
-        is_replaced(&mut world, &next).await;
-        assert_eq!(world.containers().await, ["app running app:2"]);
+        let id = put_beside(&world, &wanted).await;
+        world.control().pause("app-bak").unwrap();
+        is_replaced(&mut world, &wanted).await;
+        assert_eq!(in_place(&world).0, id);
+        assert_eq!(world.containers().await, ["app running app:1"]);
     });
+}
+
+fn id_of(world: &World, name: &str) -> String {
+    let seen = world.control().observed().unwrap();
+    seen.containers.iter().find(|c| c.name == name).unwrap().id.clone()
 }
 
 /// The engine is just about to start the stranger once more.

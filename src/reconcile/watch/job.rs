@@ -296,6 +296,7 @@ mod tests {
             remember: Vec::new(),
             tries: Vec::new(),
             is_revival: false,
+            is_for_pause: false,
             needs: Vec::new(),
             undoes: None,
         };
