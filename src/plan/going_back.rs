@@ -135,13 +135,23 @@ impl<'a> Draft<'a> {
         lacks: Option<Block>,
         spec: Option<Hash>,
     ) -> Result<Decided, Block> {
-        let Some(there) = self.heir() else {
-            return Err(lacks.unwrap_or(foreign));
-        };
         let Owned { new, renamed, .. } = self.input.owned;
-        if let Some(new) = new.filter(|new| new.id != there.id) {
+        // What never ran was to take the place of what has the name: it is not begun beside that.
+        let never_ran = |heir: &ObservedContainer| {
+            new.is_some_and(|new| new.id == heir.id) && heir.state == ContainerState::Created
+        };
+        let there = self.heir().filter(|heir| !never_ran(heir));
+        if let Some(new) = new.filter(|new| there.is_none_or(|there| there.id != new.id)) {
             self.tidy(new, PlanReason::LeftBehind);
         }
+        let Some(there) = there else {
+            let block = lacks.unwrap_or(foreign);
+            if self.out.steps.is_empty() {
+                return Err(block);
+            }
+            self.block = Some(block);
+            return Ok(self.decided(None, spec));
+        };
         self.memory.notice(there, self.input.now);
         let block = Block::NameTaken {
             by: Box::new(foreign),

@@ -49,6 +49,13 @@ pub struct RememberedContainer {
     pub is_compared: bool,
 }
 
+impl RememberedContainer {
+    /// Somebody may have changed its settings.
+    pub(super) fn doubt(&mut self) {
+        self.settings = Hash::of_texts("hoist settings not known", []);
+    }
+}
+
 /// What was tried with one module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModuleMemory {
@@ -356,7 +363,7 @@ impl DeviceMemory {
     /// Somebody may have changed this container's settings: they are looked at again.
     pub fn doubt_container(&mut self, id: &str) {
         if let Some(known) = self.containers.get_mut(id) {
-            known.settings = Hash::of_texts("hoist settings not known", []);
+            known.doubt();
         }
     }
 

@@ -4,8 +4,9 @@
 //! was renamed goes before what comes has come up.
 
 use super::module::{Draft, id, is_up, stop_policy};
-use super::{Block, PlanAction, PlanReason, Step};
-use crate::model::{ContainerState, Health, ObservedContainer, Status};
+use super::room::has_come_up;
+use super::{Block, PlanAction, PlanReason, Step, old_name};
+use crate::model::{ContainerState, ObservedContainer, Status};
 
 impl<'a> Draft<'a> {
     /// Which of those that somebody renamed had the module's place until then: one surely made from here, and no former version.
@@ -25,22 +26,48 @@ impl<'a> Draft<'a> {
         &mut self,
         stranger: &'a ObservedContainer,
     ) -> &'a ObservedContainer {
-        let Some(own) = self.own_of(&self.strays).filter(|own| works(own)) else {
+        let Some(own) = self.own_of(&self.strays).filter(|own| self.runs_well(own)) else {
             return stranger;
         };
         let why = self.why_replace(stranger);
-        let is_right = works(stranger) && why.is_none();
+        let has_come_up = has_come_up(own, Some(self.input.module));
+        let is_better = match self.runs_well(stranger) {
+            true => why.is_some() && has_come_up,
+            false => true,
+        };
         let is_wanted = self.input.module.status == Status::Running;
-        if is_right || !is_wanted || self.is_adopted(stranger) || self.is_left_coming(stranger) {
+        if !is_better || !is_wanted || self.is_adopted(stranger) || self.is_left_coming(stranger) {
             return stranger;
         }
         self.take_down(stranger);
-        self.out.steps.push(Step::Remove { container: id(stranger) });
-        // Of a former version it is not told whether it is the stranger's.
+        self.gives_up_its_name(stranger);
+        // Of another version it is not told whether it is the stranger's.
         self.out.reasons.extend(why.filter(|why| *why != PlanReason::SpecDiffers));
         self.rename_into_place(own, PlanReason::PutBack(own.name.clone()));
         self.strays.retain(|stray| stray.id != own.id);
         own
+    }
+
+    /// A former version that somebody gave the name stays the way back, where there is no other.
+    fn gives_up_its_name(&mut self, stranger: &ObservedContainer) {
+        let keeps = self.input.module.keep_previous.millis != 0;
+        let step = match keeps && self.is_former(stranger) && self.input.owned.old.is_none() {
+            true => {
+                let name = old_name(self.input.name.as_str());
+                Step::Rename { container: id(stranger), name }
+            }
+            false => Step::Remove { container: id(stranger) },
+        };
+        self.out.steps.push(step);
+    }
+
+    /// Whether it does what it is there for, as far as can be seen, and does not end again and again.
+    fn runs_well(&self, container: &ObservedContainer) -> bool {
+        let mut memory = self.memory.clone();
+        memory.notice(container, self.input.now);
+        let Self { input, .. } = self;
+        let verdict = input.stops.judge(input.module, Some(container), &memory, input.now);
+        container.state == ContainerState::Running && verdict.code < 500
     }
 
     /// Which of those that somebody renamed is the module's own: one as its manifest says, surely made from here, and no former
@@ -60,9 +87,9 @@ impl<'a> Draft<'a> {
         known.is_some_and(|known| known.replaced_at.is_some())
     }
 
-    /// Whether what has the module's place may be somebody else's.
+    /// Whether what has the module's place may be somebody else's, or somebody gave it that.
     pub(super) fn may_be_strangers(&self, container: &ObservedContainer) -> bool {
-        !self.is_compared(container) || self.is_adopted(container)
+        !self.is_compared(container) || self.is_adopted(container) || self.is_former(container)
     }
 
     /// The module's own container that takes its place again, which a stranger has. Where that failed a new one is made.
@@ -150,7 +177,7 @@ impl<'a> Draft<'a> {
             self.undo(brings_up, names, self.stop(original));
         }
         self.brings_back(current, takes_down, names);
-        self.out.steps.push(Step::Remove { container: id(current) });
+        self.gives_up_its_name(current);
         let name = self.input.name.to_string();
         self.out.steps.push(Step::Rename { container, name });
         self.tidy_strays(Some(original));
@@ -168,9 +195,4 @@ impl<'a> Draft<'a> {
         let strays = self.strays.iter().copied();
         strays.filter(|stray| but.is_none_or(|but| but.id != stray.id)).collect()
     }
-}
-
-/// Whether it does what it is there for, as far as can be seen.
-fn works(container: &ObservedContainer) -> bool {
-    container.state == ContainerState::Running && container.health != Health::Unhealthy
 }

@@ -3,7 +3,6 @@
 use super::module::{Draft, id, settings_to_remember};
 use super::{ContainerRef, RememberedContainer};
 use crate::model::ObservedContainer;
-use std::collections::BTreeSet;
 
 impl Draft<'_> {
     pub(super) fn remember(&mut self, container: ContainerRef, twin_version: u64) {
@@ -29,48 +28,44 @@ impl Draft<'_> {
         remembered.unwrap_or(0).max(seen.unwrap_or(0))
     }
 
-    /// What is remembered of containers until a work says otherwise: by their ids alone it is known that they are ours, and that
-    /// outlives a run which fails or is cut off.
+    /// What is remembered of the module's containers until a work says otherwise: by their ids alone it is known that they are ours,
+    /// and that outlives a run which fails or is cut off.
     pub(super) fn kept(
         &self,
         current: Option<&ObservedContainer>,
     ) -> Vec<(String, RememberedContainer)> {
-        let mut kept = Vec::new();
-        let touched: BTreeSet<&ContainerRef> = self.out.remember.iter().map(|(c, _)| c).collect();
-        let mut keep = |container: &ObservedContainer, version, replaced_at| {
-            if self.is_adopted(container) {
-                return;
-            }
-            let is_left = !self.removes(Some(container)) && !touched.contains(&id(container));
-            let as_seen = self.as_remembered(version);
-            let known = self.input.memory.containers.get(&container.id).cloned();
-            let remembered = match known {
-                // It was looked at, and nothing is done about it.
-                Some(known) if is_left && container.detail.is_some() => {
-                    RememberedContainer { settings: as_seen.settings, ..known }
-                }
-                Some(known) => known,
-                None if is_left => as_seen,
-                None => return,
-            };
-            let is_compared = self.is_compared(container);
-            let replaced_at = remembered.replaced_at.or(replaced_at);
-            kept.push((
-                container.id.clone(),
-                RememberedContainer { is_compared, replaced_at, ..remembered },
-            ));
-        };
-        if let Some(current) = current {
-            keep(current, self.twin_version(current), None);
+        let all = self.input.owned.all().filter(|container| !self.is_adopted(container));
+        let kept = all.map(|container| (container.id.clone(), self.kept_of(container, current)));
+        kept.filter_map(|(id, kept)| Some((id, kept?))).collect()
+    }
+
+    fn kept_of(
+        &self,
+        container: &ObservedContainer,
+        current: Option<&ObservedContainer>,
+    ) -> Option<RememberedContainer> {
+        let is = |other: Option<&ObservedContainer>| other.is_some_and(|o| o.id == container.id);
+        let (is_current, is_old) = (is(current), is(self.input.owned.old) && !is(current));
+        let is_touched = self.removes(Some(container))
+            || self.out.remember.iter().any(|(touched, _)| *touched == id(container));
+        let known = self.input.memory.containers.get(&container.id).cloned();
+        let as_seen = || self.as_remembered(self.twin_version(container));
+        let mut kept = known.or_else(|| (!is_touched && (is_current || is_old)).then(as_seen))?;
+        if is_current
+            && !is_touched
+            && container.detail.is_some()
+            && !self.settings_differ(container)
+        {
+            kept.settings = as_seen().settings;
         }
-        if let Some(old) = self.input.owned.old {
-            keep(old, 0, Some(self.input.now));
+        if is_old {
+            kept.replaced_at = kept.replaced_at.or(Some(self.input.now));
         }
-        let strays = self.strays.iter().filter_map(|stray| {
-            let known = self.input.memory.containers.get(&stray.id)?;
-            Some((stray.id.clone(), known.clone()))
-        });
-        kept.extend(strays);
-        kept
+        // It has the place of its module again: what it lost when it was put aside is looked at.
+        if is_current && self.strays.is_empty() && kept.replaced_at.take().is_some() {
+            kept.doubt();
+        }
+        kept.is_compared = self.is_compared(container);
+        Some(kept)
     }
 }

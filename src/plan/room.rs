@@ -223,7 +223,7 @@ impl Works {
 }
 
 /// Whether a container has been up, and is well, for as long as its probation takes.
-fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
+pub(super) fn has_come_up(container: &ObservedContainer, module: Option<&Module>) -> bool {
     let probation = module.map_or(Module::PROBATION, |module| module.probation);
     container.state == ContainerState::Running
         && matches!(container.health, Health::None | Health::Healthy)

@@ -262,6 +262,36 @@ fn what_is_not_taken_over_after_all_is_left_alone() {
     });
 }
 
+/// What was to take its place can't be removed at once: it is not started beside what somebody else has there.
+#[test]
+fn what_never_ran_is_not_begun_beside_what_has_its_name() {
+    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": "no"}}});
+    block_on(async {
+        let mut world = World::new();
+        let wanted = web("web:1", "");
+        world.control().load_image("web:0", &Default::default()).unwrap();
+        world.control().run_foreign("web", &body).unwrap();
+        world.consent.adopt = true;
+        falls_silent_at_a_start(&world);
+        assert!(world.pass(&wanted, None).await.failed());
+        world.consent.adopt = false;
+        world.start("web").await;
+        for _ in 0..2 {
+            let busy = EngineError::new(EngineErrorKind::Refused, "device or resource busy");
+            world.control().fault_next(CallKind::Step(StepKind::Remove), Fault::Fail(busy));
+            world.pass(&wanted, None).await;
+            world.control().calm();
+            let there = world.containers().await;
+            assert_eq!(there, ["hoist-new-web created web:1", "web running web:0"]);
+            world.wait(100);
+        }
+        let pass = world.pass(&wanted, None).await;
+        assert_eq!(lines(&pass.plan), ["- web   tidy   (left behind by a run that was cut off)"]);
+        assert_eq!(pass.plan.blocked.len(), 1);
+        assert_eq!(world.containers().await, ["web running web:0"]);
+    });
+}
+
 /// The same where what works goes, and makes room for a new module: in the pause it runs.
 #[test]
 fn what_makes_room_is_stopped_ever_more_seldom_for_a_successor_that_breaks_off() {

@@ -173,6 +173,7 @@ fn what_runs_is_not_stopped_for_a_stranger() {
             let mut world = World::new();
             let (wanted, next) = (with("app:1", DATA), with("app:2", DATA));
             world.pass(&wanted, None).await;
+            world.wait(60);
             let id = put_beside_of(&world, &wanted, "app:0").await;
             world.control().behave("app:0", stranger).unwrap();
             world.wait(wait);
@@ -246,6 +247,79 @@ fn the_modules_own_container_comes_before_what_was_to_follow_it() {
             assert_eq!(world.containers().await, ["app running app:1"], "cut off at {call}");
             assert_eq!(in_place(&world).0, id);
         }
+    });
+}
+
+/// A copy that works is not stopped for one that ends again and again, or came up just now.
+#[test]
+fn what_works_is_not_stopped_for_what_does_not() {
+    block_on(async {
+        for ends in [false, true] {
+            let mut world = World::new();
+            let (wanted, next) = (with("app:1", DATA), with("app:2", DATA));
+            world.pass(&wanted, None).await;
+            let looping = Behaviour::Ends { code: 1, after: 15_000 };
+            world.control().behave("app:1", if ends { looping } else { Behaviour::Runs }).unwrap();
+            put_beside_of(&world, &wanted, "app:0").await;
+            world.control().set_missing("app:2", true).unwrap();
+            world.stop("app-bak").await;
+            world.start("app-bak").await;
+            if ends {
+                world.wait(76);
+            }
+            for _ in 0..3 {
+                world.pass(&next, None).await;
+                assert_eq!(world.containers().await[0], "app running app:0", "{ends}");
+            }
+        }
+    });
+}
+
+/// Somebody goes back by hand: the version that is wanted comes up again as it was, and the former one is the way back.
+#[test]
+fn names_that_were_given_by_hand_are_those_of_before() {
+    let kept = ["app running app:2", "hoist-old-app exited app:1"];
+    block_on(async {
+        for runs in ["app-bak", "app", ""] {
+            for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
+                let mut world = with_a_previous_one().await;
+                let id = id_of(&world, "app");
+                world.wait(60);
+                world.control().rename("app", "app-bak").unwrap();
+                world.control().rename("hoist-old-app", "app").unwrap();
+                if runs != "app-bak" {
+                    world.stop("app-bak").await;
+                }
+                if runs == "app" {
+                    world.start("app").await;
+                }
+                let cut = Cut { call, after, gently: false };
+                let was_cut = world.pass(&keeps("app:2"), Some(cut)).await.was_cut;
+                world.pass(&keeps("app:2"), None).await;
+                is_replaced(&mut world, &keeps("app:2")).await;
+                assert_eq!(id_of(&world, "app"), id, "{runs:?} {cut:?}");
+                assert_eq!(world.containers().await, kept, "{runs:?} {cut:?}");
+                if !was_cut {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// What somebody renamed goes, and the engine falls silent: it is known all the same, and goes with the next look.
+#[test]
+fn what_goes_is_known_until_it_is_gone() {
+    block_on(async {
+        let mut world = with_a_previous_one().await;
+        world.control().rename("hoist-old-app", "first").unwrap();
+        let fault = Fault::TimeOut { done: false };
+        world.control().fault_next(CallKind::Step(StepKind::Remove), fault);
+        world.control().fault_next(CallKind::Answers, Fault::Unreachable);
+        assert!(world.pass(&keeps("app:2"), None).await.failed());
+        assert_eq!(world.containers().await, ["app running app:2", "first exited app:1"]);
+        assert!(!world.pass(&keeps("app:2"), None).await.failed());
+        assert_eq!(world.containers().await, ["app running app:2"]);
     });
 }
 

@@ -40,3 +40,21 @@ fn after_a_change_that_failed_what_works_is_inspected_once() {
         }
     });
 }
+
+/// Settings that change while the next version waits are written once the version that works is wanted again.
+#[test]
+fn settings_that_were_seen_and_not_written_are_written_later() {
+    block_on(async {
+        let limited = "memory = \"64MiB\"";
+        let mut world = World::new();
+        world.pass(&web("web:1", ""), None).await;
+        world.control().behave("web:2", Behaviour::Ends { code: 3, after: 100 }).unwrap();
+        assert!(world.pass(&web("web:2", limited), None).await.failed());
+        for _ in 0..2 {
+            world.pass(&web("web:2", limited), None).await;
+        }
+        assert!(!world.pass(&web("web:1", limited), None).await.failed());
+        let seen = world.observe(&Default::default()).await;
+        assert_eq!(seen.containers[0].detail.as_ref().unwrap().memory, 64 << 20);
+    });
+}
