@@ -4,7 +4,9 @@
 //! keeps how the container was, so that a failure puts it back exactly so.
 
 use super::device::{PlanInput, fleet_names};
-use super::{DeviceMemory, DevicePlan, Purpose, Role, Stops, old_name};
+use super::memory::FailedChange;
+use super::module::Draft;
+use super::{Block, DeviceMemory, DevicePlan, Purpose, Role, Stops, old_name};
 use crate::model::{ContainerState, ModuleName, ObservedContainer, label};
 use std::collections::BTreeMap;
 
@@ -25,8 +27,8 @@ impl TakenOver {
     pub fn is_left_alone(&self, container: &ObservedContainer, stops: &Stops) -> bool {
         let policy = container.detail.as_ref().map(|detail| detail.restart_policy.as_str());
         let has_policy = policy.is_some_and(|policy| policy == self.policy || policy != "no");
-        let is_left_down = self.was_up && stops.holds(container);
-        container.name == self.module.as_str() && has_policy && !is_left_down
+        let is_stopped = self.was_up && stops.has_begun_to_stop(container);
+        container.name == self.module.as_str() && has_policy && !is_stopped
     }
 }
 
@@ -59,6 +61,30 @@ pub(super) fn adoptable<'i>(
     let known = container.detail.is_some();
     (input.consent.adopt && known && is_settled && !is_another_fleets)
         .then_some((module, Role::Current))
+}
+
+impl Draft<'_> {
+    /// Why what somebody else started under a module's name is not touched.
+    pub(super) fn foreign_name(&self, container: &ObservedContainer) -> Block {
+        Block::ForeignName {
+            name: container.name.clone(),
+            id: container.id.clone(),
+            // By its image's labels somebody else's container can name this very device.
+            owner: owner(container).filter(|(fleet, device)| {
+                fleet != self.input.fleet.as_str() || device != self.input.device
+            }),
+        }
+    }
+
+    /// Whether it was to be taken over, and is not: what failed left it as others have it.
+    pub(super) fn is_left_to_others(&self, current: &ObservedContainer) -> bool {
+        let begun = self.input.memory.adopting.get(&current.id);
+        let has_failed =
+            |failed: &FailedChange| failed.spec == self.spec && !failed.is_tried_at_once();
+        !self.input.may_adopt
+            && begun.is_some_and(|was| was.is_left_alone(current, self.input.stops))
+            && self.memory.failed.as_ref().is_some_and(has_failed)
+    }
 }
 
 /// The fleet and the device that a container's own labels name.

@@ -379,6 +379,7 @@ fn decide_all<'a>(
             lacks_image: input.observation.images.get(&module.image) == Some(&false),
             network_ids: input.observation.network_ids.as_ref(),
             others_go,
+            may_adopt: input.consent.adopt,
             half_done,
             has_way_back: ways_back.contains(name),
             stops,

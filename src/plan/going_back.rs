@@ -98,17 +98,15 @@ impl<'a> Draft<'a> {
     }
 
     /// Where a try left the container down whose place it was to take, that comes up before the next one, and the pause begins
-    /// then. But once it is tried again at once: most of what breaks off is an engine that is restarted. What was to be taken over,
-    /// and is as others have it, is not taken over any more.
+    /// then. But once it is tried again at once: most of what breaks off is an engine that is restarted.
     pub(super) fn put_off_while_down(&mut self, current: &ObservedContainer) {
         let is_left_down = self.input.stops.holds(current)
-            && self.verdict_of_what_is_held(current).is_some_and(|v| v.repair == Repair::Start);
-        let begun = self.input.memory.adopting.get(&current.id);
-        let is_theirs = begun.is_some_and(|was| was.is_left_alone(current, self.input.stops));
+            && self.verdict_of_what_is_held(current).is_some_and(|verdict| verdict.is_to_run());
         let starts = self.memory.starts;
         if let Some(failed) = self.memory.failed.as_mut().filter(|failed| failed.spec == self.spec)
             && !failed.is_tried_at_once()
-            && (is_left_down && starts.last < failed.at || is_theirs)
+            && starts.last < failed.at
+            && is_left_down
         {
             failed.at = self.input.now;
         }

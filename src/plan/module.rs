@@ -5,6 +5,7 @@
 //! rename. What a cut-off run left behind is told by labels and names, and taken up from there.
 
 use super::body::engine_policy;
+use super::room::has_come_up;
 use super::spec_label::spec_label;
 use super::{
     Block, ContainerRef, DeviceMemory, HalfDone, ModuleMemory, PlanAction, PlanReason,
@@ -14,7 +15,7 @@ use crate::model::{
     ContainerState, FleetName, Hash, Module, ModuleHashes, ModuleName, ObservedContainer, Route,
     RouteName, SecretName, Status,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The containers of one module, by what they are to it.
 #[derive(Debug, Default, Clone)]
@@ -59,6 +60,8 @@ pub(super) struct ModuleInput<'a> {
     pub(super) network_ids: Option<&'a BTreeMap<String, String>>,
     /// Whether something is removed once this has passed: a first look is then not enough.
     pub(super) others_go: bool,
+    /// Whether it was agreed to that what others started is taken over.
+    pub(super) may_adopt: bool,
     /// What a run began beside others that go, as far as it is still so.
     pub(super) half_done: &'a HalfDone,
     /// Whether something stands there, stopped, that made room for it and is started again where it goes.
@@ -206,6 +209,8 @@ impl<'a> Draft<'a> {
             own.for_each(|(_, kept)| kept.is_compared = is_compared);
         }
         let is_something = !out.steps.is_empty() || out.takes_back.is_some();
+        let mut said = BTreeSet::new();
+        out.reasons.retain(|reason| said.insert(reason.clone()));
         let decision = is_something.then_some(out);
         Decided { decision, spec, kept, memory, block, due }
     }
@@ -245,6 +250,10 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let reason = adopted.or_else(|| self.why_replace(current));
+        if self.is_left_to_others(current) {
+            self.keep_up(current, self.foreign_name(current), None);
+            return Ok(());
+        }
         if reason.is_some() {
             self.put_off_while_down(current);
         }
@@ -303,8 +312,14 @@ impl<'a> Draft<'a> {
         let Owned { current: _, new, old, renamed, adopted: _ } = self.input.owned;
         // A run was cut off between the two renames, and what had passed its probation may have ended since.
         let passed = new.filter(|new| old.is_none() || !self.has_failed(new));
-        let own = self.own_of(renamed).or(passed).or(*old);
-        own.or_else(|| self.original_of(renamed))
+        let is_put_aside =
+            |old: &ObservedContainer| self.is_adopted(old) || new.is_some() && !self.is_former(old);
+        let has_passed = passed.is_some_and(|new| has_come_up(new, Some(self.input.module)));
+        let own = match old.is_some_and(is_put_aside) {
+            true => None,
+            false => self.own_of(renamed).filter(|own| is_up(own) || !has_passed),
+        };
+        own.or(passed).or(*old).or_else(|| self.original_of(renamed))
     }
 
     pub(super) fn has_failed(&self, new: &ObservedContainer) -> bool {

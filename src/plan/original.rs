@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn is_former(&self, container: &ObservedContainer) -> bool {
+    pub(super) fn is_former(&self, container: &ObservedContainer) -> bool {
         let known = self.input.memory.containers.get(&container.id);
         known.is_some_and(|known| known.replaced_at.is_some())
     }

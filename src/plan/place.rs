@@ -3,7 +3,7 @@
 //! Foreign names and ports are looked up before anything is stopped; each step that must be taken back has
 //! its undo beside it.
 
-use super::adoption::{self, owner};
+use super::adoption;
 use super::body::{BodyInput, body, engine_policy};
 use super::going_back::policy_of;
 use super::module::{Draft, ModuleInput, id, is_up};
@@ -265,14 +265,7 @@ impl Draft<'_> {
         let mut foreign = self.input.foreign.iter();
         match foreign.find(|container| names.contains(&container.name.as_str())) {
             None => Ok(()),
-            Some(container) => Err(Block::ForeignName {
-                name: container.name.clone(),
-                id: container.id.clone(),
-                // By its image's labels somebody else's container can name this very device.
-                owner: owner(container).filter(|(fleet, device)| {
-                    fleet != self.input.fleet.as_str() || device != self.input.device
-                }),
-            }),
+            Some(container) => Err(self.foreign_name(container)),
         }
     }
 

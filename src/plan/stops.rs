@@ -34,6 +34,11 @@ impl Stops {
         !is_up(container) && self.of_this_run(container).is_some()
     }
 
+    /// Whether it was, or the engine may still be at that.
+    pub fn has_begun_to_stop(&self, container: &ObservedContainer) -> bool {
+        self.of_this_run(container).is_some()
+    }
+
     /// Whether a module ran beside this container on this volume when it was stopped.
     pub(super) fn stood_beside(
         &self,
@@ -101,8 +106,8 @@ impl Stops {
         Self(known.chain(begun).chain(anew).collect())
     }
 
-    /// With those that a run stopped, and without those that are not down any more, or another run of theirs is. By what the
-    /// engine had before the run, and has after it.
+    /// With those that a run stopped or began to stop, and without those that are not down any more, or another run of theirs is. By
+    /// what the engine had before the run, and has after it.
     #[must_use]
     pub fn after(
         &self,
@@ -111,8 +116,23 @@ impl Stops {
         now: i64,
     ) -> Self {
         let still = seen.iter().filter_map(|container| self.may_hold(container, now));
-        let down = seen.iter().filter(|c| !is_up(c) && stopped.contains(&c.id));
-        Self(still.chain(down.map(|container| begun(container, before, now))).collect())
+        // What is up may be at its stop still, if it is the run that was to be stopped.
+        let run_of = |seen| match is_up(seen) {
+            true => before.iter().find(|container| container.id == seen.id),
+            false => Some(seen),
+        };
+        let all = seen.iter().filter(|container| stopped.contains(&container.id));
+        let now_stopped = all.filter_map(run_of).map(|run| begun(run, before, now));
+        Self(still.chain(now_stopped).collect()).of_these_runs(seen)
+    }
+
+    fn of_these_runs(mut self, seen: &[ObservedContainer]) -> Self {
+        let known = self.clone();
+        self.0.retain(|id, _| {
+            seen.iter()
+                .any(|container| container.id == *id && known.of_this_run(container).is_some())
+        });
+        self
     }
 }
 

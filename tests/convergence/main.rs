@@ -14,6 +14,7 @@ mod mounts;
 mod passes;
 mod put_back;
 mod quiet;
+mod renamed;
 mod room;
 mod seeds;
 mod stood;

@@ -13,7 +13,7 @@ use hoist::plan::{Consent, Step, StepKind};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-const DATA: &str = "create-options.Volumes = { \"/v\" = {} }";
+pub(crate) const DATA: &str = "create-options.Volumes = { \"/v\" = {} }";
 
 /// Somebody put the module's own container aside, and made one that bears its name and labels. Says which the own one is, and what
 /// it holds.
@@ -44,7 +44,7 @@ async fn put_beside_of(world: &World, manifest: &Arc<HashedManifest>, image: &st
 }
 
 /// Id, volume at `/v` and image of what is in place.
-fn in_place(world: &World) -> (String, String, String) {
+pub(crate) fn in_place(world: &World) -> (String, String, String) {
     let seen = world.control().observed().unwrap();
     let app = seen.containers.iter().find(|c| c.name == "app").unwrap();
     let held = app.mounts.iter().find(|mount| mount.target == "/v").unwrap();
@@ -194,62 +194,6 @@ fn what_runs_is_not_stopped_for_a_stranger() {
     });
 }
 
-/// The previous one is kept as before, and takes nobody's place.
-#[test]
-fn the_modules_own_container_comes_before_its_previous_one() {
-    let kept = ["app running app:2", "hoist-old-app exited app:1"];
-    block_on(async {
-        for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
-            let mut world = with_a_previous_one().await;
-            let id = id_of(&world, "app");
-            world.control().rename("app", "app-bak").unwrap();
-            let cut = Cut { call, after, gently: false };
-            let was_cut = world.pass(&keeps("app:2"), Some(cut)).await.was_cut;
-            is_replaced(&mut world, &keeps("app:2")).await;
-            assert_eq!(id_of(&world, "app"), id, "{cut:?}");
-            assert_eq!(world.containers().await, kept, "{cut:?}");
-            if !was_cut {
-                break;
-            }
-        }
-        // Also where the next version can't be made, or somebody else has its name.
-        let mut world = with_a_previous_one().await;
-        let id = id_of(&world, "app");
-        world.control().rename("app", "app-bak").unwrap();
-        world.control().set_missing("app:3", true).unwrap();
-        assert!(world.pass(&keeps("app:3"), None).await.failed());
-        assert_eq!(
-            (id_of(&world, "app"), world.containers().await),
-            (id, kept.map(str::to_owned).into())
-        );
-        world.control().rename("app", "app-bak").unwrap();
-        world.control().run_foreign("app", &json!({"Image": "app:1"})).unwrap();
-        let there = world.containers().await;
-        world.pass(&keeps("app:2"), None).await;
-        assert_eq!(world.containers().await, there);
-    });
-}
-
-/// What a run that was cut off was about to put in its place has not come up.
-#[test]
-fn the_modules_own_container_comes_before_what_was_to_follow_it() {
-    block_on(async {
-        for call in 3..6 {
-            let mut world = World::new();
-            world.pass(&with("app:1", DATA), None).await;
-            let id = in_place(&world).0;
-            world.control().behave("app:2", Behaviour::Ends { code: 1, after: 100 }).unwrap();
-            let cut = Cut { call, after: false, gently: false };
-            assert!(world.pass(&with("app:2", DATA), Some(cut)).await.was_cut);
-            world.control().rename("app", "app-bak").unwrap();
-            let pass = world.pass(&with("app:2", DATA), None).await;
-            assert!(pass.failed(), "{call} {:?} {:?}", lines(&pass.plan), pass.plan.blocked);
-            assert_eq!(world.containers().await, ["app running app:1"], "cut off at {call}");
-            assert_eq!(in_place(&world).0, id);
-        }
-    });
-}
-
 /// A copy that works is not stopped for one that ends again and again, or came up just now.
 #[test]
 fn what_works_is_not_stopped_for_what_does_not() {
@@ -275,54 +219,6 @@ fn what_works_is_not_stopped_for_what_does_not() {
     });
 }
 
-/// Somebody goes back by hand: the version that is wanted comes up again as it was, and the former one is the way back.
-#[test]
-fn names_that_were_given_by_hand_are_those_of_before() {
-    let kept = ["app running app:2", "hoist-old-app exited app:1"];
-    block_on(async {
-        for runs in ["app-bak", "app", ""] {
-            for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
-                let mut world = with_a_previous_one().await;
-                let id = id_of(&world, "app");
-                world.wait(60);
-                world.control().rename("app", "app-bak").unwrap();
-                world.control().rename("hoist-old-app", "app").unwrap();
-                if runs != "app-bak" {
-                    world.stop("app-bak").await;
-                }
-                if runs == "app" {
-                    world.start("app").await;
-                }
-                let cut = Cut { call, after, gently: false };
-                let was_cut = world.pass(&keeps("app:2"), Some(cut)).await.was_cut;
-                world.pass(&keeps("app:2"), None).await;
-                is_replaced(&mut world, &keeps("app:2")).await;
-                assert_eq!(id_of(&world, "app"), id, "{runs:?} {cut:?}");
-                assert_eq!(world.containers().await, kept, "{runs:?} {cut:?}");
-                if !was_cut {
-                    break;
-                }
-            }
-        }
-    });
-}
-
-/// What somebody renamed goes, and the engine falls silent: it is known all the same, and goes with the next look.
-#[test]
-fn what_goes_is_known_until_it_is_gone() {
-    block_on(async {
-        let mut world = with_a_previous_one().await;
-        world.control().rename("hoist-old-app", "first").unwrap();
-        let fault = Fault::TimeOut { done: false };
-        world.control().fault_next(CallKind::Step(StepKind::Remove), fault);
-        world.control().fault_next(CallKind::Answers, Fault::Unreachable);
-        assert!(world.pass(&keeps("app:2"), None).await.failed());
-        assert_eq!(world.containers().await, ["app running app:2", "first exited app:1"]);
-        assert!(!world.pass(&keeps("app:2"), None).await.failed());
-        assert_eq!(world.containers().await, ["app running app:2"]);
-    });
-}
-
 /// It is thawed, and not waited for in vain.
 #[test]
 fn the_modules_own_container_that_is_paused_is_put_back() {
@@ -336,11 +232,6 @@ fn the_modules_own_container_that_is_paused_is_put_back() {
         assert_eq!(in_place(&world).0, id);
         assert_eq!(world.containers().await, ["app running app:1"]);
     });
-}
-
-fn id_of(world: &World, name: &str) -> String {
-    let seen = world.control().observed().unwrap();
-    seen.containers.iter().find(|c| c.name == name).unwrap().id.clone()
 }
 
 /// The engine is just about to start the stranger once more.
