@@ -26,21 +26,24 @@ impl<'a> Draft<'a> {
         &mut self,
         stranger: &'a ObservedContainer,
     ) -> &'a ObservedContainer {
+        let why = self.why_replace(stranger);
+        if self.is_former(stranger) && why.is_none() && self.runs_well(stranger) {
+            // That version is wanted again, and works.
+            self.tidy_strays(None);
+            self.strays.clear();
+            return stranger;
+        }
         let Some(own) = self.own_of(&self.strays).filter(|own| self.runs_well(own)) else {
             return stranger;
         };
-        let why = self.why_replace(stranger);
         let has_come_up = has_come_up(own, Some(self.input.module));
-        let is_better = match self.runs_well(stranger) {
-            true => why.is_some() && has_come_up,
-            false => true,
-        };
+        let is_better = !self.runs_well(stranger) || why.is_some() && has_come_up;
         let is_wanted = self.input.module.status == Status::Running;
         if !is_better || !is_wanted || self.is_adopted(stranger) || self.is_left_coming(stranger) {
             return stranger;
         }
         self.take_down(stranger);
-        self.gives_up_its_name(stranger);
+        self.clear_the_name_of(stranger, own);
         // Of another version it is not told whether it is the stranger's.
         self.out.reasons.extend(why.filter(|why| *why != PlanReason::SpecDiffers));
         self.rename_into_place(own, PlanReason::PutBack(own.name.clone()));
@@ -48,14 +51,13 @@ impl<'a> Draft<'a> {
         own
     }
 
-    /// A former version that somebody gave the name stays the way back, where there is no other.
-    fn gives_up_its_name(&mut self, stranger: &ObservedContainer) {
-        let keeps = self.input.module.keep_previous.millis != 0;
-        let step = match keeps && self.is_former(stranger) && self.input.owned.old.is_none() {
-            true => {
-                let name = old_name(self.input.name.as_str());
-                Step::Rename { container: id(stranger), name }
-            }
+    /// A former version that somebody gave the name stays the way back, where there is no other, and none is about to be.
+    fn clear_the_name_of(&mut self, stranger: &ObservedContainer, own: &ObservedContainer) {
+        let name = old_name(self.input.name.as_str());
+        let has_room = self.input.owned.old.is_none() && self.refuse_foreign_name(&[&name]).is_ok();
+        let keeps = self.input.module.keep_previous.millis != 0 && has_room;
+        let step = match keeps && self.is_former(stranger) && self.why_replace(own).is_none() {
+            true => Step::Rename { container: id(stranger), name },
             false => Step::Remove { container: id(stranger) },
         };
         self.out.steps.push(step);
@@ -177,7 +179,7 @@ impl<'a> Draft<'a> {
             self.undo(brings_up, names, self.stop(original));
         }
         self.brings_back(current, takes_down, names);
-        self.gives_up_its_name(current);
+        self.clear_the_name_of(current, original);
         let name = self.input.name.to_string();
         self.out.steps.push(Step::Rename { container, name });
         self.tidy_strays(Some(original));

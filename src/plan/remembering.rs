@@ -51,14 +51,15 @@ impl Draft<'_> {
         let known = self.input.memory.containers.get(&container.id).cloned();
         let as_seen = || self.as_remembered(self.twin_version(container));
         let mut kept = known.or_else(|| (!is_touched && (is_current || is_old)).then(as_seen))?;
-        if is_current
-            && !is_touched
-            && container.detail.is_some()
-            && !self.settings_differ(container)
-        {
-            kept.settings = as_seen().settings;
+        if is_current && !is_touched && container.detail.is_some() {
+            match self.settings_differ(container) {
+                // What is not written now is looked at until it is.
+                true => kept.doubt(),
+                false => kept.settings = as_seen().settings,
+            }
         }
-        if is_old {
+        // One that was put aside by a run which was cut off right then is no former one yet.
+        if is_old && self.input.owned.current.is_some() {
             kept.replaced_at = kept.replaced_at.or(Some(self.input.now));
         }
         // It has the place of its module again: what it lost when it was put aside is looked at.

@@ -10,7 +10,7 @@ use super::standing::{Verdict, judge};
 use crate::model::{ContainerState, Module, ObservedContainer, Status, label};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An engine may be at a stop for so long after the run that asked for it was cut off, in seconds.
+/// An engine may be at a stop for so long after whoever asked for it was cut off, or its answer was, in seconds.
 const LINGERS: i64 = 600;
 
 /// What was stopped, by container id.
@@ -106,8 +106,8 @@ impl Stops {
         Self(known.chain(begun).chain(anew).collect())
     }
 
-    /// With those that a run stopped or began to stop, and without those that are not down any more, or another run of theirs is. By
-    /// what the engine had before the run, and has after it.
+    /// With those that a run stopped, or began to stop so that they may be at it still, and without those of which another run is there.
+    /// By what the engine had before the run, and has after it.
     #[must_use]
     pub fn after(
         &self,
@@ -123,16 +123,11 @@ impl Stops {
         };
         let all = seen.iter().filter(|container| stopped.contains(&container.id));
         let now_stopped = all.filter_map(run_of).map(|run| begun(run, before, now));
-        Self(still.chain(now_stopped).collect()).of_these_runs(seen)
-    }
-
-    fn of_these_runs(mut self, seen: &[ObservedContainer]) -> Self {
-        let known = self.clone();
-        self.0.retain(|id, _| {
-            seen.iter()
-                .any(|container| container.id == *id && known.of_this_run(container).is_some())
+        let all = Self(still.chain(now_stopped).collect());
+        let of_these_runs = seen.iter().filter_map(|container| {
+            Some((container.id.clone(), all.of_this_run(container)?.clone()))
         });
-        self
+        Self(of_these_runs.collect())
     }
 }
 

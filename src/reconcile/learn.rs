@@ -7,7 +7,7 @@ use crate::apply::{DeviceRun, Outcome, StartsAndStops};
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
     DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, Stops, When, Work,
-    checked_at, running,
+    checked_at, new_name, running,
 };
 use std::collections::BTreeSet;
 
@@ -48,13 +48,16 @@ pub fn learn_taken_over(
     (before, after): (&Observation, Option<&Observation>),
     memory: &mut DeviceMemory,
 ) {
+    let containers = &after.unwrap_or(before).containers;
     memory.adopting.retain(|id, was| {
-        let mut containers = after.unwrap_or(before).containers.iter();
-        let Some(container) = containers.find(|container| container.id == *id) else {
+        let Some(container) = containers.iter().find(|container| container.id == *id) else {
             return false;
         };
-        let is_left_alone = after.is_some() && was.is_left_alone(container, &memory.stops);
-        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_left_alone
+        let successor = new_name(was.module.as_str());
+        let is_over = after.is_some()
+            && was.is_left_alone(container, &memory.stops)
+            && !containers.iter().any(|container| container.name == successor);
+        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_over
     });
 }
 

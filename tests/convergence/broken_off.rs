@@ -184,19 +184,22 @@ fn what_cant_come_up_again_does_not_hold_up_the_next_try() {
     });
 }
 
+/// Somebody else started `web`.
+fn with_foreign_web(policy: &str) -> World {
+    let world = World::new();
+    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": policy}}});
+    world.control().load_image("web:0", &Default::default()).unwrap();
+    world.control().run_foreign("web", &body).unwrap();
+    world
+}
+
 /// What somebody else started, and is taken over by a run that breaks off, runs again; and the consent was for that run.
 #[test]
 fn what_is_taken_over_comes_up_before_the_next_try() {
-    let body = json!({
-        "Image": "web:0",
-        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
-    });
     block_on(async {
         for (was_up, blocks) in [(true, false), (false, false), (true, true)] {
-            let mut world = World::new();
+            let mut world = with_foreign_web("unless-stopped");
             let wanted = web("web:1", "");
-            world.control().load_image("web:0", &Default::default()).unwrap();
-            world.control().run_foreign("web", &body).unwrap();
             if !was_up {
                 world.stop("web").await;
             }
@@ -235,13 +238,10 @@ fn what_is_taken_over_comes_up_before_the_next_try() {
 /// It ends by itself once it is put back: that is not for us to change, and the consent is over.
 #[test]
 fn what_is_not_taken_over_after_all_is_left_alone() {
-    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": "no"}}});
     block_on(async {
         for ends in [true, false] {
-            let mut world = World::new();
+            let mut world = with_foreign_web("no");
             let wanted = web("web:1", "");
-            world.control().load_image("web:0", &Default::default()).unwrap();
-            world.control().run_foreign("web", &body).unwrap();
             world.consent.adopt = true;
             falls_silent_at_a_start(&world);
             assert!(world.pass(&wanted, None).await.failed());
@@ -273,12 +273,9 @@ fn what_is_not_taken_over_after_all_is_left_alone() {
 /// The engine is still at its stop when it is looked at again: it comes up once it is down.
 #[test]
 fn what_is_taken_over_comes_up_also_where_its_stop_takes_long() {
-    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": "no"}}});
     block_on(async {
-        let mut world = World::new();
+        let mut world = with_foreign_web("no");
         let wanted = web("web:1", "");
-        world.control().load_image("web:0", &Default::default()).unwrap();
-        world.control().run_foreign("web", &body).unwrap();
         world.consent.adopt = true;
         for _ in 0..2 {
             let takes_long = Fault::TimeOut { done: false };
@@ -296,33 +293,52 @@ fn what_is_taken_over_comes_up_also_where_its_stop_takes_long() {
     });
 }
 
-/// What was to take its place can't be removed at once: it is not started beside what somebody else has there.
+/// What was to take its place can't be removed at once: it is not kept up beside what somebody else has there.
 #[test]
-fn what_never_ran_is_not_begun_beside_what_has_its_name() {
-    let body = json!({"Image": "web:0", "HostConfig": {"RestartPolicy": {"Name": "no"}}});
+fn what_was_half_done_goes_from_beside_what_has_its_name() {
     block_on(async {
-        let mut world = World::new();
-        let wanted = web("web:1", "");
-        world.control().load_image("web:0", &Default::default()).unwrap();
-        world.control().run_foreign("web", &body).unwrap();
-        world.consent.adopt = true;
-        falls_silent_at_a_start(&world);
-        assert!(world.pass(&wanted, None).await.failed());
-        world.consent.adopt = false;
-        world.start("web").await;
-        for _ in 0..2 {
-            let busy = EngineError::new(EngineErrorKind::Refused, "device or resource busy");
-            world.control().fault_next(CallKind::Step(StepKind::Remove), Fault::Fail(busy));
+        for (done, state) in [(false, "created"), (true, "running")] {
+            let mut world = with_foreign_web("no");
+            let wanted = web("web:1", "");
+            world.consent.adopt = true;
+            world.control().fault_next(CallKind::Step(StepKind::Start), Fault::TimeOut { done });
+            world.control().fault_next(CallKind::Answers, Fault::Unreachable);
+            assert!(world.pass(&wanted, None).await.failed());
+            world.consent.adopt = false;
+            falls_silent_at_a_start(&world);
             world.pass(&wanted, None).await;
             world.control().calm();
-            let there = world.containers().await;
-            assert_eq!(there, ["hoist-new-web created web:1", "web running web:0"]);
-            world.wait(100);
+            world.start("web").await;
+            let half_done = world.containers().await[0].starts_with("hoist-new-web");
+            assert!(half_done, "{state} {:?}", world.containers().await);
+            for _ in 0..3 {
+                let busy = EngineError::new(EngineErrorKind::Refused, "device or resource busy");
+                world.control().fault_next(CallKind::Step(StepKind::Remove), Fault::Fail(busy));
+                world.pass(&wanted, None).await;
+                world.control().calm();
+                let there = world.containers().await;
+                assert_eq!(there.last().unwrap(), "web running web:0");
+                world.wait(100);
+            }
+            world.pass(&wanted, None).await;
+            assert_eq!(world.containers().await, ["web running web:0"], "{state}");
         }
-        let pass = world.pass(&wanted, None).await;
-        assert_eq!(lines(&pass.plan), ["- web   tidy   (left behind by a run that was cut off)"]);
-        assert_eq!(pass.plan.blocked.len(), 1);
-        assert_eq!(world.containers().await, ["web running web:0"]);
+    });
+}
+
+/// Only the answer to a stop is lost, and the engine is still at it: what works comes up again once it is down.
+#[test]
+fn what_is_down_after_a_stop_of_which_nobody_knew_the_end_comes_up() {
+    block_on(async {
+        let never = "restart-policy = \"never\"";
+        let mut world = World::new();
+        world.pass(&web("web:1", never), None).await;
+        world.control().fault_next(CallKind::Step(StepKind::Stop), Fault::Unreachable);
+        assert!(world.pass(&web("web:2", never), None).await.failed());
+        assert_eq!(world.containers().await, ["web running web:1"]);
+        world.stop("web").await;
+        world.pass(&web("web:1", never), None).await;
+        assert_eq!(world.containers().await, ["web running web:1"]);
     });
 }
 

@@ -324,18 +324,24 @@ fn nothing_is_stopped_where_somebody_else_has_its_port() {
     });
 }
 
+/// The module's own container is put aside, and somebody else's has its name. Says what that holds.
+pub(crate) async fn with_foreign_app(wanted: &Arc<HashedManifest>) -> (World, String) {
+    let mut world = World::new();
+    world.pass(wanted, None).await;
+    world.stop("app").await;
+    world.control().rename("app", "app-bak").unwrap();
+    let takes = json!({"Image": "app:1", "Volumes": {"/v": {}}});
+    world.control().run_foreign("app", &takes).unwrap();
+    let (_, held, _) = in_place(&world);
+    (world, held)
+}
+
 /// What is taken over brings its own data; but the module's own container goes only when that has passed.
 #[test]
 fn the_modules_own_container_outlives_a_failed_adoption() {
     block_on(async {
-        let mut world = World::new();
         let wanted = with("app:1", DATA);
-        world.pass(&wanted, None).await;
-        world.stop("app").await;
-        world.control().rename("app", "app-bak").unwrap();
-        let takes = json!({"Image": "app:1", "Volumes": {"/v": {}}});
-        world.control().run_foreign("app", &takes).unwrap();
-        let (_, held, _) = in_place(&world);
+        let (mut world, held) = with_foreign_app(&wanted).await;
         let before = world.containers().await;
         world.consent = Consent { adopt: true, ..Consent::default() };
         let refusal = EngineError::new(EngineErrorKind::Refused, "no");

@@ -2,7 +2,7 @@
 
 use crate::back::lines;
 use crate::block_on;
-use crate::put_back::{DATA, in_place};
+use crate::put_back::{DATA, in_place, with_foreign_app};
 use crate::strangers::{is_replaced, keeps, with, with_a_previous_one};
 use crate::world::{Cut, World};
 use hoist::engine::simulated::{Behaviour, CallKind, Fault};
@@ -118,14 +118,8 @@ fn what_goes_is_known_until_it_is_gone() {
 fn what_has_passed_goes_for_nothing_that_was_renamed() {
     block_on(async {
         for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
-            let mut world = World::new();
             let wanted = with("app:1", DATA);
-            world.pass(&wanted, None).await;
-            world.stop("app").await;
-            world.control().rename("app", "app-bak").unwrap();
-            let takes = json!({"Image": "app:1", "Volumes": {"/v": {}}});
-            world.control().run_foreign("app", &takes).unwrap();
-            let (_, held, _) = in_place(&world);
+            let (mut world, held) = with_foreign_app(&wanted).await;
             world.consent = Consent { adopt: true, ..Consent::default() };
             let cut = Cut { call, after, gently: false };
             let was_cut = world.pass(&wanted, Some(cut)).await.was_cut;
@@ -134,6 +128,39 @@ fn what_has_passed_goes_for_nothing_that_was_renamed() {
             assert_eq!(world.containers().await, ["app running app:1"], "{cut:?}");
             if !was_cut {
                 break;
+            }
+        }
+    });
+}
+
+/// Then another version is wanted, or the one that somebody went back to.
+#[test]
+fn what_somebody_went_back_to_by_hand_is_a_version_like_others() {
+    block_on(async {
+        for (image, kept) in [
+            ("app:1", &["app running app:1"] as &[&str]),
+            ("app:3", &["app running app:3", "hoist-old-app exited app:2"]),
+        ] {
+            for runs in ["app-bak", "app"] {
+                let mut world = with_a_previous_one().await;
+                world.wait(60);
+                world.control().rename("app", "app-bak").unwrap();
+                world.control().rename("hoist-old-app", "app").unwrap();
+                if runs == "app" {
+                    world.stop("app-bak").await;
+                    world.start("app").await;
+                    world.wait(60);
+                }
+                world.pass(&keeps(image), None).await;
+                world.pass(&keeps(image), None).await;
+                is_replaced(&mut world, &keeps(image)).await;
+                if runs == "app" || image == "app:3" {
+                    let there = world.containers().await;
+                    let version = |line: &String| kept.iter().any(|k| k[..4] == line[..4]);
+                    assert!(there.iter().all(version), "{image} {runs}: {there:?}");
+                    assert_eq!(there[0], kept[0], "{image} {runs}: {there:?}");
+                }
+                assert!(!world.containers().await.iter().any(|c| c.starts_with("app-bak")));
             }
         }
     });
