@@ -22,6 +22,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::time::Instant;
 
+/// As the program has it: memory is what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// When the simulated day begins.
 const BEGIN: i64 = 1_800_000_000;
 /// History older than this is dropped, so that a store that grows is told from one that has not filled up yet.

@@ -4,6 +4,7 @@
 
 use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome, StartsAndStops};
+use crate::engine::EngineErrorKind;
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
     DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, Stops, When, Work,
@@ -57,19 +58,29 @@ pub fn learn_taken_over(
         let is_over = after.is_some()
             && was.is_left_alone(container, &memory.stops)
             && !containers.iter().any(|container| container.name == successor);
-        has_left_over(plan, run, &was.module) || known.adopting.contains_key(id) && !is_over
+        let is_stopping = memory.stops.has_begun_to_stop(container);
+        has_left_over(plan, run, &was.module, is_stopping)
+            || known.adopting.contains_key(id) && !is_over
     });
 }
 
-/// Whether a work for this module may have begun something that was neither brought to its end nor taken back.
-fn has_left_over(plan: &DevicePlan, run: &DeviceRun, module: &ModuleName) -> bool {
+/// Whether a work for this module may have begun something that was neither brought to its end nor taken back. `is_stopping`: the
+/// engine may still be at a stop, of which the answer was lost.
+fn has_left_over(
+    plan: &DevicePlan,
+    run: &DeviceRun,
+    module: &ModuleName,
+    is_stopping: bool,
+) -> bool {
     plan.works.iter().any(|work| {
         let is_of = matches!(&work.purpose, Purpose::Module { name, .. } if name == module);
         is_of
             && match run.outcomes.get(&work.id) {
-                Some(Outcome::Failed { undo_failed, .. } | Outcome::CalledOff { undo_failed }) => {
-                    !undo_failed.is_empty()
+                Some(Outcome::Failed { undo_failed, error, .. }) => {
+                    let is_lost = error.kind == EngineErrorKind::Unreachable;
+                    !undo_failed.is_empty() || is_stopping && is_lost
                 }
+                Some(Outcome::CalledOff { undo_failed }) => !undo_failed.is_empty(),
                 Some(Outcome::Passed { .. } | Outcome::Skipped { .. } | Outcome::NotNeeded) => {
                     false
                 }

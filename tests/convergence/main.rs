@@ -22,6 +22,7 @@ mod stopped;
 mod strangers;
 mod successors;
 mod taken_back;
+mod taken_over;
 mod told;
 mod two_hosts;
 mod wishes;

@@ -260,10 +260,10 @@ impl World {
         let seen = self.try_observe(&memory, None).await.ok();
         if !plan.works.is_empty() {
             let looks = (before, seen.as_ref());
-            learn_taken_over(plan, run, known, looks, &mut self.memory);
             learn_half_done(plan, run, seen.as_ref(), &mut self.memory);
             let at = self.timestamp();
-            learn_stops(plan, run, (before, seen.as_ref()), &mut self.memory, at);
+            learn_stops(plan, run, looks, &mut self.memory, at);
+            learn_taken_over(plan, run, known, looks, &mut self.memory);
         }
         let Some(seen) = seen else { return };
         let now = self.now();
