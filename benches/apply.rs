@@ -31,6 +31,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testbed::{Dockerd, dockerds};
 
+/// As the program has it: what the daemon does is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Devices side by side, as `apply` has it.
 const SIDE_BY_SIDE: u32 = 64;
 const NOW: Timestamp = Timestamp { seconds: 1_800_000_000 };
@@ -99,9 +103,18 @@ impl Place {
     }
 
     fn apply(&self) {
+        self.run(&["apply", "--worktree", "--yes"]);
+    }
+
+    fn manifest(&self) {
+        self.run(&["manifest", "one"]);
+    }
+
+    fn run(&self, arguments: &[&str]) {
         let path = |name: &str| self.folder.path().join(name);
         let output = Command::new(env!("CARGO_BIN_EXE_hoist"))
-            .args(["apply", "--worktree", "--yes", "-C"])
+            .args(arguments)
+            .arg("-C")
             .arg(path("fleet"))
             .env("HOIST_STATE", path("state"))
             .env("HOIST_CONFIG", path("hoist.toml"))
@@ -146,6 +159,13 @@ fn real_engine(engine: &Dockerd, runs: usize, table: &mut String) {
         }
     }
     clear(engine);
+    if has_compose {
+        let manifest = median((0..runs).map(|_| timed(|| five.manifest())).collect());
+        let config =
+            (0..runs).map(|_| timed(|| docker_compose(engine, compose.path(), &["config"])));
+        let what = "`hoist manifest` of 5 modules, whole process";
+        line(table, what, manifest, "`docker-compose config`", median(config.collect()));
+    }
     let what = "`apply` of 5 modules from nothing, whole process";
     line(table, what, median(ours.clone()), "the same calls, raw and in parallel", median(raw));
     if has_compose {
@@ -275,8 +295,13 @@ fn compose_folder(modules: usize) -> tempfile::TempDir {
 }
 
 fn compose_up(engine: &Dockerd, folder: &Path) {
+    docker_compose(engine, folder, &["up", "-d"]);
+}
+
+fn docker_compose(engine: &Dockerd, folder: &Path, arguments: &[&str]) {
     let status = Command::new("docker-compose")
-        .args(["--project-name", "bench", "up", "-d"])
+        .args(["--project-name", "bench"])
+        .args(arguments)
         .current_dir(folder)
         .env("DOCKER_HOST", engine.address())
         .stdout(Stdio::null())
