@@ -5,7 +5,7 @@ use crate::testbed::proxy::{Proxy, Request, Trap, When};
 use crate::testbed::{Dockerd, dockerds};
 use hoist::engine::docker::Docker;
 use hoist::engine::{Engine, EngineErrorKind, SecretValues, Wanted};
-use hoist::model::EngineAddress;
+use hoist::model::{ContainerState, EngineAddress, ObservedContainer};
 use hoist::plan::{ContainerRef, Step};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -83,6 +83,7 @@ fn the_connection_to_a_real_engine() {
     runtime().block_on(async {
         one_list_call(engine).await;
         broken_connections(engine).await;
+        a_name_that_is_being_freed(engine).await;
         latency(engine).await;
     });
 }
@@ -127,6 +128,37 @@ async fn broken_connections(engine: &Dockerd) {
     let error = docker.execute(&create, &SecretValues::default()).await.unwrap_err();
     assert_eq!(error.kind, EngineErrorKind::Conflict, "{error}");
     assert_eq!(proxy.log().iter().filter(|request| request.is_change()).count(), 1);
+}
+
+/// `docker rm -f` tells that a container died before its name is free.
+async fn a_name_that_is_being_freed(engine: &Dockerd) {
+    engine.load_image("test/freed:1", &[], &["/bin/sleep", "100"]);
+    let docker = connect(&engine.address());
+    let secrets = SecretValues::default();
+    let container = ContainerRef::Name("freed".to_owned());
+    let body =
+        serde_json::json!({ "Image": "test/freed:1", "HostConfig": { "NetworkMode": "none" } });
+    let create = Step::Create { name: "freed".to_owned(), body, secrets: [].into() };
+    let (start, remove) =
+        (Step::Start { container: container.clone() }, Step::Remove { container });
+    docker.execute(&create, &secrets).await.unwrap();
+    for _ in 0..8 {
+        docker.execute(&start, &secrets).await.unwrap();
+        let once_it_ended = async {
+            loop {
+                let seen = docker.observe(&Wanted::list_only()).await.unwrap();
+                let runs =
+                    |c: &ObservedContainer| c.name == "freed" && c.state == ContainerState::Running;
+                if !seen.containers.iter().any(runs) {
+                    return docker.execute(&create, &secrets).await;
+                }
+            }
+        };
+        let (removed, made) = tokio::join!(docker.execute(&remove, &secrets), once_it_ended);
+        removed.unwrap();
+        made.unwrap();
+    }
+    docker.execute(&remove, &secrets).await.unwrap();
 }
 
 async fn latency(engine: &Dockerd) {

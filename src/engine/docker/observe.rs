@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const LIST_LIMIT: Duration = Duration::from_secs(60);
+/// What an engine says of a container that it is taking away.
+pub(super) const REMOVING: &str = "removing";
 const LIST_BYTES: u64 = 64 << 20;
 const INSPECT_LIMIT: Duration = Duration::from_secs(20);
 /// How often a look is repeated while a container is neither whole nor gone, and after which pause.
@@ -243,7 +245,7 @@ fn state_of(state: &str, status: &str) -> ContainerState {
         "running" => ContainerState::Running,
         "paused" => ContainerState::Paused,
         "restarting" => ContainerState::Restarting,
-        "removing" => ContainerState::Removing,
+        REMOVING => ContainerState::Removing,
         "dead" => ContainerState::Dead,
         "exited" | "stopped" => {
             let code = status.split_once('(').and_then(|(_, rest)| rest.split_once(')'));

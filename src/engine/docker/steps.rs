@@ -6,6 +6,7 @@
 use super::Docker;
 use super::failure::{Call, Trouble};
 use super::networks::ambiguous;
+use super::observe::REMOVING;
 use super::transport::{Exchange, encoded};
 use super::wait::{BETWEEN_LOOKS, Limits};
 use super::wire::{self, Inspected, Made};
@@ -198,8 +199,10 @@ impl Docker {
                     Some(seen) if is_made_of(&seen, body) => {
                         return Ok(StepOutput::Created { id: seen.id });
                     }
+                    // Who has the name is being removed: that it ended is told before it is gone.
+                    Some(seen) if seen.state.status != REMOVING => {}
                     // A call whose caller was killed goes on: the name is taken before there is a container.
-                    None if begun.elapsed() < SLOW => {
+                    _ if begun.elapsed() < SLOW => {
                         tokio::time::sleep(BETWEEN_LOOKS).await;
                         continue;
                     }

@@ -5,6 +5,7 @@
 
 use super::Docker;
 use super::failure::tidied;
+use super::observe::REMOVING;
 use super::wire::Inspected;
 use crate::engine::{Cause, EngineError, EngineErrorKind, SecretValues};
 use crate::plan::{ContainerRef, module_in};
@@ -52,7 +53,7 @@ impl Docker {
         let mut pause = FIRST_LOOK;
         loop {
             let seen = self.inspect(container).await?;
-            let Some(seen) = seen.filter(|seen| seen.state.status != "removing") else {
+            let Some(seen) = seen.filter(|seen| seen.state.status != REMOVING) else {
                 // What was there when the wait began, somebody else took away.
                 return Err(match &first {
                     Some(FirstLook { name, .. }) => {
@@ -213,7 +214,7 @@ fn judge(
         "exited" | "stopped" if may_end && state.exit_code == 0 => return Verdict::Good,
         "exited" | "stopped" => return ended("ended"),
         "restarting" => return ended("ends again and again, last"),
-        "dead" | "removing" => return Verdict::Failed(format!("is {}", state.status)),
+        "dead" | REMOVING => return Verdict::Failed(format!("is {}", state.status)),
         "created" if !state.error.is_empty() => {
             return Verdict::Failed(format!("did not start: {}", told(&state.error)));
         }
