@@ -3,6 +3,8 @@
 use super::exit::{Exit, Failure};
 use super::opened::device;
 use super::output::{colours_stdout, paint, print, print_json};
+use super::pinned::pinned_fleets;
+use super::room::{full_store, room};
 use super::run::{block_on, known_devices, now, open_gate};
 use super::scope;
 use super::{Format, Global};
@@ -10,14 +12,14 @@ use crate::diagnostic::render::visible;
 use crate::model::{Device, DeviceId, EngineAddress};
 use crate::reconcile::{
     Beside, Consents, Examined, Finding, SurveyInput, examine, held_facts, kept_rollout,
-    module_findings, paused_devices, survey,
+    module_findings, paused_devices, pinned_elsewhere, survey,
 };
 use crate::resolve::resolve;
 use crate::review::{Tone, fleet_digest};
 use crate::store::Store;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 /// Look for what stands in the way of a device
 ///
@@ -45,6 +47,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let resolution = resolve(fleet, &facts);
     let only = BTreeSet::from([device.id.clone()]);
     let revision = opened.revision.as_ref().map_or(opened.name.as_str(), |r| r.id.as_str());
+    let mut pins = pinned_elsewhere(&store, revision, fleet, &stored, now())?;
+    pins.retain(|pinned, _| *pinned == device.id);
+    let (elsewhere, left_alone) = pinned_fleets(global, &pins, &facts);
     let (mut findings, is_reached) = block_on(async {
         let known = stored.get(&device.id).map(AsRef::as_ref);
         let Examined { mut findings, health } = examine(&gate, device, known, now).await;
@@ -56,7 +61,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
             return (findings, true);
         }
-        let seen = survey(&SurveyInput {
+        let input = SurveyInput {
             fleet,
             resolution: &resolution,
             revision,
@@ -72,9 +77,16 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             paused: &BTreeMap::new(),
             consents: &Consents::default(),
             now: now(),
-        })
-        .await;
-        if let Some(plan) = seen.plan.devices.get(&device.id) {
+        };
+        let seen = match elsewhere.first() {
+            Some(pinned) => pinned.survey(&input, &pins).await,
+            None => survey(&input).await,
+        };
+        let no_revision = left_alone.get(&device.id);
+        findings.extend(no_revision.map(|words| Finding::bad("pinned", words, None)));
+        if let Some(plan) = seen.plan.devices.get(&device.id).filter(|_| no_revision.is_none()) {
+            let pinned = plan.pinned.as_ref();
+            findings.extend(pinned.map(|pinned| Finding::note("pinned", pinned.to_string())));
             // Somebody wanted it so: it is worth knowing, and no fault.
             findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
             let turn = turn(&store, &device.id);
@@ -90,6 +102,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let words = format!("the revision in force bears no accepted one: {words}");
         findings.push(Finding::note("signature", words));
     }
+    findings.extend(full_store(&store).map(|words| Finding::bad("store", words, None)));
     match format {
         Format::Json => print_json(&as_json(&device.id, &findings)),
         _ => print(&text(&device.id, &findings, colours_stdout(global))),
@@ -123,7 +136,7 @@ const LITTLE: u64 = 1 << 30;
 fn disk(device: &Device, folder: Option<&str>, images: Option<u64>) -> Option<Finding> {
     let images = images.map(|bytes| format!("images take {}", bytes_in_words(bytes)));
     let here = matches!(device.engine, Some(EngineAddress::Unix { .. }));
-    let room = folder.filter(|_| here).and_then(room);
+    let room = folder.filter(|_| here).and_then(|folder| room(Path::new(folder)));
     let Some((free, size)) = room else {
         let elsewhere = "; how much is free only the device itself can tell: `df -h`";
         return images.map(|images| Finding::note("disk", format!("{images}{elsewhere}")));
@@ -135,20 +148,6 @@ fn disk(device: &Device, folder: Option<&str>, images: Option<u64>) -> Option<Fi
         return Some(Finding::bad("disk", words, Some(help.to_owned())));
     }
     Some(Finding::good("disk", words))
-}
-
-/// Bytes that are free, and all, where a folder of this machine lies.
-fn room(folder: &str) -> Option<(u64, u64)> {
-    let output = Command::new("df")
-        .args(["-Pk", "--", folder])
-        .env("LC_ALL", "C")
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let fields: Vec<&str> = text.lines().nth(1)?.split_whitespace().collect();
-    let kib = |field: usize| fields.get(field)?.parse::<u64>().ok()?.checked_mul(1024);
-    Some((kib(3)?, kib(1)?))
 }
 
 /// In the largest unit that fits, as `df -h` has it.

@@ -40,6 +40,7 @@ mod restart;
 mod rollback;
 mod rollout;
 mod revisions;
+mod room;
 mod run;
 mod schema;
 mod scope;

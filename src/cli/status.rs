@@ -2,13 +2,15 @@
 
 use super::exit::{Exit, Failure};
 use super::opened::{Opened, WORKING_TREE, check_tree, device, fleet_folder, narrowed, valid};
-use super::output::{colours_stdout, inert_json_line, print, print_json};
+use super::output::{colours_stdout, inert_json_line, print, print_json, say};
 use super::remembered;
+use super::room::full_store;
 use super::run::{known_devices, now};
 use super::status_text::{Shown, text};
 use super::stored::{newest, store_to_read};
 use super::{Format, Global};
 use crate::diagnostic::did_you_mean;
+use crate::diagnostic::render::visible;
 use crate::fleet::Fleet;
 use crate::model::{DeploymentId, Device, DeviceId, Facts};
 use crate::reconcile::{
@@ -67,6 +69,8 @@ struct Found {
     groups: Option<(String, Vec<LabelGroup>)>,
     /// Whether anything was accepted or applied yet.
     in_force: bool,
+    /// Whether what happens can't be written down, in words.
+    no_room: Option<String>,
     /// Whether the fleet has none of the devices that are looked after here.
     nobody_here: bool,
 }
@@ -77,6 +81,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         return show_again_and_again(global, arguments, format);
     }
     let (_, found) = find(global, arguments)?;
+    found.no_room.iter().for_each(|words| say(&visible(words)));
     match format {
         Format::Json => print_json(&json(&found)),
         _ => print(&shown(global, arguments, &found)),
@@ -200,7 +205,8 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
         }
     };
     let in_force = is_anything_in_force(&store, &stored)?;
-    let found = Found { status, beside, paused, groups, in_force, nobody_here };
+    let no_room = full_store(&store);
+    let found = Found { status, beside, paused, groups, in_force, no_room, nobody_here };
     Ok((store.folder().to_owned(), found))
 }
 
@@ -223,7 +229,8 @@ fn by_files(arguments: &Arguments) -> Option<&'static str> {
 }
 
 fn json(found: &Found) -> Json {
-    let Found { status, beside, paused: _, groups, in_force: _, nobody_here: _ } = found;
+    let Found { status, beside, paused: _, groups, in_force: _, no_room: _, nobody_here: _ } =
+        found;
     let mut json = status.to_json(beside);
     if let Some((label, groups)) = groups {
         json["groups"] = groups.iter().map(|group| group.to_json(label)).collect();

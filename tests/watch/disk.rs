@@ -8,7 +8,7 @@ use crate::testbed::programs::skip_without;
 use crate::testbed::{Dockerd, dockerds};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 const FLEET: &str = "name = \"shop\"\n[defaults]\nprobation = \"0s\"\nstop-timeout = \"1s\"\n";
 
@@ -59,7 +59,12 @@ fn on_a_small_disk(place: &Place, arguments: &[&str]) -> Ended {
 
 /// What `hoist status` says where the daemon's disk is.
 fn status(place: &Place, daemon: u32) -> String {
-    let status = place.hoist(&["status", "--format", "json"]);
+    let output = said_there(place, daemon, &["status", "--format", "json"]);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn said_there(place: &Place, daemon: u32, arguments: &[&str]) -> Output {
+    let status = place.hoist(arguments);
     let mut command = Command::new("nsenter");
     command.args(["-m", "-t", &daemon.to_string(), "--"]).arg(status.get_program());
     command.args(status.get_args()).arg("-C").arg(place.fleet());
@@ -68,8 +73,7 @@ fn status(place: &Place, daemon: u32) -> String {
             command.env(name, value);
         }
     }
-    let output = command.output().expect("nsenter");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    command.output().expect("nsenter")
 }
 
 fn may_mount() -> Option<()> {
@@ -130,8 +134,14 @@ fn a_full_disk_is_told_as_long_as_it_is_full_and_no_longer() {
     place.until("it is told", full);
     std::thread::sleep(std::time::Duration::from_secs(6));
     assert!(full(), "it still is");
+    let status = || {
+        let said = said_there(&place, daemon.0.id(), &["status", "--simulate"]);
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    assert!(status().contains(" is full: what happens can't be written down"), "{}", status());
     fs::remove_file(&fill).expect("room again");
     place.until("it is over", || says().is_none());
+    assert_eq!(status(), "");
 }
 
 #[test]

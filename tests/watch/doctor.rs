@@ -70,6 +70,19 @@ fn what_is_in_the_way_is_told_step_by_step() {
     let said = on("till");
     assert_eq!(said.code, 0, "a pause is no fault: {}{}", said.out, said.err);
     assert!(line(&said, "paused").contains("new cables"), "{}", said.out);
+    hoist(&place, &["-C", &fleet, "resume", "till"]);
+
+    // Pinned to what it has, it is not measured by what came after that.
+    let pinned =
+        hoist(&place, &["-C", &fleet, "pin", "HEAD", "--device", "till", "--reason", "fair"]);
+    assert_eq!(pinned.code, 0, "{}{}", pinned.out, pinned.err);
+    place.commit(&[("deployments/base.toml", &BASE.replace("web:1", "web:2"))]);
+    let said = on("till");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(line(&said, "pinned").contains("(fair) to "), "{}", said.out);
+    assert_eq!(line(&said, "modules"), "✓ modules  all run as they should");
+    hoist(&place, &["-C", &fleet, "unpin", "--device", "till"]);
+    assert!(!on("till").out.contains("all run as they should"), "{}", on("till").out);
 
     // Nobody there; and a way that the control host does not allow.
     let said = on("far");

@@ -20,6 +20,7 @@ pub(crate) mod http;
 mod joins;
 
 mod names;
+mod no_room;
 mod notices;
 mod place;
 mod poked;

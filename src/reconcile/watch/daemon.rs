@@ -82,6 +82,10 @@ pub(super) struct Daemon {
     /// When a fact will have held long enough.
     pub(super) settles: Option<Timestamp>,
     pub(super) trouble: Option<Trouble>,
+    /// Devices of which what was found or done could not be written down.
+    pub(super) cut_short: BTreeSet<DeviceId>,
+    /// Whether nothing at all could be written since the trouble began.
+    pub(super) no_room: bool,
     /// When it is tried whether that is over.
     pub(super) next_try: super::schedule::Moment,
     pub(super) sequence: u64,
@@ -153,6 +157,8 @@ impl Daemon {
             facts_changed: false,
             settles: None,
             trouble: None,
+            cut_short: BTreeSet::new(),
+            no_room: false,
             next_try: 0,
             sequence: 0,
             is_news: true,

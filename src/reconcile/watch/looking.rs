@@ -134,6 +134,7 @@ impl Daemon {
             Err(error) => {
                 self.take_trouble(&error);
                 self.recall(&device);
+                self.cut_short.insert(device.clone());
                 ended = Ended::Again;
             }
         }
@@ -179,12 +180,25 @@ impl Daemon {
                 tracing::info!("what happens can be written down again");
                 self.trouble = None;
                 self.is_news = true;
+                self.wake_who_was_cut_short();
                 // What a clock that jumped changed meanwhile.
                 if let Err(error) = self.write_moments() {
                     self.take_trouble(&error);
                 }
             }
-            Err(error) => self.take_trouble(&error),
+            Err(error) => {
+                self.no_room = true;
+                self.take_trouble(&error);
+            }
+        }
+    }
+
+    /// Devices of which something could not be written would sit out pauses that grew by no fault of theirs. But where anything
+    /// else could be written all along, it may be theirs.
+    fn wake_who_was_cut_short(&mut self) {
+        let cut_short = std::mem::take(&mut self.cut_short);
+        if std::mem::take(&mut self.no_room) {
+            cut_short.iter().for_each(|device| self.schedule.wake(device, self.clock.moment()));
         }
     }
 
@@ -201,7 +215,10 @@ impl Daemon {
         let written = self.write_found(device, found, newest);
         let (ended, written) = match written {
             Ok(ended) => (ended, Ok(())),
-            Err(error) => (Ended::Again, Err(error)),
+            Err(error) => {
+                self.cut_short.insert(device.clone());
+                (Ended::Again, Err(error))
+            }
         };
         self.schedule.ended(device, ended, self.clock.moment());
         self.end_look_at(device)?;
