@@ -170,13 +170,6 @@ impl Rollout {
         self.members.retain(|device, member| !waits(member) || behind.contains(device));
     }
 
-    /// Who stopped the one before meant what comes of it too: a newer commit lets in nobody either, until somebody says so.
-    pub fn stay_paused_like(&mut self, former: &Self) {
-        if self.stage == Stage::Running && matches!(former.stage, Stage::Paused { .. }) {
-            self.stage = former.stage.clone();
-        }
-    }
-
     /// A newer commit that wants the same of all devices.
     pub fn follow(&mut self, to: &str) {
         self.to = to.to_owned();

@@ -14,11 +14,7 @@ pub(crate) fn refuse(place: &Place, action: &str) {
 }
 
 pub(crate) fn on_the_store(place: &Place, words: &str) {
-    on_the_store_in(&place.state_folder(), words);
-}
-
-pub(crate) fn on_the_store_in(folder: &std::path::Path, words: &str) {
-    let file = folder.join("state.db");
+    let file = place.state_folder().join("state.db");
     let store = rusqlite::Connection::open(file).expect("the store");
     store.busy_timeout(std::time::Duration::from_secs(30)).expect("set");
     store.execute_batch(words).expect(words);
@@ -108,27 +104,6 @@ fn a_rollout_that_does_not_begin_as_its_commit_is_held_is_not_called_no_change()
     place.until("held", || place.held().is_some());
     let shown = order(&place, "status").1;
     assert_eq!(shown, "no rollout: the newest commit is held; `hoist status` says why\n");
-}
-
-/// Whoever sleeps on a pause would find the fleet changed by what somebody merged meanwhile.
-#[test]
-fn a_pause_holds_over_newer_commits() {
-    let place = shop("1h");
-    let daemon = place.watch(&[]);
-    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
-    place.commit(&[("deployments/base.toml", &base("2", ""))]);
-    place.until("the canary", || place.has("canary-1", "web:2") && state(&place) == "running");
-    assert!(order(&place, "pause").0);
-    place.until("paused", || state(&place) == "paused");
-    let newest = place.commit(&[("deployments/base.toml", &base("3", ""))]);
-    place.until("the newer commit", || rollout(&place)["to"] == newest.as_str());
-    assert_eq!(state(&place), "paused", "{}", rollout(&place));
-    daemon.kill();
-    let _daemon = place.watch(&[]);
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert!(place.has("canary-1", "web:2") && state(&place) == "paused");
-    assert!(order(&place, "resume").0);
-    place.until("it goes on", || place.has("canary-1", "web:3") && state(&place) == "running");
 }
 
 /// What failed and is mended is nothing to worry about, and a retry of it would only begin the phases anew.

@@ -111,7 +111,10 @@ impl Daemon {
             rollout.iter_mut().for_each(|rollout| rollout.wait_only_for(&stays));
             return Beginning { rollout, behind, caught_up };
         }
-        unphased.extend(self.unphased_before(&candidates));
+        // So did those of a way that has not ended, unless they take part now.
+        let former = self.unfinished().into_iter().flat_map(|rollout| &rollout.unphased).cloned();
+        unphased
+            .extend(former.filter(|device| !candidates.contains_key(device)).collect::<Vec<_>>());
         // Going back leads to what had gone through, whatever was under way since.
         let from = self.unfinished().map(|rollout| rollout.from.clone());
         let from = from.or_else(|| Some(self.accepted.as_ref()?.revision.id.clone()));
@@ -129,14 +132,7 @@ impl Daemon {
             withheld,
         });
         rollout.changed = Some(shape.changed().clone());
-        self.rollout.iter().for_each(|former| rollout.stay_paused_like(former));
         Beginning { rollout: Some(rollout), behind, caught_up }
-    }
-
-    /// Who changed at once on a way that has not ended did so too, unless it takes part now.
-    fn unphased_before(&self, candidates: &BTreeMap<DeviceId, Candidate>) -> Vec<DeviceId> {
-        let before = self.unfinished().into_iter().flat_map(|rollout| &rollout.unphased);
-        before.filter(|device| !candidates.contains_key(*device)).cloned().collect()
     }
 
     /// What a new revision is to a device that it wants something of.
