@@ -89,7 +89,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             findings.extend(pinned.map(|pinned| Finding::note("pinned", pinned.to_string())));
             // Somebody wanted it so: it is worth knowing, and no fault.
             findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
-            let turn = turn(&store, &device.id);
+            // What it is pinned to it should have now, whatever the newest revision waits for.
+            let turn = if pinned.is_none() { turn(&store, &device.id) } else { None };
             let waits = turn.is_some();
             findings.extend(turn);
             // What it has not got yet it should not have.
@@ -102,7 +103,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let words = format!("the revision in force bears no accepted one: {words}");
         findings.push(Finding::note("signature", words));
     }
-    findings.extend(full_store(&store).map(|words| Finding::bad("store", words, None)));
+    findings.extend(full_store(&store).map(|words| Finding::note("store", words)));
     match format {
         Format::Json => print_json(&as_json(&device.id, &findings)),
         _ => print(&text(&device.id, &findings, colours_stdout(global))),

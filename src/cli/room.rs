@@ -10,8 +10,10 @@ const NEEDED: u64 = 64 << 10;
 /// That nothing can be written down in a store, as its disk is full: what it says of devices may be old then.
 pub(super) fn full_store(store: &Store) -> Option<String> {
     let folder = store.folder();
-    let (free, _) = room(folder)?;
-    (free < NEEDED).then(|| {
+    let output = df(folder)?;
+    // What is kept for root counts as free here: the daemon may be root, and nobody shall be told of what is not so.
+    let (size, used) = (kib(&output, 1)?, kib(&output, 2)?);
+    (size > 0 && size.saturating_sub(used) < NEEDED).then(|| {
         format!(
             "the disk of {} is full: what happens can't be written down, and what is said of devices may be old; a daemon goes \
              on by itself once there is room",
@@ -22,6 +24,12 @@ pub(super) fn full_store(store: &Store) -> Option<String> {
 
 /// Bytes that are free, and all, where a folder of this machine lies.
 pub(super) fn room(folder: &Path) -> Option<(u64, u64)> {
+    let output = df(folder)?;
+    Some((kib(&output, 3)?, kib(&output, 1)?))
+}
+
+/// The line that `df` has of a folder.
+fn df(folder: &Path) -> Option<String> {
     let output = Command::new("df")
         .args(["-Pk", "--"])
         .arg(folder)
@@ -30,7 +38,10 @@ pub(super) fn room(folder: &Path) -> Option<(u64, u64)> {
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let fields: Vec<&str> = text.lines().nth(1)?.split_whitespace().collect();
-    let kib = |field: usize| fields.get(field)?.parse::<u64>().ok()?.checked_mul(1024);
-    Some((kib(3)?, kib(1)?))
+    text.lines().nth(1).map(str::to_owned)
+}
+
+/// A field of it, in bytes.
+fn kib(line: &str, field: usize) -> Option<u64> {
+    line.split_whitespace().nth(field)?.parse::<u64>().ok()?.checked_mul(1024)
 }

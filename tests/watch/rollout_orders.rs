@@ -14,7 +14,11 @@ pub(crate) fn refuse(place: &Place, action: &str) {
 }
 
 pub(crate) fn on_the_store(place: &Place, words: &str) {
-    let file = place.state_folder().join("state.db");
+    on_the_store_in(&place.state_folder(), words);
+}
+
+pub(crate) fn on_the_store_in(folder: &std::path::Path, words: &str) {
+    let file = folder.join("state.db");
     let store = rusqlite::Connection::open(file).expect("the store");
     store.busy_timeout(std::time::Duration::from_secs(30)).expect("set");
     store.execute_batch(words).expect(words);
