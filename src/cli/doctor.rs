@@ -55,10 +55,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let Examined { mut findings, health } = examine(&gate, device, known, now).await;
         let Some(health) = health else { return (findings, false) };
         findings.extend(disk(device, health.folder.as_deref(), health.images));
+        // Somebody wanted it so: it is worth knowing, and no fault.
+        findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
         if opened.remembered {
             let words = "not compared: the fleet's files can't be read";
             findings.push(Finding::note("modules", words));
-            findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
+            return (findings, true);
+        }
+        if let Some(words) = left_alone.get(&device.id) {
+            findings.push(Finding::bad("pinned", words, None));
             return (findings, true);
         }
         let input = SurveyInput {
@@ -82,13 +87,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             Some(pinned) => pinned.survey(&input, &pins).await,
             None => survey(&input).await,
         };
-        let no_revision = left_alone.get(&device.id);
-        findings.extend(no_revision.map(|words| Finding::bad("pinned", words, None)));
-        if let Some(plan) = seen.plan.devices.get(&device.id).filter(|_| no_revision.is_none()) {
+        if let Some(plan) = seen.plan.devices.get(&device.id) {
             let pinned = plan.pinned.as_ref();
             findings.extend(pinned.map(|pinned| Finding::note("pinned", pinned.to_string())));
-            // Somebody wanted it so: it is worth knowing, and no fault.
-            findings.extend(paused.get(&device.id).map(|words| Finding::note("paused", words)));
             // What it is pinned to it should have now, whatever the newest revision waits for.
             let turn = if pinned.is_none() { turn(&store, &device.id) } else { None };
             let waits = turn.is_some();
@@ -103,7 +104,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let words = format!("the revision in force bears no accepted one: {words}");
         findings.push(Finding::note("signature", words));
     }
-    findings.extend(full_store(&store).map(|words| Finding::note("store", words)));
+    findings.extend(full_store(store.folder()).map(|words| Finding::note("store", words)));
     match format {
         Format::Json => print_json(&as_json(&device.id, &findings)),
         _ => print(&text(&device.id, &findings, colours_stdout(global))),

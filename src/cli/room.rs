@@ -1,18 +1,16 @@
 //! Room on disks, as `df` tells it.
 
-use crate::store::Store;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a daemon writes of a look and its works, and more.
 const NEEDED: u64 = 64 << 10;
 
-/// That nothing can be written down in a store, as its disk is full: what it says of devices may be old then.
-pub(super) fn full_store(store: &Store) -> Option<String> {
-    let folder = store.folder();
+/// That nothing can be written down in a store's folder, as its disk is full: what it says of devices may be old then.
+pub(super) fn full_store(folder: &Path) -> Option<String> {
     let output = df(folder)?;
     // What is kept for root counts as free here: the daemon may be root, and nobody shall be told of what is not so.
-    let (size, used) = (kib(&output, 1)?, kib(&output, 2)?);
+    let (size, used) = (bytes(&output, 1)?, bytes(&output, 2)?);
     (size > 0 && size.saturating_sub(used) < NEEDED).then(|| {
         format!(
             "the disk of {} is full: what happens can't be written down, and what is said of devices may be old; a daemon goes \
@@ -25,7 +23,7 @@ pub(super) fn full_store(store: &Store) -> Option<String> {
 /// Bytes that are free, and all, where a folder of this machine lies.
 pub(super) fn room(folder: &Path) -> Option<(u64, u64)> {
     let output = df(folder)?;
-    Some((kib(&output, 3)?, kib(&output, 1)?))
+    Some((bytes(&output, 3)?, bytes(&output, 1)?))
 }
 
 /// The line that `df` has of a folder.
@@ -42,6 +40,6 @@ fn df(folder: &Path) -> Option<String> {
 }
 
 /// A field of it, in bytes.
-fn kib(line: &str, field: usize) -> Option<u64> {
+fn bytes(line: &str, field: usize) -> Option<u64> {
     line.split_whitespace().nth(field)?.parse::<u64>().ok()?.checked_mul(1024)
 }

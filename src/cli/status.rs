@@ -69,8 +69,6 @@ struct Found {
     groups: Option<(String, Vec<LabelGroup>)>,
     /// Whether anything was accepted or applied yet.
     in_force: bool,
-    /// Whether what happens can't be written down, in words.
-    no_room: Option<String>,
     /// Whether the fleet has none of the devices that are looked after here.
     nobody_here: bool,
 }
@@ -80,8 +78,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.watch {
         return show_again_and_again(global, arguments, format);
     }
-    let (_, found) = find(global, arguments)?;
-    found.no_room.iter().for_each(|words| say(&visible(words)));
+    let (folder, found) = find(global, arguments)?;
+    full_store(&folder).iter().for_each(|words| say(&visible(words)));
     match format {
         Format::Json => print_json(&json(&found)),
         _ => print(&shown(global, arguments, &found)),
@@ -205,8 +203,7 @@ fn find(global: &Global, arguments: &Arguments) -> Result<(PathBuf, Found), Fail
         }
     };
     let in_force = is_anything_in_force(&store, &stored)?;
-    let no_room = full_store(&store);
-    let found = Found { status, beside, paused, groups, in_force, no_room, nobody_here };
+    let found = Found { status, beside, paused, groups, in_force, nobody_here };
     Ok((store.folder().to_owned(), found))
 }
 
@@ -229,8 +226,7 @@ fn by_files(arguments: &Arguments) -> Option<&'static str> {
 }
 
 fn json(found: &Found) -> Json {
-    let Found { status, beside, paused: _, groups, in_force: _, no_room: _, nobody_here: _ } =
-        found;
+    let Found { status, beside, paused: _, groups, in_force: _, nobody_here: _ } = found;
     let mut json = status.to_json(beside);
     if let Some((label, groups)) = groups {
         json["groups"] = groups.iter().map(|group| group.to_json(label)).collect();

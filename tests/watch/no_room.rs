@@ -1,7 +1,7 @@
 //! A store that takes nothing for a while, in simulated time: pauses are counted, not waited for.
 
 use crate::place::Place;
-use crate::rollout_orders::on_the_store_in;
+use crate::rollout_orders::on_the_store;
 use hoist::config::Config;
 use hoist::engine::Engine;
 use hoist::engine::simulated::Simulated;
@@ -60,8 +60,7 @@ fn who_was_cut_short_is_looked_at_as_soon_as_there_is_room() {
     runtime.expect("a runtime").block_on(async {
         let engine = Simulated::open(None, "till").expect("an engine");
         let control = engine.control();
-        let state = place.path("paused-state");
-        let store = Arc::new(Store::open(&state).expect("a store"));
+        let store = Arc::new(Store::open(&place.state_folder()).expect("a store"));
         let (_wish, wishes) = mpsc::channel(8);
         let (snapshots, _seen) = latest::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = latest::channel(false);
@@ -86,14 +85,14 @@ fn who_was_cut_short_is_looked_at_as_soon_as_there_is_room() {
         sleep(Duration::from_secs(60)).await;
         assert_eq!(runs(), 1);
 
-        on_the_store_in(&state, &refuse_everything());
+        on_the_store(&place, &refuse_everything());
         control.remove("web").expect("simulated");
         // Tries after 5, 10, 20, 40, 80 and 160 s; the next one would come after 300 s more.
         sleep(Duration::from_secs(360)).await;
         assert_eq!(runs(), 0, "nothing is done that can't be written down");
 
         let again: String = (0..4).map(|number| format!("DROP TRIGGER full{number};")).collect();
-        on_the_store_in(&state, &again);
+        on_the_store(&place, &again);
         sleep(Duration::from_secs(15)).await;
         assert_eq!(runs(), 1, "it does not sit out a pause that grew by no fault of its own");
         stop.send(true).expect("it listens");

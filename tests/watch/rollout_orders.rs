@@ -1,8 +1,10 @@
 //! What people want of a rollout is done once, whatever becomes of the store or the daemon meanwhile.
 
+use crate::by_hand::{done, hoist};
 use crate::http::get;
 use crate::place::Place;
 use crate::rollouts::{ALL, REFUSED, actions, all_have, base, order, rollout, shop, state};
+use crate::truth::engine;
 
 /// Some of what the daemon writes can't be written.
 pub(crate) fn refuse(place: &Place, action: &str) {
@@ -14,11 +16,7 @@ pub(crate) fn refuse(place: &Place, action: &str) {
 }
 
 pub(crate) fn on_the_store(place: &Place, words: &str) {
-    on_the_store_in(&place.state_folder(), words);
-}
-
-pub(crate) fn on_the_store_in(folder: &std::path::Path, words: &str) {
-    let file = folder.join("state.db");
+    let file = place.state_folder().join("state.db");
     let store = rusqlite::Connection::open(file).expect("the store");
     store.busy_timeout(std::time::Duration::from_secs(30)).expect("set");
     store.execute_batch(words).expect(words);
@@ -142,4 +140,38 @@ fn what_is_mended_is_not_called_failed() {
     assert!(shown.contains("  next: `hoist rollout resume` goes on"), "{shown}");
     let paused = "<h1 class=\"standing\">A change is paused: 1 of 4 devices have it</h1>";
     place.until("the page says so", || get(&address, "/").body.contains(paused));
+}
+
+/// What somebody pinned waits for nothing: what is wrong with it is wrong now.
+#[test]
+fn doctor_does_not_excuse_a_pinned_device_by_a_rollout() {
+    let place = shop("1h");
+    let daemon = place.watch(&[]);
+    place.until("the first commit", || all_have(&place, &ALL, "web:1"));
+    done(&place, &["pin", "HEAD", "--device", "shop-1"]);
+    place.commit(&[("deployments/base.toml", &base("2", ""))]);
+    place.until("the canary", || place.has("canary-1", "web:2"));
+    daemon.stop();
+    let fleet = place.fleet().display().to_string();
+    let doctor = || hoist(&place, &["doctor", "shop-1", "--simulate", "-C", &fleet]);
+    assert!(doctor().out.contains("all run as they should"), "{}", doctor().out);
+    engine(&place, "shop-1").control().remove("web").expect("it is there");
+    let said = doctor();
+    assert!(said.out.contains(" from what ") && said.out.contains("pinned by"), "{}", said.out);
+    assert!(!said.out.contains("its turn has not come"), "{}", said.out);
+
+    // What git does not have can't be compared, and a pause is told all the same.
+    done(&place, &["pause", "shop-1", "--reason", "new cables"]);
+    let no_more = "0123456789012345678901234567890123456789";
+    on_the_store(
+        &place,
+        &format!("UPDATE orders SET revision = '{no_more}' WHERE revision IS NOT NULL"),
+    );
+    let said = doctor();
+    assert_eq!(said.code, 5, "{}", said.out);
+    assert!(
+        said.out.contains("which can't be had") && said.out.contains("new cables"),
+        "{}",
+        said.out
+    );
 }
