@@ -83,12 +83,13 @@ struct Seen {
     gaps: Vec<Duration>,
 }
 
-/// Reads as fast as it can until it is stopped.
+/// Reads again and again until it is stopped, with pauses that leave the processor to who writes.
 fn read(path: &Path, stop: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     let (mut last, mut missing): (u64, Option<Instant>) = (0, None);
     while !stop.load(Ordering::Relaxed) {
         seen.reads += 1;
+        std::thread::sleep(Duration::from_micros(100));
         let Ok(content) = std::fs::read(path) else {
             missing.get_or_insert_with(Instant::now);
             continue;

@@ -55,15 +55,19 @@ lose_power() {
     kill -KILL "$engine" "$(cat "$dir/exec/containerd/containerd.pid")" 2>/dev/null
     wait "$engine" 2>/dev/null
     inits=$(cat "$dir"/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/*/init.pid 2>/dev/null)
+    kill_shims
+    for init in $inits; do kill -KILL "$init" 2>/dev/null; done
+    sleep 0.2
+    unmount
+    rm -rf "$dir/exec" "$dir/pid" "$dir/engine.sock"
+}
+
+kill_shims() {
     for process in /proc/[0-9]*; do
         if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q "containerd-shim.*$dir/exec"; then
             kill -KILL "${process#/proc/}" 2>/dev/null
         fi
     done
-    for init in $inits; do kill -KILL "$init" 2>/dev/null; done
-    sleep 0.2
-    unmount
-    rm -rf "$dir/exec" "$dir/pid" "$dir/engine.sock"
 }
 
 unmount() {
@@ -95,6 +99,8 @@ while kill -0 "$engine" 2>/dev/null && [ "$i" -lt 200 ]; do
 done
 kill -KILL "$engine" 2>/dev/null
 wait "$engine" 2>/dev/null
+# One whose container ended while the engine did is told of it by nobody, and stays.
+kill_shims
 unmount
 ip -o -4 addr show | awk -v pool="198.19.$n." 'index($4, pool) == 1 { print $2 }' |
     while read -r bridge; do ip link delete "$bridge"; done

@@ -14,7 +14,7 @@ const BASE: &str = "target = \"deviceId = 'd1'\"\n[modules.app]\nimage = \"test/
 fn logs_and_restart() {
     let Some(engines) = dockerds(1) else { return };
     let engine = &engines[0];
-    let speaks = "trap 'exit 0' TERM; echo out; echo err >&2; while :; do sleep 0.1; done";
+    let speaks = "trap 'exit 0' TERM; echo out; echo err >&2; while :; do sleep 1000 & wait; done";
     engine.load_image("test/app:1", &[], &["sh", "-c", speaks]);
     engine.load_image("test/screen:1", &[], &["sh", "-c", speaks]);
     let control = ControlHost::new();
