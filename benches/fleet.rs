@@ -1,5 +1,6 @@
 //! How the cost of looking at a fleet grows with its size, each figure beside one of something else that was
-//! measured in the same run. `cargo bench --bench fleet` prints the table that `docs/performance.md` keeps.
+//! measured in the same run, in turns with it: a machine that others use as well is not equally fast for minutes.
+//! `cargo bench --bench fleet` prints the table that `docs/performance.md` keeps.
 //! `HOIST_BENCH_SIZE` is the number of device files, 100000 where it is not set; `HOIST_BENCH_DEVICES=1000000` adds a
 //! fleet of that size, in lists of 500 devices a file.
 //!
@@ -24,7 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let measured = std::env::args().any(|argument| argument == "--bench");
     let scale = if measured {
-        Scale { devices: number("HOIST_BENCH_SIZE").unwrap_or(100_000), runs: 5 }
+        Scale { devices: number("HOIST_BENCH_SIZE").unwrap_or(100_000), runs: 9 }
     } else {
         Scale { devices: 300, runs: 1 }
     };
@@ -75,11 +76,19 @@ fn shown(time: Duration) -> String {
     }
 }
 
-/// The median of several runs.
+/// The medians of things that are timed in turns.
+fn medians<const N: usize>(runs: usize, mut round: impl FnMut() -> [Duration; N]) -> [Duration; N] {
+    let rounds: Vec<[Duration; N]> = (0..runs).map(|_| round()).collect();
+    std::array::from_fn(|thing| {
+        let mut times: Vec<Duration> = rounds.iter().map(|round| round[thing]).collect();
+        times.sort();
+        times[runs / 2]
+    })
+}
+
 fn median(runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
-    let mut times: Vec<Duration> = (0..runs).map(|_| run()).collect();
-    times.sort();
-    times[runs / 2]
+    let [time] = medians(runs, || [run()]);
+    time
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
@@ -94,28 +103,30 @@ fn diff_against_git(scale: Scale, table: &mut Table) {
     let devices = scale.devices;
     let (_folder, repository) = repository(devices, 1);
     edit_a_condition(&repository);
-    let git = median(scale.runs, || {
-        let list =
-            "git ls-tree -r HEAD | cut -d ' ' -f 3 | cut -f 1 | git cat-file --batch >/dev/null";
-        timed(|| shell(&repository, list))
-    });
-    let mut peak = 0;
-    let diff = median(scale.runs, || {
-        timed(|| peak = peak.max(hoist(&repository, &["diff", "HEAD~1", "HEAD"], &[2, 3])))
+    let list = "git ls-tree -r HEAD | cut -d ' ' -f 3 | cut -f 1 | git cat-file --batch >/dev/null";
+    let [git, diff, validate] = medians(scale.runs, || {
+        [
+            timed(|| shell(&repository, list)),
+            timed(|| hoist(&repository, &DIFF, &DIFFERS)),
+            timed(|| hoist(&repository, &["validate"], &[0])),
+        ]
     });
     let what = format!("`hoist diff HEAD~1 HEAD`, {devices} device files, 200 deployments");
     table.line(&what, diff, "`git ls-tree -r` into `git cat-file --batch`", git);
-    table.note("its peak memory", &format!("{} MiB", peak >> 10));
-    let validate = median(scale.runs, || timed(|| hoist(&repository, &["validate"], &[0])));
+    table.note("its peak memory", &format!("{} MiB", peak_of_diff(&repository) >> 10));
     table.line("`hoist validate` of the same", validate, "the same", git);
 }
+
+const DIFF: [&str; 3] = ["diff", "HEAD~1", "HEAD"];
+const DIFFERS: [i32; 2] = [2, 3];
 
 /// The index against one evaluation after the other, loading left out.
 fn conditions_in_memory(scale: Scale, table: &mut Table) {
     let devices = scale.devices.min(10_000);
     let fleet = fleet(devices, 50);
-    let index = median(scale.runs, || timed(|| resolve(&fleet, &Facts::none())));
-    let naive = median(scale.runs, || timed(|| evaluate_each(&fleet)));
+    let [index, naive] = medians(scale.runs, || {
+        [timed(|| resolve(&fleet, &Facts::none())), timed(|| evaluate_each(&fleet))]
+    });
     let what = format!("targets of 50 deployments over {devices} devices, and the merge");
     table.line(&what, index, "each condition on each device", naive);
 }
@@ -141,25 +152,22 @@ fn evaluate_each(fleet: &Fleet) -> usize {
 /// The cost of a device in a small and in a large fleet.
 fn growth(scale: Scale, table: &mut Table) {
     let sizes = [scale.devices / 10, large(scale)];
-    let [small, large] = sizes.map(|devices| {
-        let (_folder, repository) = repository(devices, 500);
-        edit_a_condition(&repository);
-        let mut peak = 0;
-        let diff = median(scale.runs, || {
-            timed(|| peak = peak.max(hoist(&repository, &["diff", "HEAD~1", "HEAD"], &[2, 3])))
-        });
-        (devices, diff, peak)
+    let repositories = sizes.map(|devices| repository(devices, 500));
+    for (_, repository) in &repositories {
+        edit_a_condition(repository);
+    }
+    let times = medians(scale.runs, || {
+        [0, 1].map(|size| timed(|| hoist(&repositories[size].1, &DIFF, &DIFFERS)))
     });
-    let per_device = |(devices, time, _): (u32, Duration, u64)| time / devices;
+    let [small, large] =
+        [0, 1].map(|size| times[size].as_secs_f64() * 1e6 / f64::from(sizes[size]));
     table.0.push_str(&format!(
-        "| `hoist diff` a device, {} devices in lists | {:.2} µs | {} devices: {:.2} µs | {:.2} |\n",
-        large.0,
-        per_device(large).as_secs_f64() * 1e6,
-        small.0,
-        per_device(small).as_secs_f64() * 1e6,
-        per_device(large).as_secs_f64() / per_device(small).as_secs_f64(),
+        "| `hoist diff` a device, {} devices in lists | {large:.2} µs | {} devices: {small:.2} µs | {:.2} |\n",
+        sizes[1],
+        sizes[0],
+        large / small,
     ));
-    table.note("its peak memory", &format!("{} MiB", large.2 >> 10));
+    table.note("its peak memory", &format!("{} MiB", peak_of_diff(&repositories[1].1) >> 10));
 }
 
 /// Commits that touch one file, from fetched to checked, with what the daemon has of the revision before.
@@ -174,32 +182,26 @@ fn next_revision(scale: Scale, table: &mut Table) {
 }
 
 fn next_commit(scale: Scale, path: &Path, edited: &str, table: &mut Table) {
-    let git = median(scale.runs, || {
-        timed(|| shell(path, "git diff-tree -r --raw HEAD~1 HEAD >/dev/null"))
-    });
     let repository = Repository::open(path).expect("git made it");
     let [old, new] =
         ["HEAD~1", "HEAD"].map(|name| repository.resolve(name).expect("there are two commits"));
     let mut cache = CheckCache::default();
     let mut files = repository.read(&old).expect("it can be read");
     black_box(check_after(&files, &mut cache));
-    let (mut read, mut checked) = (Vec::new(), Vec::new());
-    for run in 0..2 * scale.runs {
-        // There and back, so that each run has the same way.
-        let [from, to] = if run % 2 == 0 { [&old, &new] } else { [&new, &old] };
+    let mut step = |from, to| {
         let reading = timed(|| {
             let changes = repository.changes(from, to).expect("it can be read");
             files.apply(changes.expect("all names are UTF-8"));
         });
-        let checking = timed(|| check_after(&files, &mut cache));
-        if run % 2 == 0 {
-            read.push(reading);
-            checked.push(checking);
-        }
-    }
-    read.sort();
-    checked.sort();
-    let (read, checked) = (read[scale.runs / 2], checked[scale.runs / 2]);
+        [reading, timed(|| check_after(&files, &mut cache))]
+    };
+    let [git, read, checked] = medians(scale.runs, || {
+        let git = timed(|| shell(path, "git diff-tree -r --raw HEAD~1 HEAD >/dev/null"));
+        let [read, checked] = step(&old, &new);
+        // And back, so that each round has the same way.
+        step(&new, &old);
+        [git, read, checked]
+    });
     table.line(&format!("files of the next commit, {edited}"), read, "`git diff-tree -r`", git);
     table.line("that loaded, resolved and linted", checked, "the same", git);
 }
@@ -329,28 +331,28 @@ fn shell_with(folder: &Path, script: &str, variables: &[(&str, &str)]) {
     assert!(status.success(), "{script}");
 }
 
-/// Runs the program; gives its peak memory in KiB.
-fn hoist(repository: &Path, arguments: &[&str], good: &[i32]) -> u64 {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hoist"))
-        .arg("-C")
-        .arg(repository)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program runs");
+fn hoist(repository: &Path, arguments: &[&str], good: &[i32]) {
+    let code = program(repository, arguments).status().expect("the program runs").code();
+    assert!(code.is_some_and(|code| good.contains(&code)), "{arguments:?}: {code:?}");
+}
+
+/// The peak memory of a diff in KiB; in a run of its own, as looking again and again takes time of it.
+fn peak_of_diff(repository: &Path) -> u64 {
+    let mut child = program(repository, &DIFF).spawn().expect("the program runs");
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
-    let code = loop {
+    while child.try_wait().expect("it can be waited for").is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         peak = peak.max(kib.unwrap_or(0));
-        if let Some(status) = child.try_wait().expect("it can be waited for") {
-            break status.code();
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    assert!(code.is_some_and(|code| good.contains(&code)), "{arguments:?}: {code:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     peak
+}
+
+fn program(repository: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hoist"));
+    command.arg("-C").arg(repository).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
