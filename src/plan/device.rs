@@ -176,7 +176,11 @@ impl<'a> Begun<'a> {
         works.stages(&drafts, &networks, &sorted);
         works.restarts(&early, &plan.specs, !plan.blocked.is_empty());
         works.instead();
-        if plan.blocked.is_empty() {
+        let goes_back = works
+            .list
+            .iter()
+            .any(|work| matches!(work.purpose, Purpose::Module { action: PlanAction::GoBack, .. }));
+        if plan.blocked.is_empty() && !goes_back {
             works.removals(manifest, &going);
             works.unused_networks(input, manifest);
         } else {

@@ -9,7 +9,15 @@ use super::module::{Decided, Decision, Draft, Owned, id, is_up, stop_policy};
 use super::place::FIRST_LOOK;
 use super::standing::{Repair, Verdict};
 use super::{Block, ContainerRef, PlanAction, PlanReason, RememberedContainer, Step};
-use crate::model::{ContainerState, Hash, ObservedContainer, Status};
+use crate::model::{ContainerState, Hash, ObservedContainer, Status, Timestamp, label};
+
+const WENT_BACK: &str = "went back to the previous container: ";
+
+impl FailedChange {
+    fn why_it_went_back(&self) -> String {
+        self.reason.strip_prefix(WENT_BACK).unwrap_or(&self.reason).to_owned()
+    }
+}
 
 /// The code of a module that failed after it had come up.
 const FAILED: u16 = 500;
@@ -20,27 +28,108 @@ impl<'a> Draft<'a> {
         &self,
         current: &ObservedContainer,
     ) -> Option<(&'a ObservedContainer, String)> {
-        let old = self.input.owned.old.filter(|old| old.id != current.id)?;
-        if self.input.module.status != Status::Running
-            || !self.bears_its_spec(current)
-            || self.removes(Some(old))
-            || !self.memory.may_go_back(self.input.now)
-        {
+        let old = self.previous(current)?;
+        if self.removes(Some(old)) || !self.memory.may_go_back(self.input.now) {
             return None;
         }
-        let verdict = self.verdict(current);
-        // A stranger's end says nothing of the version whose labels it bears: that is tried first.
-        let is_strangers = self.may_be_strangers(current) && self.why_replace(current).is_some();
-        if verdict.failing && (!is_strangers || self.failed_before().is_some()) {
-            return Some((old, verdict.words));
+        if self.bears_its_spec(current) {
+            let verdict = self.verdict(current);
+            // A stranger's end says nothing of the version whose labels it bears: that is tried first.
+            let is_strangers =
+                self.may_be_strangers(current) && self.why_replace(current).is_some();
+            if verdict.failing && (!is_strangers || self.failed_before().is_some()) {
+                return Some((old, verdict.words));
+            }
+            // What failed may be what was to take the place of one that only bears its labels. What broke off has not failed.
+            let has_failed =
+                |failed: &FailedChange| !failed.broke_off() && self.is_compared(current);
+            if let Some(failed) = self.failed_before().filter(has_failed) {
+                return Some((old, failed.why_it_went_back()));
+            }
         }
-        // What failed may be what was to take the place of one that only bears its labels. What broke off has not failed.
-        let has_failed = |failed: &FailedChange| !failed.broke_off() && self.is_compared(current);
-        if let Some(failed) = self.failed_before().filter(has_failed) {
-            return Some((old, failed.reason));
+        if let Some(failed) = self.gone_back_from(current) {
+            return Some((old, failed.why_it_went_back()));
         }
-        let was_cut = is_up(old) && !is_up(current) && current.state != ContainerState::Created;
-        was_cut.then(|| (old, "a run that went back was cut off".to_owned()))
+        let is_back = self.came_back(current).is_some();
+        is_back.then(|| (old, "a run that went back was cut off".to_owned()))
+    }
+
+    /// The container that may take the place of this one again.
+    fn previous(&self, current: &ObservedContainer) -> Option<&'a ObservedContainer> {
+        let is_to_run = self.input.module.status == Status::Running;
+        self.input.owned.old.filter(|old| is_to_run && old.id != current.id)
+    }
+
+    /// The previous container, where a going back came as far as that it runs instead of what took its place.
+    pub(super) fn came_back(&self, current: &ObservedContainer) -> Option<&'a ObservedContainer> {
+        let runs_instead = |old: &&ObservedContainer| {
+            let is_down = !is_up(current) && current.state != ContainerState::Created;
+            is_up(old) && is_down && !self.removes(Some(old))
+        };
+        // Of a version that is not wanted any more it takes a word of ours: somebody else may have started the other one.
+        let is_gone_back_from = |old: &&ObservedContainer| {
+            self.bears_its_spec(current) || self.failed_in_place(current, old).is_some()
+        };
+        self.previous(current).filter(runs_instead).filter(is_gone_back_from)
+    }
+
+    /// The one of the two that is kept up.
+    pub(super) fn worked_last<'c>(&self, current: &'c ObservedContainer) -> &'c ObservedContainer
+    where
+        'a: 'c,
+    {
+        let is_given_up = self.gone_back_from(current).is_some();
+        let old = self.previous(current).filter(|_| is_given_up);
+        old.or_else(|| self.came_back(current)).unwrap_or(current)
+    }
+
+    /// Why a run began to go back from this container, and took it down, if one did.
+    pub(super) fn gone_back_from(&self, current: &ObservedContainer) -> Option<&FailedChange> {
+        let old = self.previous(current).filter(|_| !is_up(current))?;
+        self.failed_in_place(current, old)
+    }
+
+    /// What is remembered of the failure of the very container that took the other one's place: not that of a try before it.
+    fn failed_in_place(
+        &self,
+        current: &ObservedContainer,
+        old: &ObservedContainer,
+    ) -> Option<&FailedChange> {
+        let replaced_at = self.input.memory.containers.get(&old.id)?.replaced_at?;
+        let failed = self.memory.failed.as_ref()?;
+        let is_of_it = current.labels.get(label::SPEC).is_some_and(|s| s == failed.spec.as_str())
+            && !failed.broke_off()
+            && failed.at >= replaced_at;
+        (is_of_it && self.is_compared(current)).then_some(failed)
+    }
+
+    /// Whether the previous container is what works, or what is gone back to: it stays, however long it was kept.
+    pub(super) fn may_be_needed(
+        &self,
+        old: &ObservedContainer,
+        current: &ObservedContainer,
+    ) -> bool {
+        let is_begun = self.gone_back_from(current).is_some();
+        let is_due = self.previous(current).is_some()
+            && self.verdict(current).failing
+            && self.failed_in_place(current, old).is_some();
+        is_begun || is_due || self.came_back(current).is_some()
+    }
+
+    /// The previous container runs again, and the last try to give it its place failed: until the next one it is kept up, and
+    /// what failed stays down.
+    pub(super) fn keep_up_what_came_back(&mut self, current: &ObservedContainer) -> bool {
+        let (Some(old), Some(at)) = (self.came_back(current), self.memory.next_way_back()) else {
+            return false;
+        };
+        let failed = self.memory.failed.as_ref();
+        let (code, reason) = failed.map_or((FAILED, "a run that went back failed"), |failed| {
+            (failed.code, &failed.reason)
+        });
+        let again = Timestamp { seconds: at }.clock();
+        let words = format!("{reason}; what it went back from is removed at the next try, {again}");
+        self.keep_up(old, Block::InPause { code, words }, Some(at));
+        true
     }
 
     pub(super) fn go_back(
@@ -49,16 +138,18 @@ impl<'a> Draft<'a> {
         old: &ObservedContainer,
         words: String,
     ) {
+        let is_known = self.failed_in_place(current, old).is_some();
+        if let Some(failed) = self.memory.failed.as_mut().filter(|_| is_known) {
+            // A former run began to go back from it: its pause begins once that is done.
+            failed.at = failed.at.max(self.input.now);
+        }
         // That its change broke off before it came up is no failure of it: this is one.
-        if self.failed_before().is_none_or(|failed| failed.broke_off()) {
+        if self.bears_its_spec(current)
+            && self.failed_before().is_none_or(|failed| failed.broke_off())
+        {
             let former = self.memory.failed.as_ref();
-            let failed = FailedChange::after(
-                former,
-                &self.spec,
-                self.input.now,
-                FAILED,
-                format!("went back to the previous container: {words}"),
-            );
+            let reason = format!("{WENT_BACK}{words}");
+            let failed = FailedChange::after(former, &self.spec, self.input.now, FAILED, reason);
             self.memory.failed = Some(failed);
         }
         self.wait_until(self.memory.failed.as_ref().map(FailedChange::not_before));
@@ -79,7 +170,9 @@ impl<'a> Draft<'a> {
         self.undo(changed_over, names, stop_policy(old));
         self.undo(changed_over, names, stop_old);
         let former = self.former_policy(current);
-        self.undo(first, names, policy_of(current, &former));
+        if changed_over > first {
+            self.undo(first, names, policy_of(current, &former));
+        }
         if is_up(current) {
             self.undo(first, names, Step::Start { container: id(current) });
         }
@@ -194,6 +287,9 @@ impl<'a> Draft<'a> {
     /// Starts or thaws what is there, or gives it back its policy.
     fn hold_up(&mut self, current: &ObservedContainer) {
         let Some(verdict) = self.verdict_of_what_is_held(current) else { return };
+        if current.state == ContainerState::Dead {
+            return;
+        }
         let container = id(current);
         let policy = self.former_policy(current);
         let lost_policy =

@@ -313,9 +313,14 @@ impl ModuleMemory {
         }
     }
 
+    /// When going back is tried again, where it failed.
+    pub(super) fn next_way_back(&self) -> Option<i64> {
+        self.back_failed_at.map(|at| at.saturating_add(BACK_AGAIN))
+    }
+
     /// Whether going back may be tried.
     pub(super) fn may_go_back(&self, now: i64) -> bool {
-        self.back_failed_at.is_none_or(|at| now >= at.saturating_add(BACK_AGAIN))
+        self.next_way_back().is_none_or(|at| now >= at)
     }
 }
 

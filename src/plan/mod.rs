@@ -100,7 +100,7 @@ pub struct DevicePlan {
     pub specs: BTreeMap<ModuleName, Hash>,
     /// Foreign containers that are taken over, by the modules that they are named as.
     pub adopts: BTreeMap<ModuleName, String>,
-    /// Modules that should go, and stay until nothing is blocked: one of those may be their successor.
+    /// Modules that should go, and stay until nothing is blocked or goes back: one of those may be their successor.
     pub held_back: Vec<ModuleName>,
     /// Of those, the ones that are down, and that nothing here starts.
     pub held_back_down: Vec<ModuleName>,
@@ -327,7 +327,7 @@ pub enum Block {
     NoImage(String),
     /// It failed before, and its pause is not over.
     FailedBefore(FailedChange),
-    /// It is down beside others that go, and not started again before its pause is over.
+    /// It is down beside others that go, or what it went back from is still there, and it waits for the end of a pause.
     InPause {
         /// Its status code.
         code: u16,

@@ -7,6 +7,7 @@
 use super::body::engine_policy;
 use super::room::has_come_up;
 use super::spec_label::spec_label;
+use super::standing::Repair;
 use super::{
     Block, ContainerRef, DeviceMemory, HalfDone, ModuleMemory, PlanAction, PlanReason,
     RememberedContainer, Starts, Step, Stops, Undo, Verdict,
@@ -149,10 +150,7 @@ pub(super) fn decide(input: &ModuleInput<'_>) -> Result<Decided, Block> {
             draft.out.takes_back = Some(current.id.clone());
             draft.block = Some(block);
         }
-        (Some(current), Some(block)) => {
-            draft.memory.notice(current, input.now);
-            draft.keep_up(current, block, None);
-        }
+        (Some(current), Some(block)) => draft.keep_up(draft.worked_last(current), block, None),
         (None, None) => draft.settle_on_none()?,
         (Some(current), None) => draft.settle_on(current, original)?,
     }
@@ -221,7 +219,6 @@ impl<'a> Draft<'a> {
         current: &ObservedContainer,
         original: Option<&ObservedContainer>,
     ) -> Result<(), Block> {
-        self.memory.notice(current, self.input.now);
         self.put_off_while_its_room_is_taken(current);
         if self.goes_before_the_next(current) {
             self.out.takes_back = Some(current.id.clone());
@@ -231,7 +228,9 @@ impl<'a> Draft<'a> {
         if self.input.module.status == Status::Stopped {
             self.memory.starts = Starts::default();
         }
-        if self.memory.failed.as_ref().is_some_and(|failed| failed.spec != self.spec) {
+        if self.memory.failed.as_ref().is_some_and(|failed| failed.spec != self.spec)
+            && self.gone_back_from(current).is_none()
+        {
             self.memory.failed = None;
             self.memory.back_failed_at = None;
         }
@@ -247,6 +246,18 @@ impl<'a> Draft<'a> {
             && let Some((old, words)) = self.way_back(current)
         {
             self.go_back(current, old, words);
+            return Ok(());
+        }
+        if adopted.is_none() && self.keep_up_what_came_back(current) {
+            return Ok(());
+        }
+        if current.state == ContainerState::Dead
+            && adopted.is_none()
+            && self.verdict(current).repair == Repair::Start
+        {
+            // Half removed by somebody: an engine neither starts it nor writes its settings.
+            self.tidy(current, PlanReason::Down("dead".to_owned()));
+            self.block = self.settle_on_none().err().or(self.block.take());
             return Ok(());
         }
         let reason = adopted.or_else(|| self.why_replace(current));
@@ -303,6 +314,7 @@ impl<'a> Draft<'a> {
             others.for_each(|other| self.tidy(other, PlanReason::Renamed(other.name.clone())));
             there
         };
+        self.memory.notice(there, self.input.now);
         self.retire_old(there);
         Some(there)
     }
@@ -336,11 +348,12 @@ impl<'a> Draft<'a> {
         let keep = self.input.module.keep_previous.seconds_up();
         let since = self.input.memory.containers.get(&old.id).and_then(|r| r.replaced_at);
         let until = since.unwrap_or(self.input.now).saturating_add_unsigned(keep);
-        if keep == 0 || until <= self.input.now || self.is_adopted(old) {
+        let is_over = keep == 0 || until <= self.input.now;
+        if self.is_adopted(old) || is_over && !self.may_be_needed(old, current) {
             self.tidy(old, PlanReason::KeptLongEnough);
             return;
         }
-        self.wait_until(Some(until));
+        self.wait_until(Some(until).filter(|_| !is_over));
         if is_up(current) {
             self.stop_the_other(current);
         }
@@ -364,6 +377,9 @@ impl<'a> Draft<'a> {
     /// Takes down what is there. The engine may start a container that is down by itself, when it restarts
     /// between the look and now, unless its policy was taken away before.
     pub(super) fn take_down(&mut self, current: &ObservedContainer) {
+        if current.state == ContainerState::Dead {
+            return;
+        }
         self.out.steps.push(stop_policy(current));
         let known = self.input.memory.containers.get(&current.id);
         let policy = match &current.detail {
@@ -371,7 +387,7 @@ impl<'a> Draft<'a> {
             None if known.is_some_and(|known| known.replaced_at.is_some()) => "no",
             None => wanted_policy(self.input.module),
         };
-        let has_ended = matches!(current.state, ContainerState::Exited(_) | ContainerState::Dead);
+        let has_ended = matches!(current.state, ContainerState::Exited(_));
         if is_up(current) || has_ended && !matches!(policy, "no" | "") {
             self.out.steps.push(self.stop(current));
         }

@@ -134,6 +134,9 @@ impl Draft<'_> {
         policy_at: usize,
         until: usize,
     ) {
+        if current.state == ContainerState::Dead {
+            return;
+        }
         let policy = self.former_policy(current);
         self.undo(policy_at, until, policy_of(current, &policy));
         let comes_back = match (self.is_adopted(current), current.state) {

@@ -4,11 +4,10 @@
 
 use super::rival::is_crossed;
 use crate::apply::{DeviceRun, Outcome, StartsAndStops};
-use crate::engine::EngineErrorKind;
 use crate::model::{Hash, ModuleName, Observation, ObservedContainer, Timestamp, label};
 use crate::plan::{
     DeviceMemory, DevicePlan, HalfDone, MadeLast, PlanAction, Purpose, Step, Stops, When, Work,
-    checked_at, new_name, running,
+    checked_at, new_name, old_name, running,
 };
 use std::collections::BTreeSet;
 
@@ -58,27 +57,27 @@ pub fn learn_taken_over(
         let is_over = after.is_some()
             && was.is_left_alone(container, &memory.stops)
             && !containers.iter().any(|container| container.name == successor);
-        let is_stopping = memory.stops.has_begun_to_stop(container);
-        has_left_over(plan, run, &was.module, is_stopping)
+        let is_put_aside = container.name == old_name(was.module.as_str());
+        let is_ours_to_end = is_put_aside || memory.stops.has_begun_to_stop(container);
+        has_left_over(plan, run, &was.module, is_ours_to_end)
             || known.adopting.contains_key(id) && !is_over
     });
 }
 
-/// Whether a work for this module may have begun something that was neither brought to its end nor taken back. `is_stopping`: the
-/// engine may still be at a stop, of which the answer was lost.
+/// Whether a work for this module may have begun something that was neither brought to its end nor taken back. `is_ours_to_end`:
+/// what is taken over was put aside and is still there, or the engine may still be at its stop.
 fn has_left_over(
     plan: &DevicePlan,
     run: &DeviceRun,
     module: &ModuleName,
-    is_stopping: bool,
+    is_ours_to_end: bool,
 ) -> bool {
     plan.works.iter().any(|work| {
         let is_of = matches!(&work.purpose, Purpose::Module { name, .. } if name == module);
         is_of
             && match run.outcomes.get(&work.id) {
-                Some(Outcome::Failed { undo_failed, error, .. }) => {
-                    let is_lost = error.kind == EngineErrorKind::Unreachable;
-                    !undo_failed.is_empty() || is_stopping && is_lost
+                Some(Outcome::Failed { undo_failed, .. }) => {
+                    !undo_failed.is_empty() || is_ours_to_end
                 }
                 Some(Outcome::CalledOff { undo_failed }) => !undo_failed.is_empty(),
                 Some(Outcome::Passed { .. } | Outcome::Skipped { .. } | Outcome::NotNeeded) => {

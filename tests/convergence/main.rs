@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod back;
+mod back_held;
 mod begun;
 mod broken_off;
 mod called_off;

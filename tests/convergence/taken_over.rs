@@ -169,3 +169,47 @@ fn what_is_taken_over_comes_up_where_its_stop_ends_later() {
         assert_eq!(world.containers().await, ["web running web:0"]);
     });
 }
+
+/// A stop takes longer than its limit while the engine answers, and ends after that.
+#[test]
+fn what_is_taken_over_comes_up_where_its_stop_outlasts_its_limit() {
+    block_on(async {
+        let mut world = with_foreign_web("no");
+        world.consent.adopt = true;
+        let stop = CallKind::Step(StepKind::Stop);
+        world.control().fault_next(stop, Fault::TimeOut { done: false });
+        assert!(world.pass(&web("web:1", ""), None).await.failed());
+        world.consent.adopt = false;
+        world.stop("web").await;
+        world.wait(20);
+        world.pass(&web("web:1", ""), None).await;
+        assert_eq!(world.containers().await, ["web running web:0"]);
+        world.wait(4000);
+        let pass = world.pass(&web("web:1", ""), None).await;
+        assert!(pass.plan.works.is_empty(), "it is somebody else's: {:?}", lines(&pass.plan));
+    });
+}
+
+/// All is done but that the engine can't remove what was taken over: it goes later, and is in nobody's way.
+#[test]
+fn what_was_taken_over_goes_where_it_could_not_be_removed_at_first() {
+    block_on(async {
+        for was_up in [true, false] {
+            let mut world = with_foreign_web("no");
+            if !was_up {
+                world.stop("web").await;
+            }
+            world.consent.adopt = true;
+            for _ in 0..3 {
+                let busy = EngineError::new(EngineErrorKind::Refused, "device or resource busy");
+                world.control().fault_next(CallKind::Step(StepKind::Remove), Fault::Fail(busy));
+                assert!(world.pass(&web("web:1", ""), None).await.failed());
+                world.consent.adopt = false;
+                let both = ["hoist-old-web exited web:0", "web running web:1"];
+                assert_eq!(world.containers().await, both);
+            }
+            assert!(!world.pass(&web("web:1", ""), None).await.failed());
+            assert_eq!(world.containers().await, ["web running web:1"]);
+        }
+    });
+}

@@ -107,7 +107,10 @@ impl World {
         for id in ids {
             let now = self.now;
             let Some(container) = self.containers.get_mut(&id) else { continue };
-            let was_up = !matches!(container.process, Process::Created | Process::Exited { .. });
+            let was_up = !matches!(
+                container.process,
+                Process::Created | Process::Exited { .. } | Process::Dead
+            );
             if was_up {
                 container.process = Process::Exited { code: KILLED };
                 container.finished = Some(now);
@@ -117,6 +120,7 @@ impl World {
                 _ => 0,
             };
             let again = match container.policy.as_str() {
+                _ if container.process == Process::Dead => false,
                 "always" => container.process != Process::Created,
                 "unless-stopped" => was_up,
                 "on-failure" => container.process != Process::Created && code != 0,

@@ -4,7 +4,7 @@
 
 use super::Simulated;
 use super::trouble::Trouble;
-use super::world::{Behaviour, Image, World, full_reference};
+use super::world::{Behaviour, Image, Process, World, full_reference};
 use crate::engine::{EngineError, EngineErrorKind, EventKind, LogSource};
 use crate::plan::StepKind;
 use std::collections::{BTreeMap, VecDeque};
@@ -288,6 +288,22 @@ impl Control {
                 return Err(EngineError::new(EngineErrorKind::Refused, words));
             }
             w.end(&id, code);
+            Ok(())
+        })?
+    }
+
+    /// The engine came no further with a removal than half of it, as where a file of the container is held by others.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn leave_half_removed(&self, container: &str) -> Result<(), EngineError> {
+        self.engine.change(|w| {
+            let found = w.container(container)?;
+            let (id, was_up) = (found.id.clone(), found.is_up());
+            if was_up {
+                w.end(&id, 137);
+            }
+            w.container_mut(&id)?.process = Process::Dead;
             Ok(())
         })?
     }

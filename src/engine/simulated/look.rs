@@ -65,6 +65,7 @@ impl World {
                 Process::Paused => ContainerState::Paused,
                 Process::Restarting { .. } => ContainerState::Restarting,
                 Process::Exited { code } => ContainerState::Exited(code),
+                Process::Dead => ContainerState::Dead,
             },
             // The list's text has room for one remark, and `Paused` takes it.
             health: if container.process == Process::Paused { Health::None } else { health },

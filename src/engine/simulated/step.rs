@@ -246,6 +246,10 @@ impl World {
                 let words = "cannot start a paused container, try unpause instead";
                 return Err(EngineError::new(EngineErrorKind::Refused, words));
             }
+            Process::Dead => {
+                let words = "container is marked for removal and cannot be started";
+                return Err(EngineError::new(EngineErrorKind::Refused, words));
+            }
             Process::Created | Process::Exited { .. } => {}
         }
         let refused = self.start_refusal(&found);
@@ -328,7 +332,7 @@ impl World {
                 self.happened(&id, EventKind::Died { code: KILLED });
             }
             Process::Restarting { code, .. } => found.process = Process::Exited { code },
-            Process::Created | Process::Exited { .. } => {}
+            Process::Created | Process::Exited { .. } | Process::Dead => {}
         }
         Ok(())
     }
@@ -424,6 +428,7 @@ impl World {
                     return failed(format!("did not start: {}", seen.error));
                 }
                 Process::Created => return failed("was never started".to_owned()),
+                Process::Dead => return failed("is dead".to_owned()),
                 Process::Running if seen.restart_count > restarts => {
                     return failed("ended and was started again by the engine".to_owned());
                 }

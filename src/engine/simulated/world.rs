@@ -125,6 +125,8 @@ pub(super) enum Process {
     Exited {
         code: i64,
     },
+    /// Half removed.
+    Dead,
 }
 
 impl Container {
