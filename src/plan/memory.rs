@@ -296,7 +296,9 @@ impl ModuleMemory {
             self.exits.notice(container, now);
         }
         if self.starts.recent(now) == 0 {
-            self.starts = Starts::default();
+            // Whether one was tried since a change failed is asked also where nobody looked for long.
+            let last = self.failed.as_ref().map_or(0, |_| self.starts.last);
+            self.starts = Starts { count: 0, last };
         }
     }
 
@@ -401,7 +403,7 @@ impl DeviceMemory {
         control.undone.iter_mut().chain(&mut control.crossed).for_each(&change);
         for module in modules.values_mut() {
             let ModuleMemory { starts, exits, failed, back_failed_at } = module;
-            if starts.count > 0 {
+            if starts.last > 0 {
                 change(&mut starts.last);
             }
             exits.moments.iter_mut().for_each(&change);

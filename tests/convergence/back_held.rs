@@ -235,3 +235,30 @@ fn what_is_half_removed_is_in_nobodys_way() {
         assert_eq!(pass.plan.blocked.len(), 1);
     });
 }
+
+/// Where nobody looks for long between two passes: what can't be started is tried once before its successor is, not for ever.
+#[test]
+fn a_successor_is_tried_again_though_the_one_before_it_can_not_be_started() {
+    block_on(async {
+        let mut world = World::new();
+        world.pass(&web("web:1", KEPT), None).await;
+        let second = web("web:2", KEPT);
+        // Neither the new one starts nor the one that it was to replace.
+        let fails = || world.control().fault_next(CallKind::Step(StepKind::Start), busy());
+        fails();
+        fails();
+        assert!(world.pass(&second, None).await.failed());
+        for _ in 0..2 {
+            world.wait(3600);
+            if lines(&world.plan(&second).await)[0].starts_with("▶ web   start ") {
+                world.control().fault_next(CallKind::Step(StepKind::Start), busy());
+                assert!(world.pass(&second, None).await.failed());
+                assert_eq!(world.containers().await, ["web exited web:1"]);
+            } else {
+                assert!(!world.pass(&second, None).await.failed());
+            }
+        }
+        let both = ["hoist-old-web exited web:1", "web running web:2"];
+        assert_eq!(world.containers().await, both);
+    });
+}

@@ -235,8 +235,10 @@ impl Story {
         let up: Vec<_> = after.containers.iter().filter(is_up).collect();
         for gone in up.iter().filter(|c| !is_wanted(c)) {
             for came in up.iter().filter(|c| is_wanted(c)) {
+                // The previous one, which was put aside for it, stood there as well.
                 let was_beside = |c: &&ObservedContainer| {
-                    c.name == came.name && !volumes(gone).is_disjoint(&volumes(c))
+                    c.labels.get(label::MODULE) == came.labels.get(label::MODULE)
+                        && !volumes(gone).is_disjoint(&volumes(c))
                 };
                 let mut before = before.containers.iter();
                 let is_new = !before.any(|c| c.id == came.id || was_beside(&c));
